@@ -1,0 +1,91 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// The house in one file: a target that does not list another cannot import it. ARCHITECTURE.md draws the picture.
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+func target(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+let nio: [Target.Dependency] = [
+    .product(name: "NIOCore", package: "swift-nio"),
+    .product(name: "NIOPosix", package: "swift-nio"),
+    .product(name: "NIOHTTP1", package: "swift-nio"),
+    .product(name: "NIOWebSocket", package: "swift-nio"),
+]
+
+let package = Package(
+    name: "aether-federation",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(
+            name: "Federation",
+            targets: ["FederationModel", "FederationCrypto", "FederationWire", "FederationCore"]),
+        .executable(name: "aether", targets: ["aether"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-protobuf.git", from: "1.39.0"),
+        .package(url: "https://github.com/apple/swift-collections.git", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics.git", from: "2.13.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.6"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
+        .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.37.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-configuration.git", from: "1.4.0"),
+    ],
+    targets: [
+        target("FederationModel"),
+        target("FederationCrypto", ["FederationModel", .product(name: "Crypto", package: "swift-crypto")]),
+        target("FederationWire", ["FederationModel", .product(name: "SwiftProtobuf", package: "swift-protobuf")]),
+        target(
+            "FederationCore",
+            [
+                "FederationModel", "FederationCrypto", "FederationWire",
+                .product(name: "Collections", package: "swift-collections"),
+            ]),
+        target(
+            "FederationService",
+            [
+                "FederationCore",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]),
+        target("FederationWebSocket", ["FederationModel"] + nio),
+        target(
+            "FederationTransport",
+            ["FederationService", "FederationWebSocket", .product(name: "NIOSSL", package: "swift-nio-ssl")] + nio),
+        target(
+            "FederationHTTP",
+            [
+                "FederationService", "FederationWebSocket",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdTLS", package: "hummingbird"),
+            ] + nio),
+        target("FederationSQLite", ["FederationService", .product(name: "GRDB", package: "GRDB.swift")]),
+        .executableTarget(
+            name: "aether",
+            dependencies: [
+                "FederationTransport", "FederationHTTP", "FederationSQLite",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+            ],
+            swiftSettings: settings),
+    ]
+)

@@ -1,0 +1,41 @@
+/// A server as a registry knows it.
+public struct FederatedServer: Hashable, Sendable, Codable {
+    public let id: ServerID
+    /// For people; 1 to ``Limits/nameBytes`` bytes of UTF-8 without control characters.
+    public var name: String
+    public var endpoint: Endpoint
+    /// The key that proves the id. It changes only by rotation, never by registering again.
+    public let publicKey: PublicKey
+    public let registeredAt: Timestamp
+    /// The newest heartbeat; nil before the first. Never goes backwards.
+    public var lastHeartbeat: Timestamp?
+    public var status: ServerStatus
+    /// The sequence number of the signed record that this entry was made from; a higher one replaces a lower one.
+    public var recordSequence: UInt64
+
+    public init(
+        id: ServerID, name: String, endpoint: Endpoint, publicKey: PublicKey, registeredAt: Timestamp,
+        lastHeartbeat: Timestamp? = nil, status: ServerStatus = .offline, recordSequence: UInt64
+    ) {
+        self.id = id
+        self.name = name
+        self.endpoint = endpoint
+        self.publicKey = publicKey
+        self.registeredAt = registeredAt
+        self.lastHeartbeat = lastHeartbeat
+        self.status = status
+        self.recordSequence = recordSequence
+    }
+
+    /// Whether `name` may stand in a record: not empty, at most ``Limits/nameBytes`` bytes, no control characters and no
+    /// space at either end.
+    public static func isValidName(_ name: String) -> Bool {
+        guard (1...Limits.nameBytes).contains(name.utf8.count), name.first != " ", name.last != " " else { return false }
+        return name.unicodeScalars.allSatisfy { scalar in
+            switch scalar.properties.generalCategory {
+            case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: false
+            default: true
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+/// Every bound of the protocol in one place. What is larger is refused before anything is allocated for it.
+public enum Limits {
+    /// Bytes of an identifier (``ServerID``, ``WorldID``, …).
+    public static let identifierBytes = 64
+    /// Bytes of a display name.
+    public static let nameBytes = 128
+    /// Bytes of a URL.
+    public static let urlBytes = 2_048
+    /// Largest magnitude of a spawn coordinate.
+    public static let coordinate = 1_000_000_000.0
+    /// Bytes of a player's opaque state.
+    public static let snapshotBytes = 1 << 20
+    /// Bytes of all snapshots that one server keeps in memory.
+    public static let allSnapshotsBytes = 1 << 30
+    /// Bytes of one handshake message.
+    public static let handshakeMessageBytes = 8_192
+    /// Bytes of one frame before sealing: a snapshot and what surrounds it.
+    public static let frameBytes = (1 << 20) + (1 << 16)
+    /// Bytes that sealing adds to a frame: the AEAD tag.
+    public static let recordOverheadBytes = 16
+    /// Bytes of one record on the wire.
+    public static let recordBytes = frameBytes + recordOverheadBytes
+    /// Bytes of asset data in one chunk.
+    public static let assetChunkBytes = 1 << 16
+    /// Chunk requests on the way to one peer at one time.
+    public static let assetRequestsInFlight = 16
+    /// Bytes of one asset.
+    public static let assetBytes: Int64 = 4 << 30
+    /// Bytes of one world.
+    public static let worldBytes: Int64 = 64 << 30
+    /// Files of one world.
+    public static let manifestEntries = 65_536
+    /// Bytes of a manifest's canonical JSON.
+    public static let manifestBytes = 32 << 20
+    /// Bytes of a relative path in a world.
+    public static let pathBytes = 1_024
+    /// Bytes of a compact JWS: a token, a card, a receipt.
+    public static let jwsBytes = 16_384
+    /// Bytes of a JSON request body, snapshots aside.
+    public static let jsonBytes = 1 << 20
+    /// Nesting of JSON values.
+    public static let jsonDepth = 16
+    /// Bytes of one text message on `/client`.
+    public static let clientMessageBytes = 65_536
+    /// Frames that may wait to be sent to one peer; then the channel closes as overloaded.
+    public static let outboundFrames = 4_096
+    /// Received frames that may wait to be handled before reading pauses.
+    public static let inboundFrames = 256
+    /// Open handoffs of one server, both directions.
+    public static let openHandoffs = 100_000
+    /// Unfinished handshakes at one time.
+    public static let openHandshakes = 1_024
+    /// Cipher suites in one Hello.
+    public static let suites = 16
+    /// Records before the traffic key changes.
+    public static let recordsPerKey: UInt64 = 1 << 20
+    /// Time before the traffic key changes.
+    public static let keyLifetime: Duration = .seconds(3_600)
+    /// From the opening of a channel to Completed.
+    public static let handshakeTimeout: Duration = .seconds(30)
+    /// How long Completed trust lasts before a new handshake must renew it.
+    public static let trustLifetime: Duration = .seconds(24 * 3_600)
+    /// How far a peer's clock may be off.
+    public static let clockSkew: Duration = .seconds(300)
+    /// From the decision to the token's expiry.
+    public static let tokenLifetime: Duration = .seconds(60)
+    /// From prepared to committed; then the source aborts.
+    public static let handoffTimeout: Duration = .seconds(30)
+    /// First pause before dialling again; doubles, with jitter, up to ``dialBackoffMaximum``.
+    public static let dialBackoffMinimum: Duration = .seconds(1)
+    public static let dialBackoffMaximum: Duration = .seconds(30)
+}

@@ -1,0 +1,56 @@
+public import FederationModel
+
+/// The port to content-addressed files. What it holds under a hash had that hash when it was written; readers verify
+/// again wherever it matters, because disks lie.
+public protocol AssetStore: Sendable {
+    /// The size in bytes of the asset, or nil when it is not held.
+    func size(of hash: ContentHash) async throws -> Int64?
+
+    /// Up to `length` bytes from `offset`; fewer only at the end; nil when the asset is not held.
+    func read(_ hash: ContentHash, offset: Int64, length: Int) async throws -> [UInt8]?
+
+    /// Begins to write an asset. Nothing is visible until ``AssetWriter/commit(_:size:)``.
+    func write() async throws -> any AssetWriter
+
+    /// Moves an asset out of sight, for a person to look at: it is no longer held. Does nothing when it is not held.
+    func quarantine(_ hash: ContentHash) async throws
+
+    /// Removes an asset. Does nothing when it is not held.
+    func remove(_ hash: ContentHash) async throws
+
+    /// Every asset held, sorted by hash.
+    func list() async throws -> [AssetListing]
+}
+
+/// An asset as a listing shows it.
+public struct AssetListing: Hashable, Sendable, Codable {
+    public let hash: ContentHash
+    /// In bytes.
+    public let size: Int64
+
+    public init(hash: ContentHash, size: Int64) {
+        self.hash = hash
+        self.size = size
+    }
+}
+
+/// An asset that is being written. Exactly one of ``commit(_:size:)`` and ``abandon()`` ends it.
+public protocol AssetWriter: Sendable {
+    func append(_ bytes: [UInt8]) async throws
+
+    /// Makes the asset durable and visible under `hash`, when what was written has that hash and size; otherwise throws
+    /// ``AssetWriteFailure`` and nothing is kept.
+    func commit(_ hash: ContentHash, size: Int64) async throws
+
+    /// Makes what was written durable and visible under its own hash, for content that is not known beforehand.
+    func commit() async throws -> AssetListing
+
+    /// Forgets what was written.
+    func abandon() async
+}
+
+/// What was written is not what was announced.
+public enum AssetWriteFailure: Error, Hashable, Sendable {
+    case hashMismatch(expected: ContentHash, actual: ContentHash)
+    case sizeMismatch(expected: Int64, actual: Int64)
+}
