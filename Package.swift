@@ -9,8 +9,8 @@ let settings: [SwiftSetting] = [
     .enableUpcomingFeature("InternalImportsByDefault"),
 ]
 
-func target(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+func target(_ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []) -> Target {
+    .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: settings)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -47,21 +47,26 @@ let package = Package(
         .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.37.0"),
         .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-configuration.git", from: "1.4.0"),
+        .package(url: "https://github.com/apple/swift-system.git", from: "1.8.1"),
     ],
     targets: [
         target("FederationModel"),
         target("FederationCrypto", ["FederationModel", .product(name: "Crypto", package: "swift-crypto")]),
-        target("FederationWire", ["FederationModel", .product(name: "SwiftProtobuf", package: "swift-protobuf")]),
+        target(
+            "FederationWire", ["FederationModel", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
+            exclude: ["Protobuf", "Generated/README.md"]),
         target(
             "FederationCore",
             [
                 "FederationModel", "FederationCrypto", "FederationWire",
                 .product(name: "Collections", package: "swift-collections"),
+                .product(name: "BasicContainers", package: "swift-collections"),
             ]),
         target(
             "FederationService",
             [
                 "FederationCore",
+                .product(name: "Collections", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -77,7 +82,9 @@ let package = Package(
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdTLS", package: "hummingbird"),
             ] + nio),
-        target("FederationSQLite", ["FederationService", .product(name: "GRDB", package: "GRDB.swift")]),
+        target(
+            "FederationSQLite",
+            ["FederationService", "FederationCrypto", .product(name: "GRDB", package: "GRDB.swift")]),
         .executableTarget(
             name: "aether",
             dependencies: [
@@ -85,7 +92,10 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
-            ],
+                .product(name: "NIOFoundationCompat", package: "swift-nio"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ] + nio,
             swiftSettings: settings),
+        tests("FederationSQLiteTests", ["FederationSQLite", .product(name: "GRDB", package: "GRDB.swift")]),
     ]
 )

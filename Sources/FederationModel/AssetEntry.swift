@@ -19,11 +19,11 @@ public struct AssetEntry: Hashable, Sendable, Codable {
         self.mediaType = mediaType
     }
 
-    /// Whether `path` can be written below a folder without leaving it: 1 to ``Limits/pathBytes`` bytes, no part that is
-    /// empty, `.` or `..`, no backslash, no control character.
+    /// Whether `path` can be written below a folder without leaving it: 1 to ``Limits/pathBytes`` bytes, no part that
+    /// is empty, `.` or `..`, no backslash, no control or format character.
     public static func isValidPath(_ path: String) -> Bool {
         guard (1...Limits.pathBytes).contains(path.utf8.count),
-            path.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F && $0 != 0x5C })
+            path.unicodeScalars.allSatisfy({ $0.isPrintable && $0 != "\\" })
         else { return false }
         return path.split(separator: "/", omittingEmptySubsequences: false).allSatisfy {
             !$0.isEmpty && $0 != "." && $0 != ".."

@@ -1,4 +1,5 @@
-/// Thirty-two bytes held inline: no allocation, cheap to hash and compare. The storage of ``ContentHash`` and ``PublicKey``.
+/// Thirty-two bytes held inline: no allocation, cheap to hash and compare. The storage of ``ContentHash`` and
+/// ``PublicKey``.
 ///
 /// Comparison is not constant-time: it holds public values only.
 struct Bytes32: Hashable, Sendable {
@@ -20,7 +21,7 @@ struct Bytes32: Hashable, Sendable {
     }
 
     init?(hex: String) {
-        guard let bytes = bytesFromHex(hex), bytes.count == 32 else { return nil }
+        guard hex.utf8.count == 64, let bytes = bytesFromHex(hex) else { return nil }
         self.init(bytes)
     }
 

@@ -1,5 +1,5 @@
-/// Where a server answers: `ws://host:port` in clear or `wss://host:port` over TLS. The paths (`/federation`, `/client`,
-/// `/v1`, `/.well-known`) are fixed by the protocol, so an endpoint has none.
+/// Where a server answers: `ws://host:port` in clear or `wss://host:port` over TLS. The paths (`/federation`,
+/// `/client`, `/v1`, `/.well-known`) are fixed by the protocol, so an endpoint has none.
 public struct Endpoint: Hashable, Comparable, Sendable, Codable, LosslessStringConvertible {
     /// Whether the connection is wrapped in TLS. Identity never depends on it: the handshake proves that.
     public let isSecure: Bool

@@ -27,15 +27,23 @@ public struct FederatedServer: Hashable, Sendable, Codable {
         self.recordSequence = recordSequence
     }
 
-    /// Whether `name` may stand in a record: not empty, at most ``Limits/nameBytes`` bytes, no control characters and no
-    /// space at either end.
+    /// Whether `name` may stand in a record: not empty, at most ``Limits/nameBytes`` bytes, no control characters and
+    /// no space at either end.
     public static func isValidName(_ name: String) -> Bool {
-        guard (1...Limits.nameBytes).contains(name.utf8.count), name.first != " ", name.last != " " else { return false }
-        return name.unicodeScalars.allSatisfy { scalar in
-            switch scalar.properties.generalCategory {
-            case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: false
-            default: true
-            }
+        guard (1...Limits.nameBytes).contains(name.utf8.count), name.first != " ", name.last != " " else {
+            return false
+        }
+        return name.unicodeScalars.allSatisfy(\.isPrintable)
+    }
+}
+
+extension Unicode.Scalar {
+    /// Whether the scalar may reach a terminal or a log: not a control or format character, a line or paragraph
+    /// separator, of private use, or unassigned.
+    package var isPrintable: Bool {
+        switch properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: false
+        default: true
         }
     }
 }

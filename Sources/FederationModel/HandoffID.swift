@@ -12,7 +12,7 @@ public struct HandoffID: Hashable, Comparable, Sendable, Codable, LosslessString
 
     /// Parses 32 lower-case hex digits.
     public init?(_ description: String) {
-        guard let bytes = bytesFromHex(description) else { return nil }
+        guard description.utf8.count == 32, let bytes = bytesFromHex(description) else { return nil }
         self.init(bytes: bytes)
     }
 

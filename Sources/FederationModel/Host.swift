@@ -9,6 +9,8 @@ public struct Host: Hashable, Comparable, Sendable, Codable, LosslessStringConve
     /// Parses `example.org`, `127.0.0.1` or `[::1]`.
     public init?(_ description: String) {
         let bytes = Array(description.utf8)
+        // The bound comes before the work; ASCII, because the Kelvin sign becomes a `k` in lower case.
+        guard bytes.count <= Limits.hostBytes, bytes.allSatisfy({ $0 < 0x80 }) else { return nil }
         if bytes.first == 0x5B {
             guard bytes.count > 2, bytes.last == 0x5D else { return nil }
             let inner = String(decoding: bytes[1..<(bytes.count - 1)], as: UTF8.self).lowercased()
@@ -31,7 +33,8 @@ public struct Host: Hashable, Comparable, Sendable, Codable, LosslessStringConve
         let container = try decoder.singleValueContainer()
         guard let value = Host(try container.decode(String.self)) else {
             throw DecodingError.dataCorruptedError(
-                in: container, debugDescription: "not a host: a DNS name, an IPv4 address or an IPv6 address in brackets")
+                in: container,
+                debugDescription: "not a host: a DNS name, an IPv4 address or an IPv6 address in brackets")
         }
         self = value
     }
@@ -43,15 +46,19 @@ public struct Host: Hashable, Comparable, Sendable, Codable, LosslessStringConve
 }
 
 /// DNS labels (RFC 1123 §2.1) or four decimal octets. A name whose last label is all digits must be an IPv4 address, so
-/// that `1.2.3` is never read as an address in one place and as a name in another (WHATWG URL, "ends in a number").
+/// that `1.2.3` is never read as an address in one place and as a name in another; for the same reason a last label
+/// that reads as a hexadecimal number is refused (WHATWG URL, "ends in a number").
 private func isHostName(_ text: String) -> Bool {
-    guard (1...253).contains(text.utf8.count) else { return false }
+    guard (1...Limits.hostBytes).contains(text.utf8.count) else { return false }
     let labels = text.utf8.split(separator: 0x2E, omittingEmptySubsequences: false)
     for label in labels {
         guard (1...63).contains(label.count), label.first != 0x2D, label.last != 0x2D else { return false }
         for byte in label {
             guard (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) || byte == 0x2D else { return false }
         }
+    }
+    if let last = labels.last, last.starts(with: [0x30, 0x78]), last.dropFirst(2).allSatisfy(isHexDigit) {
+        return false
     }
     guard let last = labels.last, last.allSatisfy({ (0x30...0x39).contains($0) }) else { return true }
     return labels.count == 4 && labels.allSatisfy(isOctet)

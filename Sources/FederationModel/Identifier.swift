@@ -1,8 +1,8 @@
 /// A name with the one grammar that every identifier of the federation follows.
 ///
-/// 1 to ``Limits/identifierBytes`` characters of `a`–`z`, `0`–`9`, `-`, `_` and `.`; the first and the last are a letter
-/// or a digit, and no two dots stand together. Lower-case ASCII only, so that two identifiers that look alike are equal,
-/// and none needs escaping in a path, a URL, a log line or a file name.
+/// 1 to ``Limits/identifierBytes`` characters of `a`–`z`, `0`–`9`, `-`, `_` and `.`; the first and the last are a
+/// letter or a digit, and no two dots stand together. Lower-case ASCII only, so that two identifiers that look alike
+/// are equal, and none needs escaping in a path, a URL, a log line or a file name.
 public protocol Identifier: RawRepresentable<String>, Hashable, Comparable, Sendable, Codable,
     LosslessStringConvertible
 {
@@ -34,7 +34,8 @@ extension Identifier {
         let container = try decoder.singleValueContainer()
         let text = try container.decode(String.self)
         guard let value = Self(rawValue: text) else {
-            throw DecodingError.dataCorruptedError(in: container, debugDescription: "not a \(Self.noun): \(Self.grammar)")
+            throw DecodingError.dataCorruptedError(
+                in: container, debugDescription: "not a \(Self.noun): \(Self.grammar)")
         }
         self = value
     }

@@ -6,6 +6,8 @@ public enum Limits {
     public static let nameBytes = 128
     /// Bytes of a URL.
     public static let urlBytes = 2_048
+    /// Bytes of a host name (RFC 1035 §3.1).
+    public static let hostBytes = 253
     /// Largest magnitude of a spawn coordinate.
     public static let coordinate = 1_000_000_000.0
     /// Bytes of a player's opaque state.
@@ -16,8 +18,8 @@ public enum Limits {
     public static let handshakeMessageBytes = 8_192
     /// Bytes of one frame before sealing: a snapshot and what surrounds it.
     public static let frameBytes = (1 << 20) + (1 << 16)
-    /// Bytes that sealing adds to a frame: the AEAD tag.
-    public static let recordOverheadBytes = 16
+    /// Bytes that sealing adds to a frame: the content byte and the AEAD tag.
+    public static let recordOverheadBytes = 17
     /// Bytes of one record on the wire.
     public static let recordBytes = frameBytes + recordOverheadBytes
     /// Bytes of asset data in one chunk.
@@ -64,6 +66,8 @@ public enum Limits {
     public static let clockSkew: Duration = .seconds(300)
     /// From the decision to the token's expiry.
     public static let tokenLifetime: Duration = .seconds(60)
+    /// How far two servers' clocks may differ before tokens are refused as expired or not yet valid.
+    public static let tokenLeeway: Duration = .seconds(30)
     /// From prepared to committed; then the source aborts.
     public static let handoffTimeout: Duration = .seconds(30)
     /// First pause before dialling again; doubles, with jitter, up to ``dialBackoffMaximum``.

@@ -17,7 +17,7 @@ public struct Refusal: Error, Hashable, Sendable, Codable, CustomStringConvertib
     }
 
     public let kind: Kind
-    /// Stable, lower-case, dotted: `route.inactive`.
+    /// Stable, dotted, in lower camel case: `route.inactive`; see ``isCode(_:)``.
     public let code: String
     /// One line: what was refused and why.
     public let reason: String
@@ -32,6 +32,18 @@ public struct Refusal: Error, Hashable, Sendable, Codable, CustomStringConvertib
         self.reason = reason
         self.remedy = remedy
         self.step = step
+    }
+
+    /// Whether `text` may be a code: 1 to ``Limits/identifierBytes`` bytes; parts of ASCII letters and digits with a
+    /// dot between two, each beginning with a lower-case letter.
+    public static func isCode(_ text: String) -> Bool {
+        guard (1...Limits.identifierBytes).contains(text.utf8.count) else { return false }
+        return text.utf8.split(separator: 0x2E, omittingEmptySubsequences: false).allSatisfy { part in
+            guard let first = part.first, (0x61...0x7A).contains(first) else { return false }
+            return part.allSatisfy { byte in
+                (0x61...0x7A).contains(byte) || (0x41...0x5A).contains(byte) || (0x30...0x39).contains(byte)
+            }
+        }
     }
 
     public var description: String { "\(reason) — \(remedy) [\(code)]" }

@@ -1,7 +1,7 @@
 public import FederationModel
 
-/// One message between two servers on an established channel. `federation.proto` is its form on the wire; what is out of
-/// bounds there never becomes a frame here.
+/// One message between two servers on an established channel. `federation.proto` is its form on the wire; what is out
+/// of bounds there never becomes a frame here.
 public enum FederationFrame: Hashable, Sendable {
     /// The first frame each way: it proves that the sender holds the channel's keys.
     case ready(Ready)

@@ -1,0 +1,46 @@
+# Every target first installs what it needs and does not find; see scripts/install-needs.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test build format lint worlds needs clean
+
+# Compilers at a time. Each takes one to two gigabytes.
+JOBS ?= 2
+# Passed to what the target runs: make demo ARGS="--once --json"
+ARGS ?=
+SOURCES := Package.swift Sources Tests
+
+help:
+	@echo 'make demo [ARGS=…]   two servers, one portal, one player who crosses (ARGS=--once ends afterwards)'
+	@echo 'make test [ARGS=…]   every test (ARGS="--filter Name" for some)'
+	@echo 'make build           the program and the library, for debugging'
+	@echo 'make format          formats the Swift sources in place'
+	@echo 'make lint            says what make format would change'
+	@echo 'make worlds          makes Examples/worlds anew (needs python3)'
+	@echo 'make needs           installs what building needs'
+
+# What is built is told on standard error, so that standard output is the demo's own.
+demo: needs
+	@swift build -j $(JOBS) --product aether >&2
+	@"$$(swift build --show-bin-path)/aether" demo $(ARGS)
+
+test: needs
+	swift test -j $(JOBS) $(ARGS)
+
+build: needs
+	swift build -j $(JOBS) $(ARGS)
+
+format: needs
+	swift format format --in-place --parallel --recursive $(SOURCES)
+
+lint: needs
+	swift format lint --strict --parallel --recursive $(SOURCES)
+
+worlds:
+	scripts/make-worlds
+
+needs:
+	@scripts/install-needs
+
+clean:
+	swift package clean

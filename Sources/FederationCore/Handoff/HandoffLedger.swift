@@ -1,0 +1,340 @@
+public import FederationCrypto
+public import FederationModel
+import HeapModule
+
+/// Every handoff of one server, from both ends, and the rules by which it moves.
+///
+/// Terms: the *source* hands a player to the *destination*; the source *decides*, once; the *epoch* counts a player's
+/// committed handoffs. States and what they can become: see ``HandoffState``. The ledger changes nothing else: the caller
+/// freezes, releases and admits the player, and makes both changes durable together.
+///
+/// Before `committed` a timeout aborts; after it nothing does. A destination never leaves `reserved` by itself: it asks.
+public struct HandoffLedger: Sendable {
+    /// Why a step was refused. Nothing changed.
+    public enum Failure: Error, Hashable, Sendable {
+        case notFound(HandoffID)
+        /// The handoff is in a state in which the step makes no sense.
+        case invalidState(HandoffID, HandoffState)
+        /// The other end of the handoff is another server.
+        case wrongPeer(HandoffID, expected: ServerID)
+        /// The player has another handoff that is not over.
+        case alreadyOpen(PlayerID, HandoffID)
+        case staleEpoch(PlayerID, offered: Epoch, known: Epoch)
+        /// The token speaks of another player, world or handoff than the envelope.
+        case playerMismatch(HandoffID)
+        case snapshotTooLarge(Int)
+        case snapshotHashMismatch(expected: ContentHash, actual: ContentHash)
+        /// The portal leads to the server on which it stands.
+        case sameWorld(ServerID)
+        /// The token was redeemed before.
+        case replayed(HandoffID)
+        /// The source did not decide in time.
+        case timeout(HandoffID)
+        /// ``Limits/openHandoffs`` are open.
+        case full
+        /// The receipt is not one for this handoff.
+        case invalidReceipt(HandoffID)
+        /// The token itself was refused.
+        case token(SessionToken.Failure)
+    }
+
+    /// What is due for an open handoff, as ``tick(at:)`` finds it.
+    public enum Due: Hashable, Sendable {
+        /// Prepared for too long: abort.
+        case timeout(HandoffID)
+        /// Committed without a receipt: say so again.
+        case repeatCommit(HandoffID)
+        /// Reserved without a decision: ask.
+        case ask(HandoffID)
+    }
+
+    private struct Open: Sendable {
+        var nextAttempt: Instant
+        var attempts: Int
+    }
+
+    private struct Deadline: Comparable, Sendable {
+        let at: Instant
+        let id: HandoffID
+
+        static func < (left: Deadline, right: Deadline) -> Bool { (left.at, left.id) < (right.at, right.id) }
+    }
+
+    private var records: [HandoffID: HandoffRecord] = [:]
+    private var open: [HandoffID: Open] = [:]
+    private var openByPlayer: [PlayerID: HandoffID] = [:]
+    private var openByPeer: [ServerID: Set<HandoffID>] = [:]
+    private var byState: [HandoffState: Set<HandoffID>] = [:]
+    private var deadlines = Heap<Deadline>()
+    /// Bytes of the snapshots that the records hold.
+    public private(set) var snapshotBytes = 0
+
+    public init() {}
+
+    /// The ledger as it was stored. Open handoffs are due at once: each end asks the other or says it again.
+    public init(restoring stored: [HandoffRecord], at now: Instant) {
+        for record in stored {
+            insert(record, due: now)
+        }
+    }
+
+    // MARK: Looking
+
+    public func record(_ id: HandoffID) -> HandoffRecord? { records[id] }
+
+    /// The open handoff of a player, if there is one.
+    public func openHandoff(of player: PlayerID) -> HandoffRecord? {
+        openByPlayer[player].flatMap { records[$0] }
+    }
+
+    /// Open handoffs with a peer, sorted by id.
+    public func openHandoffs(with peer: ServerID) -> [HandoffRecord] {
+        (openByPeer[peer] ?? []).sorted().compactMap { records[$0] }
+    }
+
+    /// Handoffs in one state, the newest first, at most `limit`. The cost follows the number in that state.
+    public func list(_ state: HandoffState, limit: Int) -> [HandoffRecord] {
+        let found = (byState[state] ?? []).compactMap { records[$0] }
+        return Array(
+            found.sorted { ($1.openedAt, $1.id) < ($0.openedAt, $0.id) }.prefix(max(0, limit)))
+    }
+
+    public func count(_ state: HandoffState) -> Int { byState[state]?.count ?? 0 }
+
+    /// How many handoffs are not over.
+    public var openCount: Int { open.count }
+
+    /// When ``tick(at:)`` has something to do next; it may turn out to be nothing.
+    public var nextDeadline: Instant? { deadlines.min?.at }
+
+    // MARK: Source
+
+    /// Opens a handoff at the source: `prepared`. The caller freezes the player in the same transaction.
+    ///
+    /// - Throws: `alreadyOpen`, `snapshotTooLarge`, `snapshotHashMismatch`, `full`.
+    public mutating func prepare(_ record: HandoffRecord, at now: Now) throws(Failure) -> HandoffRecord {
+        try checkOpening(record)
+        var record = record
+        record.state = .prepared
+        record.changedAt = now.timestamp
+        insert(record, due: now.instant + Limits.handoffTimeout)
+        return record
+    }
+
+    /// The decision: `prepared` becomes `committed`. From here on the player belongs to the destination. Repeated calls
+    /// give the same answer.
+    public mutating func commit(_ id: HandoffID, from peer: ServerID, at now: Now) throws(Failure) -> HandoffRecord {
+        var record = try find(id, role: .source, peer: peer)
+        switch record.state {
+        case .prepared:
+            record.state = .committed
+            record.changedAt = now.timestamp
+            replace(record, due: now.instant + Limits.dialBackoffMinimum)
+            return record
+        case .committed, .completed:
+            return record
+        case .reserved, .admitted, .aborted:
+            throw .invalidState(id, record.state)
+        }
+    }
+
+    /// The receipt is in: `committed` becomes `completed`.
+    ///
+    /// - Parameters:
+    ///   - receipt: what the destination's signature was checked on.
+    ///   - compact: its signed form, which is kept.
+    public mutating func complete(
+        _ id: HandoffID, receipt: AdmissionReceipt, compact: String, from peer: ServerID, at now: Now
+    ) throws(Failure) -> HandoffRecord {
+        var record = try find(id, role: .source, peer: peer)
+        guard receipt.handoff == id, receipt.player == record.player, receipt.epoch == record.epoch else {
+            throw .invalidReceipt(id)
+        }
+        switch record.state {
+        case .committed:
+            record.state = .completed
+            record.changedAt = now.timestamp
+            record.receipt = compact
+            record.snapshot = []
+            replace(record, due: nil)
+            return record
+        case .completed:
+            return record
+        case .prepared, .reserved, .admitted, .aborted:
+            throw .invalidState(id, record.state)
+        }
+    }
+
+    // MARK: Destination
+
+    /// Keeps a place for an offered player: `reserved`, inert. The same offer again gives the same record, whatever has
+    /// become of it since.
+    ///
+    /// - Parameter known: the player's epoch as this server knows it; nil for a stranger.
+    /// - Throws: `staleEpoch`, `alreadyOpen`, `snapshotTooLarge`, `snapshotHashMismatch`, `full`, `wrongPeer`.
+    public mutating func reserve(
+        _ envelope: SessionHandoffEnvelope, known: Epoch?, at now: Now
+    ) throws(Failure) -> HandoffRecord {
+        let id = envelope.token.handoff
+        if let existing = records[id] {
+            guard existing.role == .destination, existing.peer == envelope.token.issuer else {
+                throw .wrongPeer(id, expected: existing.peer)
+            }
+            guard existing.player == envelope.token.player, existing.epoch == envelope.token.epoch else {
+                throw .playerMismatch(id)
+            }
+            return existing
+        }
+        if let known, envelope.token.epoch <= known {
+            throw .staleEpoch(envelope.token.player, offered: envelope.token.epoch, known: known)
+        }
+        let record = envelope.reservation(at: now.timestamp)
+        try checkOpening(record)
+        insert(record, due: now.instant + Limits.handoffTimeout)
+        return record
+    }
+
+    /// The source has decided: `reserved` becomes `admitted`. The caller admits the player in the same transaction.
+    /// Repeated calls give the same answer.
+    public mutating func admit(
+        _ id: HandoffID, token: SessionToken, receipt: String, at now: Now
+    ) throws(Failure) -> HandoffRecord {
+        var record = try find(id, role: .destination, peer: token.issuer)
+        guard token.handoff == id, token.player == record.player, token.epoch == record.epoch,
+            token.snapshot == record.snapshotHash, token.world == record.world
+        else { throw .playerMismatch(id) }
+        switch record.state {
+        case .reserved:
+            record.state = .admitted
+            record.changedAt = now.timestamp
+            record.receipt = receipt
+            record.snapshot = []
+            replace(record, due: nil)
+            return record
+        case .admitted:
+            return record
+        case .prepared, .committed, .completed, .aborted:
+            throw .invalidState(id, record.state)
+        }
+    }
+
+    /// The player's client shows its token: once, and only when the player is admitted.
+    ///
+    /// - Throws: `replayed` the second time.
+    public mutating func redeem(_ token: SessionToken, at now: Now) throws(Failure) -> HandoffRecord {
+        var record = try find(token.handoff, role: .destination, peer: token.issuer)
+        guard token.player == record.player, token.epoch == record.epoch else {
+            throw .playerMismatch(token.handoff)
+        }
+        guard record.state == .admitted else { throw .invalidState(token.handoff, record.state) }
+        guard record.redeemedAt == nil else { throw .replayed(token.handoff) }
+        record.redeemedAt = now.timestamp
+        records[record.id] = record
+        return record
+    }
+
+    // MARK: Either end
+
+    /// Ends a handoff without a crossing: `prepared` (by the source's own decision) or `reserved` (by the source's word)
+    /// becomes `aborted`. Repeated calls give the same answer.
+    public mutating func abort(
+        _ id: HandoffID, code: String, reason: String, at now: Now
+    ) throws(Failure) -> HandoffRecord {
+        guard var record = records[id] else { throw .notFound(id) }
+        switch record.state {
+        case .prepared, .reserved:
+            record.state = .aborted
+            record.changedAt = now.timestamp
+            record.abortCode = code
+            record.abortReason = reason
+            record.snapshot = []
+            replace(record, due: nil)
+            return record
+        case .aborted:
+            return record
+        case .committed, .admitted, .completed:
+            throw .invalidState(id, record.state)
+        }
+    }
+
+    /// What the source says of a handoff when the destination asks. No record means it never got as far as a decision, or
+    /// was aborted and forgotten: aborted either way (presumed abort).
+    public func query(_ id: HandoffID, from peer: ServerID) -> HandoffState {
+        guard let record = records[id], record.role == .source, record.peer == peer else { return .aborted }
+        return record.state
+    }
+
+    /// What has become due. Each open handoff comes back later by itself, with pauses that double up to
+    /// ``Limits/dialBackoffMaximum``.
+    public mutating func tick(at now: Instant) -> [Due] {
+        var due: [Due] = []
+        while let next = deadlines.min, next.at <= now {
+            deadlines.removeMin()
+            guard var entry = open[next.id], entry.nextAttempt == next.at, let record = records[next.id] else { continue }
+            switch record.state {
+            case .prepared: due.append(.timeout(record.id))
+            case .committed: due.append(.repeatCommit(record.id))
+            case .reserved: due.append(.ask(record.id))
+            case .completed, .admitted, .aborted: continue
+            }
+            entry.attempts += 1
+            entry.nextAttempt = now + Self.pause(after: entry.attempts)
+            open[next.id] = entry
+            deadlines.insert(Deadline(at: entry.nextAttempt, id: next.id))
+        }
+        return due
+    }
+
+    // MARK: Inside
+
+    private static func pause(after attempts: Int) -> Duration {
+        min(Limits.dialBackoffMinimum * (1 << min(attempts, 10)), Limits.dialBackoffMaximum)
+    }
+
+    private func find(_ id: HandoffID, role: HandoffRole, peer: ServerID) throws(Failure) -> HandoffRecord {
+        guard let record = records[id], record.role == role else { throw .notFound(id) }
+        guard record.peer == peer else { throw .wrongPeer(id, expected: record.peer) }
+        return record
+    }
+
+    private func checkOpening(_ record: HandoffRecord) throws(Failure) {
+        guard open.count < Limits.openHandoffs, snapshotBytes + record.snapshot.count <= Limits.allSnapshotsBytes else {
+            throw .full
+        }
+        if let other = openByPlayer[record.player] { throw .alreadyOpen(record.player, other) }
+        guard record.snapshot.count <= Limits.snapshotBytes else { throw .snapshotTooLarge(record.snapshot.count) }
+        let actual = ContentHash.of(record.snapshot)
+        guard actual == record.snapshotHash else {
+            throw .snapshotHashMismatch(expected: record.snapshotHash, actual: actual)
+        }
+    }
+
+    private mutating func insert(_ record: HandoffRecord, due: Instant) {
+        records[record.id] = record
+        snapshotBytes += record.snapshot.count
+        byState[record.state, default: []].insert(record.id)
+        guard !record.state.isFinal else { return }
+        openByPlayer[record.player] = record.id
+        openByPeer[record.peer, default: []].insert(record.id)
+        open[record.id] = Open(nextAttempt: due, attempts: 0)
+        deadlines.insert(Deadline(at: due, id: record.id))
+    }
+
+    /// Puts a record whose state has moved in place of the old one; `due` is nil once it is final.
+    private mutating func replace(_ record: HandoffRecord, due: Instant?) {
+        guard let old = records[record.id] else { return }
+        records[record.id] = record
+        snapshotBytes += record.snapshot.count - old.snapshot.count
+        byState[old.state]?.remove(record.id)
+        byState[record.state, default: []].insert(record.id)
+        if let due {
+            open[record.id] = Open(nextAttempt: due, attempts: 0)
+            deadlines.insert(Deadline(at: due, id: record.id))
+        } else {
+            open[record.id] = nil
+            openByPlayer[record.player] = nil
+            openByPeer[record.peer]?.remove(record.id)
+            if openByPeer[record.peer]?.isEmpty == true { openByPeer[record.peer] = nil }
+        }
+    }
+}

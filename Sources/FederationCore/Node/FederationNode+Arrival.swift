@@ -1,0 +1,227 @@
+import FederationCrypto
+public import FederationModel
+import FederationWire
+
+/// The destination's side of a handoff.
+extension FederationNode {
+    /// An offer: everything is checked before a place is kept. What is refused is answered with a code and forgotten.
+    mutating func receive(
+        _ offer: FederationFrame.HandoffOffer, from peer: VerifiedPeer, on channel: ChannelID, at now: Now
+    ) -> [Effect] {
+        let reserved: HandoffRecord
+        let isNew: Bool
+        do {
+            (reserved, isNew) = try reserve(offer, from: peer, at: now)
+        } catch {
+            let rejection = FederationFrame.HandoffRejection(
+                handoff: offer.handoff, code: error.code, reason: Self.short(error.reason))
+            return [
+                .report(.refusedFrame(peer.serverID, code: error.code)), .send(.reject(rejection), on: channel),
+            ]
+        }
+        switch reserved.state {
+        case .reserved:
+            let accept = Effect.send(.accept(offer.handoff), on: channel)
+            guard isNew else { return [accept] }
+            return [
+                .persist([.putHandoff(reserved)]), .report(.handoffMoved(reserved.id, .destination, .reserved)),
+                .notify(CrossingEvent(handoff: reserved.id, player: reserved.player, kind: .reserved)), accept,
+            ]
+        case .admitted:
+            return receipt(of: reserved, on: channel)
+        case .aborted:
+            let rejection = FederationFrame.HandoffRejection(
+                handoff: offer.handoff, code: "handoff.aborted", reason: "the handoff was aborted before")
+            return [.send(.reject(rejection), on: channel)]
+        case .prepared, .committed, .completed:
+            return []
+        }
+    }
+
+    private mutating func reserve(
+        _ offer: FederationFrame.HandoffOffer, from peer: VerifiedPeer, at now: Now
+    ) throws(Refusal) -> (HandoffRecord, isNew: Bool) {
+        do {
+            let envelope = try SessionHandoffEnvelope(
+                receiving: offer.token, snapshot: offer.snapshot, handoff: offer.handoff, from: peer, audience: id,
+                at: now.timestamp)
+            if ledger.record(offer.handoff) != nil {
+                return (try ledger.reserve(envelope, known: nil, at: now), false)
+            }
+            try checkArrival(envelope)
+            let known = players[envelope.token.player]?.epoch
+            return (try ledger.reserve(envelope, known: known, at: now), true)
+        } catch let failure as HandoffLedger.Failure {
+            throw failure.refusal
+        } catch let refusal as Refusal {
+            throw refusal
+        } catch {
+            throw Refusal(
+                .unavailable, code: "handoff.failed", reason: "the offer could not be handled", remedy: "try again")
+        }
+    }
+
+    /// What only the destination knows: its worlds, and the players it keeps.
+    private func checkArrival(_ envelope: SessionHandoffEnvelope) throws(Refusal) {
+        let token = envelope.token
+        guard worlds[token.world] != nil else {
+            throw Refusal(
+                .notFound, code: "world.unknown", reason: "there is no world \(token.world) on \(id)",
+                remedy: "change the route", step: .handoff)
+        }
+        guard let known = players[token.player] else {
+            guard token.player.home != id else {
+                throw Refusal(
+                    .forbidden, code: "player.unknown",
+                    reason: "\(token.player) would be at home on \(id), which has never known them",
+                    remedy: "enter the player at home first", step: .handoff)
+            }
+            return
+        }
+        switch known.presence {
+        case .departed: return
+        case .playable, .departing, .left:
+            throw Refusal(
+                .conflict, code: "player.present", reason: "\(token.player) is kept by \(id) already",
+                remedy: "a player can be in one place only", step: .handoff)
+        }
+    }
+
+    /// The decision has arrived: the player is admitted, once.
+    mutating func receive(
+        _ commit: FederationFrame.HandoffCommit, from peer: VerifiedPeer, on channel: ChannelID, at now: Now
+    ) -> [Effect] {
+        guard let before = ledger.record(commit.handoff), before.role == .destination, before.peer == peer.serverID,
+            before.state != .aborted
+        else {
+            let rejection = FederationFrame.HandoffRejection(
+                handoff: commit.handoff, code: "handoff.unknown", reason: "no place is kept for this handoff")
+            return [.send(.reject(rejection), on: channel)]
+        }
+        if before.state == .admitted { return receipt(of: before, on: channel) }
+        do {
+            let token = try SessionToken.verify(
+                commit.token, issuer: peer.serverID, key: peer.publicKey, audience: id, at: now.timestamp,
+                leeway: Limits.tokenLeeway)
+            return try admit(token, before: before, on: channel, at: now)
+        } catch let failure as HandoffLedger.Failure {
+            return [.report(.refusedFrame(peer.serverID, code: failure.refusal.code))]
+        } catch {
+            return [.report(.refusedFrame(peer.serverID, code: "token.refused"))]
+        }
+    }
+
+    private mutating func admit(
+        _ token: SessionToken, before: HandoffRecord, on channel: ChannelID, at now: Now
+    ) throws -> [Effect] {
+        let statement = AdmissionReceipt(
+            issuer: id, audience: before.peer, handoff: before.id, player: before.player, epoch: before.epoch,
+            issuedAt: now.timestamp)
+        let record = try ledger.admit(before.id, token: token, receipt: statement.issue(by: identity), at: now)
+        let player = players.admit(record, state: before.snapshot)
+        return [
+            .persist([.putHandoff(record), .putPlayer(player)]),
+            .report(.handoffMoved(record.id, .destination, .admitted)),
+            .notify(CrossingEvent(handoff: record.id, player: record.player, kind: .admitted)),
+        ] + receipt(of: record, on: channel)
+    }
+
+    private func receipt(of record: HandoffRecord, on channel: ChannelID) -> [Effect] {
+        guard let receipt = record.receipt else { return [] }
+        return [
+            .send(.admitted(FederationFrame.HandoffAdmitted(handoff: record.id, receipt: receipt)), on: channel)
+        ]
+    }
+
+    /// The source says that a handoff is over without a crossing.
+    mutating func calledOff(_ handoff: HandoffID, by peer: VerifiedPeer, at now: Now) -> [Effect] {
+        guard let before = ledger.record(handoff), before.role == .destination, before.peer == peer.serverID,
+            before.state == .reserved,
+            let record = try? ledger.abort(
+                handoff, code: "handoff.withdrawn", reason: "\(peer.serverID) called the handoff off", at: now)
+        else { return [] }
+        return [
+            .persist([.putHandoff(record)]), .report(.handoffMoved(handoff, .destination, .aborted)),
+            .notify(CrossingEvent(handoff: handoff, player: record.player, kind: .withdrawn)),
+        ]
+    }
+
+    /// The source has answered a query.
+    mutating func receive(
+        _ verdict: FederationFrame.HandoffVerdict, from peer: VerifiedPeer, on channel: ChannelID, at now: Now
+    ) -> [Effect] {
+        switch verdict.decision {
+        case .undecided:
+            return []
+        case .committed(let token):
+            let commit = FederationFrame.HandoffCommit(handoff: verdict.handoff, token: token)
+            guard ledger.record(verdict.handoff)?.state == .reserved else { return [] }
+            return receive(commit, from: peer, on: channel, at: now)
+        case .aborted:
+            return calledOff(verdict.handoff, by: peer, at: now)
+        }
+    }
+
+    // MARK: The player's client
+
+    /// A client that came through a portal shows its token: once, after admission.
+    ///
+    /// - Parameters:
+    ///   - compact: the token as the source gave it to the client.
+    ///   - proof: the client's signature over the socket's challenge, required when the token names a client key.
+    ///   - challenge: what this server sent on the socket.
+    public mutating func redeem(
+        _ compact: String, proof: [UInt8]?, challenge: [UInt8], at now: Now
+    ) throws(Refusal) -> (PlayerRecord, [Effect]) {
+        do {
+            let token = try verified(compact, at: now)
+            if let key = token.clientKey {
+                guard let proof,
+                    ClientProof.isValid(proof, challenge: challenge, handoff: token.handoff, key: key)
+                else {
+                    throw Refusal(
+                        .forbidden, code: "token.unproven",
+                        reason: "the token is bound to a client key and the proof of it is missing or wrong",
+                        remedy: "sign this connection's challenge with the client's key", step: .handoff)
+                }
+            }
+            let record = try ledger.redeem(token, at: now)
+            guard let player = players[record.player], player.isHere, player.epoch == record.epoch else {
+                throw Refusal(
+                    .conflict, code: "player.gone", reason: "\(record.player) has moved on since",
+                    remedy: "connect to the server where the player is", step: .handoff)
+            }
+            return (player, [.persist([.putHandoff(record)])])
+        } catch let failure as HandoffLedger.Failure {
+            throw failure.refusal
+        } catch let refusal as Refusal {
+            throw refusal
+        } catch let failure as SessionToken.Failure {
+            throw HandoffLedger.Failure.token(failure).refusal
+        } catch {
+            throw HandoffLedger.Failure.token(.malformed("unreadable")).refusal
+        }
+    }
+
+    /// The token, checked with the pinned key of the server that it names as its issuer.
+    private func verified(_ compact: String, at now: Now) throws -> SessionToken {
+        let issuer = try SessionToken.unverifiedIssuer(compact)
+        guard let peer = verifiedPeer(issuer, at: now) else {
+            throw Refusal(
+                .forbidden, code: "token.untrustedIssuer", reason: "the token comes from \(issuer), which is not trusted now",
+                remedy: "the operator adds the peer, or waits until its handshake is completed", step: .handshake)
+        }
+        return try SessionToken.verify(
+            compact, issuer: issuer, key: peer.publicKey, audience: id, at: now.timestamp, leeway: Limits.tokenLeeway)
+    }
+
+    /// What fits into a rejection's reason.
+    private static func short(_ text: String) -> String {
+        var short = ""
+        for character in text {
+            guard short.utf8.count + character.utf8.count <= Limits.nameBytes else { break }
+            short.append(character)
+        }
+        return short
+    }
+}

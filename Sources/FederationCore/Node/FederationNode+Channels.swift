@@ -1,0 +1,194 @@
+public import FederationCrypto
+public import FederationModel
+public import FederationWire
+
+extension FederationNode {
+    /// What the transport does next with a channel whose handshake runs.
+    public enum ChannelStep: Hashable, Sendable {
+        /// Send these messages and go on waiting.
+        case send([[UInt8]])
+        /// Send these messages; from now on everything is a record.
+        case established([[UInt8]])
+        case close(CloseCode)
+    }
+
+    /// A socket has opened: begins the handshake and returns the Hello to send.
+    ///
+    /// - Parameter expecting: the peer that was dialled; nil for an incoming channel.
+    public mutating func openChannel(
+        _ channel: ChannelID, direction: ChannelDirection, expecting peer: ServerID?, entropy: consuming HandshakeEntropy,
+        at now: Now
+    ) throws(HandshakeManager.Failure) -> [UInt8] {
+        try handshakes.initiate(channel, direction: direction, expecting: peer, entropy: entropy, at: now)
+    }
+
+    /// A handshake message has arrived.
+    public mutating func receiveHandshake(
+        _ message: [UInt8], on channel: ChannelID, direction: ChannelDirection, at now: Now
+    ) -> (ChannelStep, [Effect]) {
+        let step: HandshakeStep
+        do {
+            let peers = self.peers
+            let registry = self.registry
+            step = try handshakes.receive(message, on: channel, at: now) { server in
+                guard let record = peers[server] else { return .unknown }
+                if registry.server(server)?.status == .suspended { return .suspended }
+                return .bound(record.publicKey)
+            }
+        } catch {
+            return (.close(error.closeCode), [])
+        }
+        switch step {
+        case .send(let message):
+            return (.send([message]), [])
+        case .sendAll(let messages):
+            return (.send(messages), [])
+        case .completed(let peer, let superseded):
+            var effects: [Effect] = []
+            if let superseded { effects.append(.close(superseded, .duplicateChannel)) }
+            effects += established(channel, with: peer, direction: direction, at: now)
+            return (.established([]), effects)
+        }
+    }
+
+    /// The record layer of an established channel; it can be taken once.
+    public mutating func takeRecords(for channel: ChannelID) -> RecordLayer? {
+        handshakes.takeRecords(for: channel)
+    }
+
+    /// A socket has closed.
+    public mutating func channelClosed(_ channel: ChannelID, at now: Now) -> [Effect] {
+        handshakes.close(channel)
+        guard let session = sessions.removeValue(forKey: channel) else { return [] }
+        if channels[session.peer.serverID] == channel { channels[session.peer.serverID] = nil }
+        return [.report(.channelClosed(session.peer.serverID))]
+    }
+
+    /// The peer at the other end of an established channel.
+    public func peer(on channel: ChannelID) -> VerifiedPeer? { sessions[channel]?.peer }
+
+    /// The established channel to a peer.
+    public func channel(to server: ServerID) -> ChannelID? { channels[server] }
+
+    /// The last measured round trip to a peer.
+    public func roundTrip(to server: ServerID) -> Duration? {
+        channels[server].flatMap { sessions[$0]?.roundTrip }
+    }
+
+    /// Who opened the channel to a peer.
+    public func direction(to server: ServerID) -> ChannelDirection? {
+        channels[server].flatMap { sessions[$0]?.direction }
+    }
+
+    private mutating func established(
+        _ channel: ChannelID, with peer: VerifiedPeer, direction: ChannelDirection, at now: Now
+    ) -> [Effect] {
+        if let old = channels[peer.serverID], old != channel { sessions[old] = nil }
+        sessions[channel] = PeerSession(peer: peer, direction: direction)
+        channels[peer.serverID] = channel
+        heartbeats.insert(HeartbeatDue(at: now.instant + configuration.health.interval, channel: channel))
+        var effects: [Effect] = [.report(.channelEstablished(peer.serverID, direction))]
+        effects += alive(peer.serverID, at: now)
+        effects += resumeHandoffs(with: peer, on: channel, at: now)
+        return effects
+    }
+
+    // MARK: Heartbeats
+
+    mutating func sendHeartbeats(at now: Now) -> [Effect] {
+        var effects: [Effect] = []
+        while let due = heartbeats.min, due.at <= now.instant {
+            heartbeats.removeMin()
+            guard var session = sessions[due.channel] else { continue }
+            guard verifiedPeer(session.peer.serverID, at: now) != nil else {
+                effects.append(.close(due.channel, .trustExpired))
+                continue
+            }
+            session.sequence += 1
+            session.outstanding = (session.sequence, now.instant)
+            sessions[due.channel] = session
+            let heartbeat = FederationFrame.Heartbeat(sequence: session.sequence, sentAt: now.timestamp)
+            effects.append(.send(.heartbeat(heartbeat), on: due.channel))
+            heartbeats.insert(HeartbeatDue(at: now.instant + configuration.health.interval, channel: due.channel))
+        }
+        return effects
+    }
+
+    mutating func acknowledged(
+        _ heartbeat: FederationFrame.Heartbeat, on channel: ChannelID, at now: Now
+    ) -> [Effect] {
+        guard var session = sessions[channel], let outstanding = session.outstanding,
+            outstanding.sequence == heartbeat.sequence
+        else {
+            return sessions[channel].map { [.report(.lateObservation($0.peer.serverID))] } ?? []
+        }
+        let roundTrip = now.instant - outstanding.sentAt
+        session.outstanding = nil
+        session.roundTrip = roundTrip
+        sessions[channel] = session
+        return [.report(.roundTrip(session.peer.serverID, roundTrip))] + alive(session.peer.serverID, at: now)
+    }
+
+    /// A peer has answered: its health is good and the registry has heard of it.
+    private mutating func alive(_ server: ServerID, at now: Now) -> [Effect] {
+        var effects: [Effect] = []
+        if let change = health.recordSuccess(server, at: now.instant) {
+            effects += apply(change, at: now)
+        }
+        // A wall clock that was set back makes the heartbeat look old; the registry then keeps the newer one.
+        if let changed = try? registry.recordHeartbeat(server, at: now.timestamp) {
+            effects.append(.persist([.putServer(changed, card: cards[server])]))
+        }
+        return effects
+    }
+
+    // MARK: Frames
+
+    /// A frame has arrived on an established channel. What the peer may not send here closes the channel.
+    public mutating func receive(_ frame: FederationFrame, on channel: ChannelID, at now: Now) -> [Effect] {
+        guard let session = sessions[channel] else { return [] }
+        guard let peer = verifiedPeer(session.peer.serverID, at: now) else {
+            return [.close(channel, .trustExpired)]
+        }
+        switch frame {
+        case .ready:
+            return [.close(channel, .protocolError)]
+        case .heartbeat(let heartbeat):
+            return [.send(.acknowledgement(heartbeat), on: channel)]
+        case .acknowledgement(let heartbeat):
+            return acknowledged(heartbeat, on: channel, at: now)
+        case .worldRequest(let request):
+            return [.send(.worldResponse(answer(request)), on: channel)]
+        case .worldResponse(let response):
+            return [.worldAnswered(response, from: peer.serverID)]
+        case .assetRequest(let request):
+            return [.serveAsset(request, on: channel)]
+        case .assetResponse(let response):
+            return [.assetAnswered(response, from: peer.serverID)]
+        case .offer(let offer):
+            return receive(offer, from: peer, on: channel, at: now)
+        case .accept(let handoff):
+            return accepted(handoff, by: peer, on: channel, at: now)
+        case .reject(let rejection):
+            return rejected(rejection, by: peer, on: channel, at: now)
+        case .commit(let commit):
+            return receive(commit, from: peer, on: channel, at: now)
+        case .admitted(let admitted):
+            return receive(admitted, from: peer, at: now)
+        case .abort(let handoff):
+            return calledOff(handoff, by: peer, at: now)
+        case .query(let handoff):
+            return [.send(.verdict(verdict(on: handoff, for: peer, at: now)), on: channel)]
+        case .verdict(let verdict):
+            return receive(verdict, from: peer, on: channel, at: now)
+        }
+    }
+
+    private func answer(_ request: FederationFrame.WorldRequest) -> FederationFrame.WorldResponse {
+        guard let world = worlds[request.world] else {
+            return FederationFrame.WorldResponse(request: request.request, answer: .refused("world.unknown"))
+        }
+        return FederationFrame.WorldResponse(
+            request: request.request, answer: .manifest(world.manifest, size: world.manifestSize))
+    }
+}

@@ -1,0 +1,267 @@
+import FederationCrypto
+public import FederationModel
+import FederationWire
+
+/// The source's side of a handoff.
+extension FederationNode {
+    /// What a crossing would go through now, once the first four steps have let it pass.
+    public struct CrossingPlan: Sendable {
+        public let route: PortalRoute
+        public let destination: FederatedServer
+        public let peer: VerifiedPeer
+        public let player: PlayerRecord
+    }
+
+    /// The destination of a portal, if nothing refuses it now: registry, handshake, health and routing are checked, and
+    /// the refusal names the one that refused.
+    public func resolve(_ portal: PortalID, at now: Now) throws(Refusal) -> ResolvedRoute {
+        do {
+            return try routing.resolve(
+                portal,
+                isTrusted: { self.verifiedPeer($0, at: now) != nil },
+                registryStatus: { registry.server($0)?.status },
+                health: { health.status(of: $0) })
+        } catch {
+            throw error.refusal
+        }
+    }
+
+    /// Steps 1 to 4 of a crossing, and that the player may leave; changes nothing.
+    public func plan(_ player: PlayerID, through portal: PortalID, at now: Now) throws(Refusal) -> CrossingPlan {
+        let resolved = try resolve(portal, at: now)
+        let record: PlayerRecord
+        do {
+            record = try players.playing(player)
+        } catch {
+            throw error.refusal
+        }
+        guard let destination = registry.server(resolved.route.destination),
+            let peer = verifiedPeer(destination.id, at: now), channels[destination.id] != nil
+        else {
+            throw Refusal(
+                .conflict, code: "destination.disconnected",
+                reason: "there is no open channel to \(resolved.route.destination) at this moment",
+                remedy: "try again shortly; this server keeps dialling", step: .health)
+        }
+        return CrossingPlan(route: resolved.route, destination: destination, peer: peer, player: record)
+    }
+
+    /// Step 6 begins: freezes the player, records the handoff as prepared and offers it. The first four steps are checked
+    /// again, because time has passed since.
+    ///
+    /// - Parameters:
+    ///   - id: from entropy.
+    ///   - manifest: the proof of step 5 for the destination's world.
+    public mutating func depart(
+        _ player: PlayerID, through portal: PortalID, as id: HandoffID, assets manifest: VerifiedManifest, at now: Now
+    ) throws(Refusal) -> [Effect] {
+        let plan = try plan(player, through: portal, at: now)
+        guard manifest.manifest.world == plan.route.world else {
+            throw Refusal(
+                .conflict, code: "route.changed", reason: "the portal \(portal) leads elsewhere since the crossing began",
+                remedy: "walk through the portal again", step: .routing)
+        }
+        let record = HandoffRecord(
+            id: id, role: .source, player: player, peer: plan.destination.id, portal: portal, world: plan.route.world,
+            spawn: plan.route.spawn, epoch: plan.player.epoch.next, revision: plan.player.revision,
+            snapshotHash: ContentHash.of(plan.player.state), snapshot: plan.player.state,
+            clientKey: plan.player.clientKey, state: .prepared, openedAt: now.timestamp, changedAt: now.timestamp)
+        let prepared: HandoffRecord
+        let frozen: PlayerRecord
+        do {
+            prepared = try ledger.prepare(record, at: now)
+        } catch {
+            throw error.refusal
+        }
+        do {
+            frozen = try players.freeze(player, for: id)
+        } catch {
+            throw error.refusal
+        }
+        var effects: [Effect] = [
+            .persist([.putHandoff(prepared), .putPlayer(frozen)]),
+            .report(.handoffMoved(id, .source, .prepared)),
+            .notify(CrossingEvent(handoff: id, player: player, kind: .offered)),
+        ]
+        effects += sendOffer(prepared, at: now)
+        return effects
+    }
+
+    /// The world or the player calls off a handoff that is not decided.
+    public mutating func callOff(_ id: HandoffID, at now: Now) throws(Refusal) -> [Effect] {
+        guard let record = ledger.record(id), record.role == .source else {
+            throw HandoffLedger.Failure.notFound(id).refusal
+        }
+        guard record.state == .prepared else { throw HandoffLedger.Failure.invalidState(id, record.state).refusal }
+        return abort(
+            id,
+            because: Refusal(
+                .conflict, code: "handoff.calledOff", reason: "the crossing was called off",
+                remedy: "walk through the portal again when ready", step: .handoff),
+            at: now)
+    }
+
+    /// A fresh token for a decided handoff, for a client that comes back for one. nil when it is not decided.
+    public func redirectToken(for id: HandoffID, at now: Now) -> (endpoint: Endpoint, token: String)? {
+        guard let record = ledger.record(id), record.role == .source,
+            record.state == .committed || record.state == .completed, let server = registry.server(record.peer)
+        else { return nil }
+        return (server.endpoint, token(for: record, at: now))
+    }
+
+    // MARK: Answers of the destination
+
+    mutating func accepted(_ id: HandoffID, by peer: VerifiedPeer, on channel: ChannelID, at now: Now) -> [Effect] {
+        guard let before = ledger.record(id), before.role == .source, before.peer == peer.serverID else {
+            // Presumed abort: what is not in the ledger never happens.
+            return [.send(.abort(id), on: channel)]
+        }
+        if before.state == .aborted { return [.send(.abort(id), on: channel)] }
+        let record: HandoffRecord
+        do {
+            record = try ledger.commit(id, from: peer.serverID, at: now)
+        } catch {
+            return [.report(.refusedFrame(peer.serverID, code: error.refusal.code))]
+        }
+        let commit = sendCommit(record, on: channel, at: now)
+        guard before.state == .prepared else { return record.state == .committed ? commit : [] }
+        var changes: [StoreChange] = [.putHandoff(record)]
+        if let departed = players.release(record.player, by: record) { changes.append(.putPlayer(departed)) }
+        var effects: [Effect] = [.persist(changes), .report(.handoffMoved(id, .source, .committed))]
+        if let redirect = redirectToken(for: id, at: now) {
+            effects.append(
+                .notify(
+                    CrossingEvent(
+                        handoff: id, player: record.player,
+                        kind: .committed(endpoint: redirect.endpoint, token: redirect.token))))
+        }
+        return effects + commit
+    }
+
+    mutating func rejected(
+        _ rejection: FederationFrame.HandoffRejection, by peer: VerifiedPeer, on channel: ChannelID, at now: Now
+    ) -> [Effect] {
+        guard let record = ledger.record(rejection.handoff), record.role == .source, record.peer == peer.serverID else {
+            return [.report(.refusedFrame(peer.serverID, code: "handoff.unknown"))]
+        }
+        switch record.state {
+        case .prepared:
+            return abort(
+                record.id,
+                because: Refusal(
+                    .conflict, code: rejection.code, reason: "\(peer.serverID) refused the player: \(rejection.reason)",
+                    remedy: "the player goes on here; ask the operator of \(peer.serverID) if it should be let in",
+                    step: .handoff),
+                at: now)
+        case .committed:
+            // The decision stands. The destination has lost the reservation (restored from a backup): offer it again.
+            return sendOffer(record, at: now)
+        case .completed, .aborted, .reserved, .admitted:
+            return []
+        }
+    }
+
+    mutating func receive(
+        _ admitted: FederationFrame.HandoffAdmitted, from peer: VerifiedPeer, at now: Now
+    ) -> [Effect] {
+        do {
+            let receipt = try AdmissionReceipt.verify(
+                admitted.receipt, issuer: peer.serverID, key: peer.publicKey, audience: id)
+            let wasOpen = ledger.record(admitted.handoff)?.state == .committed
+            let record = try ledger.complete(
+                admitted.handoff, receipt: receipt, compact: admitted.receipt, from: peer.serverID, at: now)
+            guard wasOpen else { return [] }
+            return [
+                .persist([.putHandoff(record)]),
+                .report(.handoffMoved(record.id, .source, .completed)),
+                .notify(CrossingEvent(handoff: record.id, player: record.player, kind: .completed)),
+            ]
+        } catch {
+            return [.report(.refusedFrame(peer.serverID, code: "receipt.invalid"))]
+        }
+    }
+
+    /// The source's answer to a destination that asks.
+    func verdict(on id: HandoffID, for peer: VerifiedPeer, at now: Now) -> FederationFrame.HandoffVerdict {
+        let decision: FederationFrame.HandoffVerdict.Decision
+        switch ledger.query(id, from: peer.serverID) {
+        case .prepared: decision = .undecided
+        case .committed, .completed:
+            decision = redirectToken(for: id, at: now).map { .committed(token: $0.token) } ?? .undecided
+        case .aborted, .reserved, .admitted: decision = .aborted
+        }
+        return FederationFrame.HandoffVerdict(handoff: id, decision: decision)
+    }
+
+    // MARK: Time and reconnection
+
+    mutating func carryOut(_ due: HandoffLedger.Due, at now: Now) -> [Effect] {
+        switch due {
+        case .timeout(let id):
+            return abort(
+                id,
+                because: Refusal(
+                    .unavailable, code: "handoff.timeout",
+                    reason: "the destination did not answer within \(Limits.handoffTimeout)",
+                    remedy: "the player goes on here; try again when the destination answers", step: .handoff),
+                at: now)
+        case .repeatCommit(let id):
+            guard let record = ledger.record(id), let channel = channels[record.peer] else { return [] }
+            return sendCommit(record, on: channel, at: now)
+        case .ask(let id):
+            guard let record = ledger.record(id), let channel = channels[record.peer] else { return [] }
+            return [.send(.query(id), on: channel)]
+        }
+    }
+
+    /// A channel is (again) open: everything that is open with this peer is said or asked once more.
+    mutating func resumeHandoffs(with peer: VerifiedPeer, on channel: ChannelID, at now: Now) -> [Effect] {
+        var effects: [Effect] = []
+        for record in ledger.openHandoffs(with: peer.serverID) {
+            switch record.state {
+            case .prepared: effects += sendOffer(record, at: now)
+            case .committed: effects += sendCommit(record, on: channel, at: now)
+            case .reserved: effects.append(.send(.query(record.id), on: channel))
+            case .admitted, .completed, .aborted: break
+            }
+        }
+        return effects
+    }
+
+    mutating func abort(_ id: HandoffID, because refusal: Refusal, at now: Now) -> [Effect] {
+        guard let record = try? ledger.abort(id, code: refusal.code, reason: refusal.reason, at: now) else { return [] }
+        var changes: [StoreChange] = [.putHandoff(record)]
+        if let back = players.unfreeze(record.player, from: id) { changes.append(.putPlayer(back)) }
+        var effects: [Effect] = [
+            .persist(changes), .report(.handoffMoved(id, .source, .aborted)),
+            .notify(CrossingEvent(handoff: id, player: record.player, kind: .returned(refusal))),
+        ]
+        if let channel = channels[record.peer] { effects.append(.send(.abort(id), on: channel)) }
+        return effects
+    }
+
+    private func sendOffer(_ record: HandoffRecord, at now: Now) -> [Effect] {
+        guard let channel = channels[record.peer] else { return [] }
+        let token = token(for: record, at: now)
+        return [
+            .send(
+                .offer(FederationFrame.HandoffOffer(handoff: record.id, token: token, snapshot: record.snapshot)),
+                on: channel)
+        ]
+    }
+
+    private func sendCommit(_ record: HandoffRecord, on channel: ChannelID, at now: Now) -> [Effect] {
+        let token = token(for: record, at: now)
+        return [.send(.commit(FederationFrame.HandoffCommit(handoff: record.id, token: token)), on: channel)]
+    }
+
+    /// A fresh signed token for a handoff.
+    private func token(for record: HandoffRecord, at now: Now) -> String {
+        let token = SessionToken(
+            issuer: id, player: record.player, audience: record.peer, handoff: record.id, issuedAt: now.timestamp,
+            notBefore: now.timestamp, expiresAt: now.timestamp + Limits.tokenLifetime, world: record.world,
+            portal: record.portal, spawn: record.spawn, epoch: record.epoch, snapshot: record.snapshotHash,
+            size: record.snapshotSize, revision: record.revision, clientKey: record.clientKey)
+        return token.issue(by: identity)
+    }
+}

@@ -1,0 +1,223 @@
+import FederationCrypto
+public import FederationModel
+
+/// What the operator decides: which servers are known and trusted, where portals lead, which worlds are offered.
+extension FederationNode {
+    // MARK: Registry
+
+    /// Registers a server from its own signed card, or takes a newer card of a known one.
+    public mutating func register(_ compact: String, at now: Now) throws(Refusal) -> (FederatedServer, [Effect]) {
+        let card: ServerCard
+        do {
+            card = try ServerCard.verify(compact, at: now.timestamp)
+        } catch {
+            throw Refusal(
+                .invalid, code: "card.refused", reason: "the server card \(error.reason)",
+                remedy: "fetch the card anew from the server's /.well-known/aether-federation")
+        }
+        guard card.id != id else {
+            throw Refusal(
+                .conflict, code: "server.self", reason: "\(id) is this server's own id",
+                remedy: "give the other server another id")
+        }
+        let server = FederatedServer(
+            id: card.id, name: card.name, endpoint: card.endpoint, publicKey: card.publicKey,
+            registeredAt: now.timestamp, recordSequence: card.sequence)
+        if let known = registry.server(card.id), known.publicKey == card.publicKey,
+            known.recordSequence == card.sequence, cards[card.id] == compact
+        {
+            return (known, [])
+        }
+        do {
+            _ = try registry.register(server)
+        } catch {
+            throw error.refusal
+        }
+        guard let entry = registry.server(card.id) else { return (server, []) }
+        cards[card.id] = compact
+        var effects: [Effect] = [.persist([.putServer(entry, card: compact), .removeTombstone(card.id)])]
+        if peers[card.id] != nil { effects += dialEffects(for: card.id) }
+        return (entry, effects)
+    }
+
+    /// A server says that it is alive, by a signed statement.
+    public mutating func heartbeat(
+        _ server: ServerID, statement compact: String, at now: Now
+    ) throws(Refusal) -> (FederatedServer, [Effect]) {
+        guard let entry = registry.server(server) else { throw ServerRegistry.Failure.notFound(server).refusal }
+        let statement: HeartbeatStatement
+        do {
+            statement = try HeartbeatStatement.verify(compact, server: server, key: entry.publicKey, at: now.timestamp)
+        } catch {
+            throw Refusal(
+                .forbidden, code: "heartbeat.refused", reason: "the heartbeat \(error.reason)",
+                remedy: "sign it with the key that is registered for \(server), and set its clock right")
+        }
+        do {
+            guard let changed = try registry.recordHeartbeat(server, at: statement.issuedAt) else {
+                return (registry.server(server) ?? entry, [])
+            }
+            return (changed, [.persist([.putServer(changed, card: cards[server])])])
+        } catch {
+            throw error.refusal
+        }
+    }
+
+    /// Removes a server from the registry. Its id stays bound to its key.
+    public mutating func deregister(_ server: ServerID, at now: Now) throws(Refusal) -> [Effect] {
+        guard peers[server] == nil else {
+            throw Refusal(
+                .conflict, code: "server.isPeer", reason: "\(server) is a peer of this server",
+                remedy: "remove the peer first: aether peers remove \(server)")
+        }
+        let removed: FederatedServer
+        do {
+            removed = try registry.deregister(server)
+        } catch {
+            throw error.refusal
+        }
+        cards[server] = nil
+        let tombstone = ServerTombstone(
+            server: server, publicKey: removed.publicKey, isSuspended: removed.status == .suspended)
+        return [.persist([.removeServer(server), .putTombstone(tombstone)])]
+    }
+
+    // MARK: Peers
+
+    /// Trusts a server from now on: registers its card, pins its key, and dials it.
+    public mutating func addPeer(_ compact: String, at now: Now) throws(Refusal) -> (FederatedServer, [Effect]) {
+        var (entry, effects) = try register(compact, at: now)
+        if let known = peers[entry.id] {
+            guard known.publicKey == entry.publicKey else {
+                throw ServerRegistry.Failure.keyMismatch(entry.id).refusal
+            }
+            return (entry, effects)
+        }
+        let record = PeerRecord(server: entry.id, publicKey: entry.publicKey, addedAt: now.timestamp)
+        peers[entry.id] = record
+        health.watch(entry.id, at: now.instant)
+        effects.append(.persist([.putPeer(record)]))
+        effects += dialEffects(for: entry.id)
+        entry = registry.server(entry.id) ?? entry
+        return (entry, effects)
+    }
+
+    /// Stops trusting a server, at once: the channel closes, and no dial goes out.
+    public mutating func removePeer(_ server: ServerID, at now: Now) throws(Refusal) -> [Effect] {
+        guard peers.removeValue(forKey: server) != nil else { throw Self.unknownPeer(server) }
+        health.forget(server)
+        return [.persist([.removePeer(server)])] + cutOff(server)
+    }
+
+    /// Excludes a server until it is reinstated: the channel closes, routes to it refuse.
+    public mutating func suspend(_ server: ServerID, reason: String, at now: Now) throws(Refusal) -> [Effect] {
+        let entry: FederatedServer
+        do {
+            entry = try registry.suspend(server, reason: reason)
+        } catch {
+            throw error.refusal
+        }
+        return [.persist([.putServer(entry, card: cards[server])])] + cutOff(server)
+    }
+
+    /// Ends a suspension: the server is Offline until it answers.
+    public mutating func reinstate(_ server: ServerID, at now: Now) throws(Refusal) -> [Effect] {
+        let entry: FederatedServer
+        do {
+            entry = try registry.reinstate(server)
+        } catch {
+            throw error.refusal
+        }
+        return [.persist([.putServer(entry, card: cards[server])])] + dialEffects(for: server)
+    }
+
+    private mutating func cutOff(_ server: ServerID) -> [Effect] {
+        var effects: [Effect] = [.hangUp(server)]
+        var closing = Set<ChannelID>()
+        if let channel = channels[server] { closing.insert(channel) }
+        if let channel = handshakes.revoke(server) { closing.insert(channel) }
+        effects += closing.sorted().map { .close($0, .suspended) }
+        return effects
+    }
+
+    static func unknownPeer(_ server: ServerID) -> Refusal {
+        Refusal(
+            .notFound, code: "peer.unknown", reason: "\(server) is not a peer of this server",
+            remedy: "see aether peers list")
+    }
+
+    // MARK: Routes
+
+    public mutating func addRoute(_ route: PortalRoute) throws(Refusal) -> [Effect] {
+        guard route.source == id else {
+            throw Refusal(
+                .invalid, code: "route.foreign", reason: "the portal would stand on \(route.source), not on \(id)",
+                remedy: "add the route on \(route.source)")
+        }
+        do {
+            _ = try routing.add(route)
+        } catch {
+            throw error.refusal
+        }
+        return [.persist([.putRoute(route)])]
+    }
+
+    public mutating func removeRoute(_ portal: PortalID) throws(Refusal) -> [Effect] {
+        do {
+            _ = try routing.remove(portal)
+        } catch {
+            throw error.refusal
+        }
+        return [.persist([.removeRoute(portal)])]
+    }
+
+    public mutating func setRoute(_ portal: PortalID, active: Bool) throws(Refusal) -> (PortalRoute, [Effect]) {
+        do {
+            let route = active ? try routing.activate(portal) : try routing.deactivate(portal)
+            return (route, [.persist([.putRoute(route)])])
+        } catch {
+            throw error.refusal
+        }
+    }
+
+    // MARK: Worlds and players
+
+    /// Offers a world, or replaces what it consists of. Its assets must be in the store already.
+    public mutating func addWorld(_ world: WorldRecord, at now: Now) -> [Effect] {
+        let isNew = worlds[world.world] == nil
+        worlds[world.world] = world
+        var effects: [Effect] = [.persist([.putWorld(world)])]
+        if isNew { effects += refreshCard(at: now) }
+        return effects
+    }
+
+    /// A world server enters a player or saves their state; see ``PlayerTable/enter(_:world:state:clientKey:epoch:home:)``.
+    public mutating func enter(
+        _ player: PlayerID, world: WorldID, state: [UInt8], clientKey: PublicKey?, epoch: Epoch?
+    ) throws(Refusal) -> (PlayerRecord, [Effect]) {
+        guard worlds[world] != nil else { throw Self.unknownWorld(world) }
+        do {
+            let record = try players.enter(
+                player, world: world, state: state, clientKey: clientKey, epoch: epoch, home: id)
+            return (record, [.persist([.putPlayer(record)])])
+        } catch {
+            throw error.refusal
+        }
+    }
+
+    /// The player stops playing here.
+    public mutating func leave(_ player: PlayerID, world: WorldID) throws(Refusal) -> (PlayerRecord, [Effect]) {
+        do {
+            let record = try players.leave(player, world: world)
+            return (record, [.persist([.putPlayer(record)])])
+        } catch {
+            throw error.refusal
+        }
+    }
+
+    public static func unknownWorld(_ world: WorldID) -> Refusal {
+        Refusal(
+            .notFound, code: "world.unknown", reason: "there is no world \(world) on this server",
+            remedy: "see aether worlds list")
+    }
+}

@@ -1,0 +1,175 @@
+public import FederationCrypto
+public import FederationModel
+import FederationWire
+import HeapModule
+
+/// One server of the federation without its clock, its disk and its sockets: inputs in, effects out.
+///
+/// Inputs from the network and the clock never throw; commands of an operator or a world throw a ``Refusal`` and then
+/// nothing has changed. A node is not copyable, because it holds the keys of its channels.
+public struct FederationNode: ~Copyable, Sendable {
+    public let identity: ServerIdentity
+    public let configuration: NodeConfiguration
+
+    public internal(set) var registry = ServerRegistry()
+    public internal(set) var routing = RoutingTable()
+    public internal(set) var health: HealthMonitor
+    public internal(set) var players = PlayerTable()
+    public internal(set) var ledger = HandoffLedger()
+    public internal(set) var worlds: [WorldID: WorldRecord] = [:]
+    public internal(set) var peers: [ServerID: PeerRecord] = [:]
+    /// The signed record of each server that has one.
+    public internal(set) var cards: [ServerID: String] = [:]
+    /// This server's own signed card; see ``refreshCard(at:)``.
+    public internal(set) var card: SignedCard?
+
+    var handshakes: HandshakeManager
+    var sessions: [ChannelID: PeerSession] = [:]
+    var channels: [ServerID: ChannelID] = [:]
+    var heartbeats = Heap<HeartbeatDue>()
+    var cardSequence: UInt64
+
+    /// This server's own card as it stands.
+    public struct SignedCard: Sendable {
+        public let card: ServerCard
+        /// The compact JWS.
+        public let compact: String
+    }
+
+    /// An established channel.
+    struct PeerSession: Sendable {
+        let peer: VerifiedPeer
+        let direction: ChannelDirection
+        var sequence: UInt64 = 0
+        /// The heartbeat that has not been answered yet.
+        var outstanding: (sequence: UInt64, sentAt: Instant)?
+        var roundTrip: Duration?
+    }
+
+    struct HeartbeatDue: Comparable, Sendable {
+        let at: Instant
+        let channel: ChannelID
+
+        static func < (left: Self, right: Self) -> Bool { (left.at, left.channel) < (right.at, right.channel) }
+    }
+
+    /// The node as it was stored.
+    public init(
+        identity: ServerIdentity, configuration: NodeConfiguration, restoring stored: StoredState, at now: Now
+    ) throws(Refusal) {
+        self.identity = identity
+        self.configuration = configuration
+        handshakes = HandshakeManager(identity: identity, configuration: configuration.handshake)
+        health = HealthMonitor(thresholds: configuration.health)
+        cardSequence = stored.cardSequence
+        players = PlayerTable(restoring: stored.players)
+        ledger = HandoffLedger(restoring: stored.handoffs, at: now.instant)
+        cards = stored.cards
+        for world in stored.worlds { worlds[world.world] = world }
+        do {
+            try registry.restore(stored.servers, tombstones: stored.tombstones)
+            for route in stored.routes { _ = try routing.add(route) }
+        } catch let failure as ServerRegistry.Failure {
+            throw failure.refusal
+        } catch let failure as RoutingTable.Failure {
+            throw failure.refusal
+        } catch {
+            throw Refusal(
+                .unavailable, code: "store.unreadable", reason: "the stored state was refused: \(error)",
+                remedy: "restore the data directory from a backup")
+        }
+        for peer in stored.peers {
+            peers[peer.server] = peer
+            health.watch(peer.server, at: now.instant)
+        }
+    }
+
+    /// The first effects of a node's life: its card, and a dial for each peer.
+    public mutating func start(at now: Now) -> [Effect] {
+        var effects = refreshCard(at: now)
+        for id in peers.keys.sorted() {
+            effects += dialEffects(for: id)
+        }
+        return effects
+    }
+
+    public var id: ServerID { identity.id }
+
+    /// When ``tick(at:)`` has something to do next.
+    public var nextDeadline: Instant? {
+        [handshakes.nextDeadline, health.nextDeadline, ledger.nextDeadline, heartbeats.min?.at].compactMap(\.self).min()
+    }
+
+    /// The passing of time: handshakes that take too long, heartbeats to send, silence that counts, handoffs that wait.
+    public mutating func tick(at now: Now) -> [Effect] {
+        var effects: [Effect] = []
+        for (channel, failure) in handshakes.expire(at: now) {
+            effects.append(.close(channel, failure.closeCode))
+        }
+        effects += sendHeartbeats(at: now)
+        for change in health.tick(at: now.instant) {
+            effects += apply(change, at: now)
+        }
+        for due in ledger.tick(at: now.instant) {
+            effects += carryOut(due, at: now)
+        }
+        if let card, card.card.issued + configuration.cardLifetime / 2 < now.timestamp {
+            effects += refreshCard(at: now)
+        }
+        return effects
+    }
+
+    /// Issues this server's card anew, with the next sequence number: at the start, when something in it changes, and
+    /// well before it expires.
+    public mutating func refreshCard(at now: Now) -> [Effect] {
+        cardSequence += 1
+        let fresh = ServerCard(
+            id: id, name: configuration.name, endpoint: configuration.endpoint, publicKey: identity.publicKey,
+            sequence: cardSequence, worlds: Array(worlds.keys.sorted().prefix(ServerCard.maximumWorlds)), issued: now.timestamp,
+            expires: now.timestamp + configuration.cardLifetime)
+        card = SignedCard(card: fresh, compact: fresh.issue(by: identity))
+        return [.persist([.putCardSequence(cardSequence)])]
+    }
+
+    // MARK: What is trusted now
+
+    /// The proof that a peer is trusted: its handshake was completed, has not expired, and the operator still wants it.
+    public func verifiedPeer(_ server: ServerID, at now: Now) -> VerifiedPeer? {
+        guard let record = peers[server], registry.server(server)?.status != .suspended,
+            let peer = handshakes.verifiedPeer(server, at: now), peer.publicKey == record.publicKey
+        else { return nil }
+        return peer
+    }
+
+    /// What the handshake may believe about a server id.
+    func trust(in server: ServerID) -> PeerTrust {
+        guard let record = peers[server] else { return .unknown }
+        if registry.server(server)?.status == .suspended { return .suspended }
+        return .bound(record.publicKey)
+    }
+
+    func dialEffects(for server: ServerID) -> [Effect] {
+        guard peers[server] != nil, let entry = registry.server(server), entry.status != .suspended else { return [] }
+        return [.dial(server, entry.endpoint)]
+    }
+
+    /// Puts a change of health into the registry and lets the world know.
+    mutating func apply(_ change: HealthChange, at now: Now) -> [Effect] {
+        var effects: [Effect] = [
+            .report(.healthChanged(change.server, from: change.from, to: change.to, failures: change.failures))
+        ]
+        let status: ServerStatus =
+            switch change.to {
+            case .healthy: .online
+            case .degraded: .degraded
+            case .unreachable: .offline
+            }
+        guard let entry = registry.server(change.server), entry.status != status, entry.status != .suspended else {
+            return effects
+        }
+        if let changed = try? registry.updateStatus(change.server, to: status) {
+            effects.insert(.persist([.putServer(changed, card: cards[change.server])]), at: 0)
+        }
+        return effects
+    }
+}

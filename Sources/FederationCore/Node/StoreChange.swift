@@ -1,0 +1,54 @@
+public import FederationModel
+
+/// One change that must be durable before anything that follows from it leaves the process. Applying a change twice is
+/// the same as applying it once.
+public enum StoreChange: Hashable, Sendable {
+    /// Inserts or replaces the registry entry; `card` is the signed record it was made from.
+    case putServer(FederatedServer, card: String?)
+    case removeServer(ServerID)
+    /// Remembers a removed server's key, so that its id cannot be taken over.
+    case putTombstone(ServerTombstone)
+    case removeTombstone(ServerID)
+    case putPeer(PeerRecord)
+    case removePeer(ServerID)
+    case putRoute(PortalRoute)
+    case removeRoute(PortalID)
+    case putWorld(WorldRecord)
+    case removeWorld(WorldID)
+    case putPlayer(PlayerRecord)
+    case removePlayer(PlayerID)
+    case putHandoff(HandoffRecord)
+    /// The sequence number of this server's own card.
+    case putCardSequence(UInt64)
+}
+
+/// What is remembered of a server that was removed from the registry.
+public struct ServerTombstone: Hashable, Sendable, Codable {
+    public let server: ServerID
+    /// The key that the id stays bound to.
+    public let publicKey: PublicKey
+    /// Whether the server was suspended when it was removed; registering it again does not wash that off.
+    public let isSuspended: Bool
+
+    public init(server: ServerID, publicKey: PublicKey, isSuspended: Bool) {
+        self.server = server
+        self.publicKey = publicKey
+        self.isSuspended = isSuspended
+    }
+}
+
+/// Everything that a store holds, as it is loaded at start-up. Every list is sorted by id.
+public struct StoredState: Hashable, Sendable {
+    public var servers: [FederatedServer] = []
+    /// The signed record of each server that has one.
+    public var cards: [ServerID: String] = [:]
+    public var tombstones: [ServerTombstone] = []
+    public var peers: [PeerRecord] = []
+    public var routes: [PortalRoute] = []
+    public var worlds: [WorldRecord] = []
+    public var players: [PlayerRecord] = []
+    public var handoffs: [HandoffRecord] = []
+    public var cardSequence: UInt64 = 0
+
+    public init() {}
+}

@@ -1,0 +1,52 @@
+public import FederationModel
+
+/// A player as one server knows them. One record per player; it outlives the player's stay, because its epoch must.
+public struct PlayerRecord: Hashable, Sendable {
+    /// Where the player is, seen from this server.
+    public enum Presence: Hashable, Sendable {
+        /// In a world here; state may change.
+        case playable
+        /// In a world here, frozen while the handoff is undecided.
+        case departing(HandoffID)
+        /// Handed to another server.
+        case departed(to: ServerID, HandoffID)
+        /// Not playing; this server keeps the player, who may enter again here.
+        case left
+    }
+
+    public let player: PlayerID
+    /// The world here that the player is in, or was in last.
+    public var world: WorldID
+    public var presence: Presence
+    public var epoch: Epoch
+    /// +1 with every change of the state.
+    public var revision: UInt64
+    /// Opaque to the federation; empty once the player has departed.
+    public var state: [UInt8]
+    /// Where the player arrived, until the world takes over.
+    public var spawn: SpawnPoint?
+    /// The key that the player's client proves it holds, if it has one.
+    public var clientKey: PublicKey?
+
+    public init(
+        player: PlayerID, world: WorldID, presence: Presence, epoch: Epoch, revision: UInt64, state: [UInt8],
+        spawn: SpawnPoint? = nil, clientKey: PublicKey? = nil
+    ) {
+        self.player = player
+        self.world = world
+        self.presence = presence
+        self.epoch = epoch
+        self.revision = revision
+        self.state = state
+        self.spawn = spawn
+        self.clientKey = clientKey
+    }
+
+    /// Whether the player is in a world here, frozen or not.
+    public var isHere: Bool {
+        switch presence {
+        case .playable, .departing: true
+        case .departed, .left: false
+        }
+    }
+}

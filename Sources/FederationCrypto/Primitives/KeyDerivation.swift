@@ -1,0 +1,34 @@
+import Crypto
+
+/// Every label under which bytes are hashed or keys derived. One use, one label; changing a label is a new protocol
+/// version.
+enum Label {
+    static let hello = "aether-federation v1 hello"
+    static let transcript = "aether-federation v1 transcript"
+    static let lowToHighKey = "aether-federation v1 low-to-high key"
+    static let lowToHighIV = "aether-federation v1 low-to-high iv"
+    static let highToLowKey = "aether-federation v1 high-to-low key"
+    static let highToLowIV = "aether-federation v1 high-to-low iv"
+    static let exporter = "aether-federation v1 exporter"
+    static let export = "aether-federation v1 export"
+    static let rekeyKey = "aether-federation v1 rekey key"
+    static let rekeyIV = "aether-federation v1 rekey iv"
+    static let identityExchange = "aether-federation v1 identity key exchange"
+}
+
+/// HKDF-SHA256 (RFC 5869), extract and expand. `count` is at most 8160 bytes.
+func deriveKey(from secret: SymmetricKey, salt: [UInt8] = [], info: [UInt8], count: Int) -> SymmetricKey {
+    HKDF<SHA256>.deriveKey(inputKeyMaterial: secret, salt: salt, info: info, outputByteCount: count)
+}
+
+func deriveKey(from secret: SymmetricKey, salt: [UInt8] = [], label: String, count: Int) -> SymmetricKey {
+    deriveKey(from: secret, salt: salt, info: Array(label.utf8), count: count)
+}
+
+/// SHA-256 over length-prefixed fields, the label first.
+func hashFields(_ label: String, _ fields: [UInt8]...) -> [UInt8] {
+    var writer = FieldWriter()
+    writer.field(label.utf8)
+    for field in fields { writer.field(field) }
+    return Array(SHA256.hash(data: writer.bytes))
+}

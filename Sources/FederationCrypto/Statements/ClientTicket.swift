@@ -1,0 +1,49 @@
+public import FederationModel
+
+/// A server's own ticket for its `/client` socket: the server keeps nothing and recognises the player again by its own
+/// signature.
+public struct ClientTicket: SignedStatement {
+    public static let use = SignatureUse.clientTicket
+
+    public let issuer: ServerID
+    /// `sub`.
+    public let player: PlayerID
+    public let world: WorldID
+    /// A ticket of an older epoch is refused by the caller: the player has travelled since.
+    public let epoch: Epoch
+    /// `exp`, in whole seconds.
+    public let expiresAt: Timestamp
+
+    public init(issuer: ServerID, player: PlayerID, world: WorldID, epoch: Epoch, expiresAt: Timestamp) {
+        self.issuer = issuer
+        self.player = player
+        self.world = world
+        self.epoch = epoch
+        self.expiresAt = Timestamp(seconds: expiresAt.seconds)
+    }
+
+    /// The ticket in `text`, when `key`, which belongs to `issuer`, signed it and it is valid at `timestamp`.
+    public static func verify(
+        _ text: String, issuer: ServerID, key: PublicKey, at timestamp: Timestamp
+    ) throws(StatementFailure) -> ClientTicket {
+        let ticket = try verified(text, issuer: issuer, key: key)
+        guard timestamp < ticket.expiresAt else { throw .expired }
+        return ticket
+    }
+
+    public var claims: [String: JSONValue] {
+        [
+            "iss": Claims.value(issuer), "sub": Claims.value(player), "world": Claims.value(world),
+            "epoch": Claims.unsigned(epoch.number), "exp": Claims.time(expiresAt),
+        ]
+    }
+
+    public init(claims members: [String: JSONValue]) throws(StatementFailure) {
+        let claims = Claims(members: members)
+        issuer = try claims.value("iss")
+        player = try claims.value("sub")
+        world = try claims.value("world")
+        epoch = Epoch(try claims.unsigned("epoch"))
+        expiresAt = try claims.time("exp")
+    }
+}

@@ -1,0 +1,92 @@
+import FederationModel
+
+/// Compact JSON Web Signatures with Ed25519 (RFC 7515, RFC 8037 §3.1), and nothing else of JOSE.
+///
+/// The protected header is always `{"alg":"EdDSA","kid":…,"typ":…}` and has no other member: the algorithm is not the
+/// sender's choice, `typ` says what kind of statement it is (RFC 8725 §3.11) and `kid` is the signing key in hex.
+public enum CompactJWS {
+    /// Signs `claims` as a statement of `use`.
+    static func sign(_ claims: [String: JSONValue], for use: SignatureUse, by identity: ServerIdentity) -> String {
+        let header = header(use, key: identity.publicKey)
+        let payload = JSONValue.object(claims).serialized()
+        let input = "\(Base64URL.encode(header)).\(Base64URL.encode(payload))"
+        do {
+            return "\(input).\(Base64URL.encode(try identity.sign(Array(input.utf8), for: use)))"
+        } catch {
+            preconditionFailure("a statement with its own header can be signed: \(error)")
+        }
+    }
+
+    /// The claims of `text`, when it is a statement of `use` that `key` signed.
+    static func verify(
+        _ text: String, for use: SignatureUse, key: PublicKey
+    ) throws(StatementFailure) -> [String: JSONValue] {
+        let parts = try Parts(text)
+        try parts.requireHeader(of: use)
+        guard parts.keyID == key.description else { throw .badSignature }
+        guard key.isValidSignature(parts.signature, for: use, over: parts.signingInput) else { throw .badSignature }
+        return parts.claims
+    }
+
+    /// The claims of `text` without any proof: for finding out whose key to verify with, and for nothing else.
+    static func unverified(_ text: String, for use: SignatureUse) throws(StatementFailure) -> [String: JSONValue] {
+        let parts = try Parts(text)
+        try parts.requireHeader(of: use)
+        return parts.claims
+    }
+
+    /// Whether `input` is a signing input whose header says `use`.
+    static func hasHeader(of use: SignatureUse, _ input: [UInt8]) -> Bool {
+        let segments = input.split(separator: 0x2E, maxSplits: 2, omittingEmptySubsequences: false)
+        guard segments.count == 2, let bytes = Base64URL.decode(segments[0]), let header = try? parse(bytes) else {
+            return false
+        }
+        return header["alg"] == .string("EdDSA") && header["typ"] == .string(use.label)
+    }
+
+    private static func header(_ use: SignatureUse, key: PublicKey) -> [UInt8] {
+        JSONValue.object([
+            "alg": .string("EdDSA"), "kid": .string(key.description), "typ": .string(use.label),
+        ]).serialized()
+    }
+
+    private static func parse(_ bytes: [UInt8]) throws(StatementFailure) -> [String: JSONValue] {
+        let value: JSONValue
+        do {
+            value = try JSONValue.parse(bytes, maximumBytes: Limits.jwsBytes)
+        } catch {
+            throw .malformed(error.description)
+        }
+        guard let members = value.members else { throw .malformed("not a JSON object") }
+        return members
+    }
+
+    private struct Parts {
+        let header: [String: JSONValue]
+        let claims: [String: JSONValue]
+        let signature: [UInt8]
+        let signingInput: [UInt8]
+        var keyID: String? { header["kid"]?.text }
+
+        init(_ text: String) throws(StatementFailure) {
+            guard text.utf8.count <= Limits.jwsBytes else { throw .oversized(text.utf8.count) }
+            let segments = text.utf8.split(separator: 0x2E, maxSplits: 3, omittingEmptySubsequences: false)
+            guard segments.count == 3 else { throw .malformed("not three parts with dots between") }
+            guard let header = Base64URL.decode(segments[0]), let payload = Base64URL.decode(segments[1]),
+                let signature = Base64URL.decode(segments[2])
+            else { throw .malformed("not base64url without padding") }
+            self.header = try parse(header)
+            claims = try parse(payload)
+            guard signature.count == 64 else { throw .malformed("the signature has \(signature.count) bytes, not 64") }
+            self.signature = signature
+            signingInput = Array(segments[0]) + [0x2E] + Array(segments[1])
+        }
+
+        func requireHeader(of use: SignatureUse) throws(StatementFailure) {
+            guard header["alg"] == .string("EdDSA") else { throw .malformed("alg is not EdDSA") }
+            guard header["typ"] == .string(use.label) else { throw .malformed("typ is not \(use.label)") }
+            guard keyID != nil else { throw .malformed("kid is missing") }
+            guard header.count == 3 else { throw .malformed("the header has members besides alg, kid and typ") }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+public import FederationModel
+
+extension SessionToken {
+    /// Why a token was refused.
+    public enum Failure: Error, Hashable, Sendable {
+        case malformed(String)
+        case badSignature
+        case wrongIssuer
+        case wrongAudience
+        case expired
+        case notYetValid
+
+        init(_ failure: StatementFailure) {
+            switch failure {
+            case .malformed(let reason): self = .malformed(reason)
+            case .badSignature: self = .badSignature
+            case .wrongIssuer: self = .wrongIssuer
+            case .wrongAudience: self = .wrongAudience
+            case .expired: self = .expired
+            case .notYetValid: self = .notYetValid
+            }
+        }
+
+        /// The failure for a person and for programs.
+        public var refusal: Refusal {
+            switch self {
+            case .malformed(let reason):
+                Refusal(
+                    .invalid, code: "token.malformed", reason: "the session token does not parse: \(reason)",
+                    remedy: "travel again from the source", step: .handoff)
+            case .badSignature:
+                Refusal(
+                    .forbidden, code: "token.bad-signature", reason: "the session token is not signed by the source's key",
+                    remedy: "travel again from the source; if this repeats, compare the servers' key fingerprints",
+                    step: .handoff)
+            case .wrongIssuer:
+                Refusal(
+                    .forbidden, code: "token.wrong-issuer", reason: "the session token was issued by another server",
+                    remedy: "travel again from the source", step: .handoff)
+            case .wrongAudience:
+                Refusal(
+                    .forbidden, code: "token.wrong-audience", reason: "the session token is for another destination",
+                    remedy: "go to the server that the token names", step: .handoff)
+            case .expired:
+                Refusal(
+                    .conflict, code: "token.expired", reason: "the session token has expired",
+                    remedy: "travel again from the source, or ask it for a fresh token", step: .handoff)
+            case .notYetValid:
+                Refusal(
+                    .conflict, code: "token.not-yet-valid", reason: "the session token is not valid yet",
+                    remedy: "compare the two servers' clocks", step: .handoff)
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+import FederationModel
+import FederationService
+import HTTPTypes
+import Hummingbird
+
+/// The peers: which servers are trusted here.
+extension FederationRoutes {
+    var peerRoutes: [APIRoute] {
+        [
+            APIRoute(.get, "/v1/peers", .admin) { request, _ in
+                _ = try Query(request, known: [])
+                return .json(.object(["peers": .array(await server.peers().map(\.json))]))
+            },
+            APIRoute(.post, "/v1/peers", .admin) { request, _ in
+                let entry = try await server.addPeer(try await request.compactJWS())
+                return .json(
+                    try await server.peer(entry.id).json, status: .created, headers: [.location: "/v1/peers/\(entry.id)"])
+            },
+            APIRoute(.get, "/v1/peers/{server}", .admin) { _, context in
+                .json(try await server.peer(try context.server()).json)
+            },
+            APIRoute(.delete, "/v1/peers/{server}", .admin) { _, context in
+                try await server.removePeer(try context.server())
+                return Response(status: .noContent)
+            },
+            APIRoute(.post, "/v1/peers/{server}/suspend", .admin) { request, context in
+                let members = try await request.members("reason")
+                let reason = try members.value("reason", as: LineOfText.self, LineOfText.grammar)
+                return .json(try await server.suspend(try context.server(), reason: reason.description).json)
+            },
+            APIRoute(.post, "/v1/peers/{server}/reinstate", .admin) { request, context in
+                _ = try await request.bytes(upTo: Limits.jsonBytes)
+                return .json(try await server.reinstate(try context.server()).json)
+            },
+        ]
+    }
+}
+
+/// A line of text that reaches people: the rules are those of names.
+private struct LineOfText: LosslessStringConvertible {
+    let description: String
+
+    static let grammar = "1–\(Limits.nameBytes) bytes of text without control characters"
+
+    init?(_ description: String) {
+        guard FederatedServer.isValidName(description) else { return nil }
+        self.description = description
+    }
+}

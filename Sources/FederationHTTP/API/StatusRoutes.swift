@@ -1,0 +1,91 @@
+import FederationCrypto
+import FederationModel
+import FederationService
+import HTTPTypes
+import Hummingbird
+
+/// The server card, health, metrics and status.
+extension FederationRoutes {
+    var statusRoutes: [APIRoute] {
+        [
+            APIRoute(.get, "/.well-known/aether-federation", .everyone) { request, _ in try await card(request) },
+            APIRoute(.get, "/healthz", .everyone) { _, _ in await health() },
+            APIRoute(.get, "/metrics", metricsAccess.access) { _, _ in await metricsText() },
+            APIRoute(.get, "/v1/status", .admin) { request, _ in
+                _ = try Query(request, known: [])
+                return .json(await server.summary().json)
+            },
+        ]
+    }
+
+    /// How long a card may be served from a cache, in seconds: a new one is valid at once, and the old one still is.
+    private static let cardSeconds = 60
+
+    private func card(_ request: Request) async throws -> Response {
+        guard let card = await server.card() else {
+            throw Refusal(
+                .unavailable, code: "server.starting", reason: "this server has not made its card yet",
+                remedy: "try again in a moment")
+        }
+        let body = try Self.flattened(card.compact)
+        let bytes = body.serialized() + [0x0A]
+        let tag = EntityTag(ContentHash.of(bytes))
+        let headers: HTTPFields = [.eTag: tag.text, .cacheControl: "public, max-age=\(Self.cardSeconds)"]
+        if tag.isNamed(byIfNoneMatch: request.headers[values: .ifNoneMatch]) {
+            return Response(status: .notModified, headers: headers)
+        }
+        return .bytes(bytes, type: MediaType.joseJSON, headers: headers)
+    }
+
+    /// A compact JWS in the flattened JSON form of RFC 7515 §7.2.2.
+    static func flattened(_ compact: String) throws -> JSONValue {
+        let parts = compact.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 3 else {
+            throw Refusal(
+                .unavailable, code: "card.damaged", reason: "a stored server card is damaged",
+                remedy: "register the server again")
+        }
+        return .object(["protected": .string(parts[0]), "payload": .string(parts[1]), "signature": .string(parts[2])])
+    }
+
+    /// For load balancers and people: whether this server can promise anything, and how many peers answer.
+    private func health() async -> Response {
+        let summary = await server.summary()
+        let isWell = summary.storageFailure == nil
+        let body: JSONValue = .object([
+            "ok": .bool(isWell), "storage": .string(isWell ? "ok" : "failing"),
+            "peers": .object([
+                "known": .integer(Int64(summary.peers)), "trusted": .integer(Int64(summary.trustedPeers)),
+                "healthy": .integer(Int64(summary.healthyPeers)),
+            ]),
+        ])
+        return .json(body, status: isWell ? .ok : .serviceUnavailable)
+    }
+
+    private func metricsText() async -> Response {
+        let summary = await server.summary()
+        let gauges: [(String, Double)] = [
+            ("aether_handoffs_open", Double(summary.openHandoffs)),
+            ("aether_peers", Double(summary.peers)),
+            ("aether_peers_healthy", Double(summary.healthyPeers)),
+            ("aether_peers_trusted", Double(summary.trustedPeers)),
+            ("aether_players", Double(summary.players)),
+            ("aether_routes", Double(summary.routes)),
+            ("aether_servers", Double(summary.servers)),
+            ("aether_start_time_seconds", Double(summary.startedAt.milliseconds) / 1000),
+            ("aether_storage_ok", summary.storageFailure == nil ? 1 : 0),
+            ("aether_worlds", Double(summary.worlds)),
+        ]
+        return .bytes(Array(metrics.text(gauges: gauges).utf8), type: MediaType.metrics)
+    }
+}
+
+extension FederationRoutes.MetricsAccess {
+    var access: APIRoute.Access {
+        switch self {
+        case .loopback: .localOrAdmin
+        case .everyone: .everyone
+        case .nobody: .admin
+        }
+    }
+}

@@ -1,0 +1,162 @@
+import FederationWebSocket
+import NIOCore
+import NIOHTTP1
+
+/// Decides, between the HTTP decoder and NIO's upgrade handler, what becomes a WebSocket.
+///
+/// NIO's handler loses a request whose upgrade nobody takes (swift-nio #2632) and its decoder reads nothing behind one, so
+/// that only an upgrade that will be taken may reach them as such: of every other request the `Upgrade` header is struck
+/// and the connection closes behind its response. It also bounds the wait for the first request, answers what does not
+/// parse before there is anyone else to do it, and ends idle newcomers when the process stops.
+final class FirstRequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias InboundOut = HTTPServerRequestPart
+    typealias OutboundIn = HTTPServerResponsePart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    private enum State {
+        case awaitingRequest
+        /// Ordinary HTTP from the first request on.
+        case passing
+        /// What comes belongs to the WebSocket.
+        case upgrading
+        /// Answered with an error; nothing more is read.
+        case refused
+    }
+
+    private let routes: [String: WebSocketRoute]
+    private let timeout: TimeAmount
+    private var state = State.awaitingRequest
+    private var timer: Scheduled<Void>?
+    /// The decoder has stopped behind the present request, so that its response must be the last.
+    private var isLastResponse = false
+
+    init(routes: [String: WebSocketRoute], timeout: TimeAmount) {
+        self.routes = routes
+        self.timeout = timeout
+    }
+
+    /// The part of `uri` before its query.
+    static func path(_ uri: String) -> String {
+        String(uri.prefix { $0 != "?" })
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        timer = context.eventLoop.assumeIsolated().scheduleTask(in: timeout) { context.close(promise: nil) }
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        timer?.cancel()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch state {
+        case .upgrading:
+            // Perhaps bytes that the decoder leaves behind, and no request part any more.
+            context.fireChannelRead(data)
+        case .refused:
+            break
+        case .awaitingRequest, .passing:
+            guard case .head(let head) = unwrapInboundIn(data) else {
+                context.fireChannelRead(data)
+                return
+            }
+            receive(head, context)
+        }
+    }
+
+    private func receive(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        timer?.cancel()
+        if case .awaitingRequest = state, let route = routes[Self.path(head.uri)] {
+            switch WebSocketRequest(head) {
+            case .opening(let offered):
+                if let wanted = route.subprotocol, !offered.contains(wanted) {
+                    refuse(.badRequest, "Sec-WebSocket-Protocol must offer \(wanted)", context)
+                } else {
+                    state = .upgrading
+                    context.fireChannelRead(wrapInboundOut(.head(head)))
+                }
+            case .invalid(let reason):
+                refuse(.upgradeRequired, reason, context)
+            case .none:
+                refuse(.upgradeRequired, "this path opens a WebSocket", context)
+            }
+            return
+        }
+        state = .passing
+        var head = head
+        if head.method == .CONNECT || head.headers.contains(name: "upgrade") {
+            head.headers.remove(name: "Upgrade")
+            head.headers.replaceOrAdd(name: "Connection", value: "close")
+            isLastResponse = true
+        }
+        context.fireChannelRead(wrapInboundOut(.head(head)))
+    }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        guard isLastResponse, case .head(var head) = unwrapOutboundIn(data) else {
+            context.write(data, promise: promise)
+            return
+        }
+        head.headers.replaceOrAdd(name: "Connection", value: "close")
+        context.write(wrapOutboundOut(.head(head)), promise: promise)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        switch state {
+        case .awaitingRequest:
+            guard let error = error as? HTTPParserError else {
+                context.close(promise: nil)
+                return
+            }
+            refuse(
+                error == .headerOverflow ? .requestHeaderFieldsTooLarge : .badRequest, "this is not an HTTP/1.1 request",
+                context)
+        case .passing:
+            context.fireErrorCaught(error)
+        case .upgrading, .refused:
+            context.close(promise: nil)
+        }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .awaitingRequest = state {
+            switch event {
+            case is ChannelShouldQuiesceEvent:
+                context.close(promise: nil)
+            case let event as ChannelEvent where event == .inputClosed:
+                context.close(promise: nil)
+            default:
+                break
+            }
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    /// Answers with problem details (RFC 9457) and closes.
+    private func refuse(_ status: HTTPResponseStatus, _ detail: String, _ context: ChannelHandlerContext) {
+        state = .refused
+        timer?.cancel()
+        let code = status == .upgradeRequired ? "websocket.required" : "request.malformed"
+        let body = ByteBuffer(
+            string: #"{"code":"\#(code)","detail":"\#(detail)","status":\#(status.code),"title":"\#(status.reasonPhrase)"}"#)
+        var head = HTTPResponseHead(version: .http1_1, status: status)
+        head.headers = [
+            "Content-Type": "application/problem+json", "Content-Length": "\(body.readableBytes)", "Connection": "close",
+        ]
+        if status == .upgradeRequired {
+            // RFC 6455 §4.2.2 and RFC 9110 §15.5.22.
+            head.headers.replaceOrAdd(name: "Connection", value: "close, upgrade")
+            head.headers.add(name: "Upgrade", value: "websocket")
+            head.headers.add(name: "Sec-WebSocket-Version", value: "13")
+        }
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
+        context.writeAndFlush(wrapOutboundOut(.end(nil))).assumeIsolated().whenComplete { _ in
+            context.close(promise: nil)
+        }
+    }
+}
+
+@available(*, unavailable)
+extension FirstRequestHandler: Sendable {}

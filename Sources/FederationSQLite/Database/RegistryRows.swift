@@ -1,0 +1,79 @@
+import FederationCore
+import FederationModel
+import GRDB
+
+/// A registry entry and the signed record it was made from.
+struct ServerRow: StoredRow {
+    let server: FederatedServer
+    let card: String?
+
+    static let table = Table(
+        "servers",
+        [
+            "id", "name", "endpoint", "public_key", "status", "registered_at", "last_heartbeat", "record_sequence",
+            "card",
+        ])
+
+    var columnValues: [(any DatabaseValueConvertible)?] {
+        [
+            server.id.rawValue, server.name, server.endpoint.description, server.publicKey.description,
+            server.status.rawValue, server.registeredAt.milliseconds, server.lastHeartbeat?.milliseconds,
+            Int64(bitPattern: server.recordSequence), card,
+        ]
+    }
+
+    init(server: FederatedServer, card: String?) {
+        self.server = server
+        self.card = card
+    }
+
+    init(from reader: inout RowReader) throws(RowFailure) {
+        let id: ServerID = try reader.value()
+        let name = try reader.text()
+        let endpoint: Endpoint = try reader.value()
+        let publicKey: PublicKey = try reader.value()
+        let status: ServerStatus = try reader.choice()
+        server = FederatedServer(
+            id: id, name: name, endpoint: endpoint, publicKey: publicKey, registeredAt: try reader.timestamp(),
+            lastHeartbeat: try reader.optionalTimestamp(), status: status, recordSequence: try reader.unsigned())
+        card = try reader.optionalText()
+    }
+}
+
+extension ServerTombstone: StoredRow {
+    static let table = Table("tombstones", ["server", "public_key", "is_suspended"])
+
+    var columnValues: [(any DatabaseValueConvertible)?] {
+        [server.rawValue, publicKey.description, isSuspended]
+    }
+
+    init(from reader: inout RowReader) throws(RowFailure) {
+        self.init(server: try reader.value(), publicKey: try reader.value(), isSuspended: try reader.flag())
+    }
+}
+
+extension PeerRecord: StoredRow {
+    static let table = Table("peers", ["server", "public_key", "added_at"])
+
+    var columnValues: [(any DatabaseValueConvertible)?] {
+        [server.rawValue, publicKey.description, addedAt.milliseconds]
+    }
+
+    init(from reader: inout RowReader) throws(RowFailure) {
+        self.init(server: try reader.value(), publicKey: try reader.value(), addedAt: try reader.timestamp())
+    }
+}
+
+extension PortalRoute: StoredRow {
+    static let table = Table("routes", ["portal", "source", "destination", "world", "spawn", "is_active"])
+
+    var columnValues: [(any DatabaseValueConvertible)?] {
+        [portal.rawValue, source.rawValue, destination.rawValue, world.rawValue, spawn?.description, isActive]
+    }
+
+    init(from reader: inout RowReader) throws(RowFailure) {
+        self.init(
+            portal: try reader.value(), source: try reader.value(), destination: try reader.value(),
+            world: try reader.value(), spawn: try reader.optionalValue(), isActive: try reader.flag())
+    }
+}

@@ -1,0 +1,104 @@
+import GRDB
+
+/// The tables, as they came to be. A migration that has shipped never changes: what must change is added as a new one.
+///
+/// The tables are for people too: `sqlite3 federation.sqlite3 'SELECT player, world, presence FROM players'`. Times are
+/// milliseconds since 1970, hashes and keys lower-case hex, spawn points `x,y,z`.
+enum Schema {
+    /// Marks the file as one of ours (`PRAGMA application_id`): "AETH".
+    static let applicationID: Int64 = 0x4145_5448
+
+    static var migrator: DatabaseMigrator {
+        var migrator = DatabaseMigrator()
+        migrator.registerMigration("1-federation") { database in
+            try database.execute(sql: version1)
+        }
+        return migrator
+    }
+
+    private static let version1 = """
+        PRAGMA application_id = \(applicationID);
+
+        CREATE TABLE node (
+            id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+            card_sequence INTEGER NOT NULL
+        ) STRICT;
+
+        CREATE TABLE servers (
+            id TEXT NOT NULL PRIMARY KEY,
+            name TEXT NOT NULL,
+            endpoint TEXT NOT NULL,
+            public_key TEXT NOT NULL,
+            status TEXT NOT NULL,
+            registered_at INTEGER NOT NULL,
+            last_heartbeat INTEGER,
+            record_sequence INTEGER NOT NULL,
+            card TEXT
+        ) STRICT;
+
+        CREATE TABLE tombstones (
+            server TEXT NOT NULL PRIMARY KEY,
+            public_key TEXT NOT NULL,
+            is_suspended INTEGER NOT NULL
+        ) STRICT;
+
+        CREATE TABLE peers (
+            server TEXT NOT NULL PRIMARY KEY,
+            public_key TEXT NOT NULL,
+            added_at INTEGER NOT NULL
+        ) STRICT;
+
+        CREATE TABLE routes (
+            portal TEXT NOT NULL PRIMARY KEY,
+            source TEXT NOT NULL,
+            destination TEXT NOT NULL,
+            world TEXT NOT NULL,
+            spawn TEXT,
+            is_active INTEGER NOT NULL
+        ) STRICT;
+
+        CREATE TABLE worlds (
+            world TEXT NOT NULL PRIMARY KEY,
+            name TEXT NOT NULL,
+            manifest TEXT NOT NULL,
+            manifest_size INTEGER NOT NULL,
+            assets INTEGER NOT NULL,
+            total_size INTEGER NOT NULL
+        ) STRICT;
+
+        CREATE TABLE players (
+            player TEXT NOT NULL PRIMARY KEY,
+            world TEXT NOT NULL,
+            presence TEXT NOT NULL,
+            presence_handoff TEXT,
+            presence_server TEXT,
+            epoch INTEGER NOT NULL,
+            revision INTEGER NOT NULL,
+            state BLOB NOT NULL,
+            spawn TEXT,
+            client_key TEXT
+        ) STRICT;
+
+        CREATE TABLE handoffs (
+            id TEXT NOT NULL PRIMARY KEY,
+            role TEXT NOT NULL,
+            state TEXT NOT NULL,
+            player TEXT NOT NULL,
+            peer TEXT NOT NULL,
+            portal TEXT NOT NULL,
+            world TEXT NOT NULL,
+            spawn TEXT,
+            epoch INTEGER NOT NULL,
+            revision INTEGER NOT NULL,
+            snapshot_hash TEXT NOT NULL,
+            snapshot BLOB NOT NULL,
+            client_key TEXT,
+            opened_at INTEGER NOT NULL,
+            changed_at INTEGER NOT NULL,
+            abort_code TEXT,
+            abort_reason TEXT,
+            receipt TEXT,
+            redeemed_at INTEGER
+        ) STRICT;
+        """
+}

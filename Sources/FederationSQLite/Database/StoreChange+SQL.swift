@@ -1,0 +1,62 @@
+import FederationCore
+import FederationModel
+import GRDB
+
+extension StoreChange {
+    /// Applies the change within the transaction that is open.
+    func apply(to database: Database) throws {
+        switch self {
+        case .putServer(let server, let card): try ServerRow(server: server, card: card).save(database)
+        case .removeServer(let id): try ServerRow.delete(id.rawValue, database)
+        case .putTombstone(let tombstone): try tombstone.save(database)
+        case .removeTombstone(let id): try ServerTombstone.delete(id.rawValue, database)
+        case .putPeer(let peer): try peer.save(database)
+        case .removePeer(let id): try PeerRecord.delete(id.rawValue, database)
+        case .putRoute(let route): try route.save(database)
+        case .removeRoute(let portal): try PortalRoute.delete(portal.rawValue, database)
+        case .putWorld(let world): try world.save(database)
+        case .removeWorld(let id): try WorldRecord.delete(id.rawValue, database)
+        case .putPlayer(let player): try player.save(database)
+        case .removePlayer(let id): try PlayerRecord.delete(id.description, database)
+        case .putHandoff(let handoff): try handoff.save(database)
+        case .putCardSequence(let sequence): try NodeRow(cardSequence: sequence).save(database)
+        }
+    }
+}
+
+extension StoredState {
+    /// Reads everything, within one transaction.
+    init(_ database: Database) throws {
+        self.init()
+        for row in try ServerRow.loadAll(database) {
+            servers.append(row.server)
+            if let card = row.card { cards[row.server.id] = card }
+        }
+        tombstones = try ServerTombstone.loadAll(database)
+        peers = try PeerRecord.loadAll(database)
+        routes = try PortalRoute.loadAll(database)
+        worlds = try WorldRecord.loadAll(database)
+        // `name@home` by bytes is not the order by name, then home: '-' and '.' come before '@'.
+        players = try PlayerRecord.loadAll(database).sorted { $0.player < $1.player }
+        handoffs = try HandoffRecord.loadAll(database)
+        cardSequence = try NodeRow.loadAll(database).first?.cardSequence ?? 0
+    }
+}
+
+/// What there is only one of.
+struct NodeRow: StoredRow {
+    let cardSequence: UInt64
+
+    static let table = Table("node", ["id", "card_sequence"])
+
+    var columnValues: [(any DatabaseValueConvertible)?] { [1, Int64(bitPattern: cardSequence)] }
+
+    init(cardSequence: UInt64) {
+        self.cardSequence = cardSequence
+    }
+
+    init(from reader: inout RowReader) throws(RowFailure) {
+        _ = try reader.integer()
+        cardSequence = try reader.unsigned()
+    }
+}

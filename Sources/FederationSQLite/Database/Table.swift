@@ -1,0 +1,178 @@
+import FederationModel
+import Foundation
+import GRDB
+
+/// A table of the store: its first column is the key.
+struct Table: Sendable {
+    let name: String
+    let columns: [String]
+    /// Every column of every row, in the order of the key's bytes.
+    let selectAll: String
+    /// Inserts or replaces one row; arguments in the order of the columns.
+    let upsert: String
+    /// Removes one row by its key.
+    let delete: String
+
+    init(_ name: String, _ columns: [String]) {
+        self.name = name
+        self.columns = columns
+        let key = columns[0]
+        let list = columns.joined(separator: ", ")
+        let marks = columns.map { _ in "?" }.joined(separator: ", ")
+        let updates = columns.dropFirst().map { "\($0) = excluded.\($0)" }.joined(separator: ", ")
+        selectAll = "SELECT \(list) FROM \(name) ORDER BY \(key)"
+        upsert = "INSERT INTO \(name) (\(list)) VALUES (\(marks)) ON CONFLICT (\(key)) DO UPDATE SET \(updates)"
+        delete = "DELETE FROM \(name) WHERE \(key) = ?"
+    }
+}
+
+/// A value that is one row of a table.
+protocol StoredRow {
+    static var table: Table { get }
+    /// The columns' values, in the table's order.
+    var columnValues: [(any DatabaseValueConvertible)?] { get }
+    init(from reader: inout RowReader) throws(RowFailure)
+}
+
+extension StoredRow {
+    func save(_ database: Database) throws {
+        try database.cachedStatement(sql: Self.table.upsert).execute(arguments: StatementArguments(columnValues))
+    }
+
+    static func delete(_ key: String, _ database: Database) throws {
+        try database.cachedStatement(sql: table.delete).execute(arguments: [key])
+    }
+
+    /// Every row, in the order of the key's bytes.
+    static func loadAll(_ database: Database) throws -> [Self] {
+        let rows = try Row.fetchCursor(database, sql: table.selectAll)
+        var values: [Self] = []
+        while let row = try rows.next() {
+            var reader = RowReader(table, row)
+            values.append(try Self(from: &reader))
+        }
+        return values
+    }
+}
+
+/// A row that does not hold what it should.
+struct RowFailure: Error, Hashable, CustomStringConvertible {
+    let table: String
+    let key: String
+    let column: String
+    let reason: String
+
+    var description: String { "in table \(table), row \(key), column \(column) \(reason)" }
+}
+
+/// Takes a row's columns one after the other, in the table's order. SQLite columns can hold anything, so nothing is
+/// taken on trust.
+struct RowReader {
+    private let table: Table
+    private let row: Row
+    private var position = 0
+
+    init(_ table: Table, _ row: Row) {
+        self.table = table
+        self.row = row
+    }
+
+    mutating func text() throws(RowFailure) -> String {
+        guard let text = try optionalText() else { throw failure("is empty") }
+        return text
+    }
+
+    mutating func optionalText() throws(RowFailure) -> String? {
+        switch next().storage {
+        case .null: return nil
+        case .string(let text): return text
+        case .int64, .double, .blob: throw failure("is not text")
+        }
+    }
+
+    mutating func integer() throws(RowFailure) -> Int64 {
+        guard let number = try optionalInteger() else { throw failure("is empty") }
+        return number
+    }
+
+    mutating func optionalInteger() throws(RowFailure) -> Int64? {
+        switch next().storage {
+        case .null: return nil
+        case .int64(let number): return number
+        case .string, .double, .blob: throw failure("is not a whole number")
+        }
+    }
+
+    /// A 64-bit count. SQLite's integers are signed; the bits are kept, so that every value comes back.
+    mutating func unsigned() throws(RowFailure) -> UInt64 {
+        UInt64(bitPattern: try integer())
+    }
+
+    mutating func flag() throws(RowFailure) -> Bool {
+        switch try integer() {
+        case 0: return false
+        case 1: return true
+        case let other: throw failure("holds \(other), which is neither 0 nor 1")
+        }
+    }
+
+    mutating func bytes() throws(RowFailure) -> [UInt8] {
+        switch next().storage {
+        case .blob(let data): return Array(data)
+        case .null: throw failure("is empty")
+        case .string, .int64, .double: throw failure("is not a blob")
+        }
+    }
+
+    mutating func timestamp() throws(RowFailure) -> Timestamp {
+        Timestamp(milliseconds: try integer())
+    }
+
+    mutating func optionalTimestamp() throws(RowFailure) -> Timestamp? {
+        try optionalInteger().map(Timestamp.init(milliseconds:))
+    }
+
+    mutating func value<Value: LosslessStringConvertible>() throws(RowFailure) -> Value {
+        let text = try text()
+        return try parse(text, Value.init)
+    }
+
+    mutating func optionalValue<Value: LosslessStringConvertible>() throws(RowFailure) -> Value? {
+        guard let text = try optionalText() else { return nil }
+        return try parse(text, Value.init)
+    }
+
+    mutating func choice<Value: RawRepresentable<String>>() throws(RowFailure) -> Value {
+        let text = try text()
+        return try parse(text, Value.init(rawValue:))
+    }
+
+    /// A failure of the column that was taken last.
+    func failure(_ reason: String) -> RowFailure {
+        let key: DatabaseValue = row[0]
+        let shown =
+            switch key.storage {
+            case .string(let text): Self.quoted(text)
+            case .int64(let number): String(number)
+            case .null, .double, .blob: "without a readable key"
+            }
+        return RowFailure(table: table.name, key: shown, column: table.columns[max(0, position - 1)], reason: reason)
+    }
+
+    private func parse<Value>(_ text: String, _ make: (String) -> Value?) throws(RowFailure) -> Value {
+        guard let value = make(text) else {
+            throw failure("holds \(Self.quoted(text)), which is no \(Value.self)")
+        }
+        return value
+    }
+
+    private mutating func next() -> DatabaseValue {
+        defer { position += 1 }
+        return row[position]
+    }
+
+    /// Short, on one line, and without control characters.
+    private static func quoted(_ text: String) -> String {
+        text.utf8.count <= 80 ? text.debugDescription : String(text.prefix(60)).debugDescription + "…"
+    }
+}

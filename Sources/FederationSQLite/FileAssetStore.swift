@@ -1,0 +1,81 @@
+public import FederationModel
+public import FederationService
+import Foundation
+
+/// Assets as plain files named by their hash: `assets/ab/<the other 62 digits>`.
+///
+/// A file is written under `assets/incoming`, hashed on the way, synchronised, renamed to its name, and its folder is
+/// synchronised: what stands under a name has that hash, whenever the power fails. No text from outside ever forms a file
+/// name.
+public final class FileAssetStore: AssetStore {
+    /// Disk queues that share the reads. Which one is decided by the hash.
+    private static let lanes = 4
+
+    let layout: AssetLayout
+    private let queues: [BlockingQueue]
+    private let names = TemporaryNames()
+
+    /// Opens the assets of `directory`, and removes what an interrupted process left half-written.
+    ///
+    /// - Throws: `store.denied`, `store.full`, `store.failed`.
+    public static func open(in directory: DataDirectory) async throws -> FileAssetStore {
+        let layout = AssetLayout(directory: directory)
+        try await BlockingQueue(label: "aether.assets.open").run { try layout.prepare() }
+        return FileAssetStore(layout)
+    }
+
+    private init(_ layout: AssetLayout) {
+        self.layout = layout
+        queues = (0..<Self.lanes).map { BlockingQueue(label: "aether.assets.\($0)") }
+    }
+
+    public func size(of hash: ContentHash) async throws -> Int64? {
+        try await queue(of: hash).run { [layout] in try Files.size(layout.file(hash)) }
+    }
+
+    public func read(_ hash: ContentHash, offset: Int64, length: Int) async throws -> [UInt8]? {
+        guard offset >= 0, length >= 0 else {
+            throw Refusal(
+                .invalid, code: "asset.range", reason: "no asset has a range of \(length) bytes from \(offset)",
+                remedy: "ask for a range that begins at 0 or later")
+        }
+        return try await queue(of: hash).run { [layout] in
+            try Files.read(layout.file(hash), offset: offset, length: length)
+        }
+    }
+
+    public func write() async throws -> any AssetWriter {
+        let queue = BlockingQueue(label: "aether.assets.writer")
+        let path = layout.incoming(names.next())
+        let descriptor = try await queue.run { try Files.create(path) }
+        return FileAssetWriter(layout: layout, path: path, descriptor: descriptor, queue: queue)
+    }
+
+    public func quarantine(_ hash: ContentHash) async throws {
+        try await queue(of: hash).run { [layout] in
+            guard try Files.move(layout.file(hash), to: layout.quarantined(hash)) else { return }
+            try Files.synchroniseDirectory(layout.quarantine)
+            try Files.synchroniseDirectory(layout.shard(hash))
+        }
+    }
+
+    public func remove(_ hash: ContentHash) async throws {
+        try await queue(of: hash).run { [layout] in
+            guard try Files.remove(layout.file(hash)) else { return }
+            try Files.synchroniseDirectory(layout.shard(hash))
+        }
+    }
+
+    public func list() async throws -> [AssetListing] {
+        try await queues[0].run { [layout] in try layout.list() }
+    }
+
+    /// What stands in quarantine, sorted by hash.
+    public func listQuarantine() async throws -> [AssetListing] {
+        try await queues[0].run { [layout] in try layout.listQuarantine() }
+    }
+
+    private func queue(of hash: ContentHash) -> BlockingQueue {
+        queues[Int(hash.bytes[0]) % Self.lanes]
+    }
+}

@@ -1,0 +1,95 @@
+public import FederationCore
+public import FederationCrypto
+public import FederationModel
+public import FederationWire
+import Metrics
+
+/// A channel that may begin its handshake.
+public struct OpenedChannel: Sendable {
+    public let id: ChannelID
+    /// The Hello to send.
+    public let hello: [UInt8]
+}
+
+/// The channel was refused before its handshake began; close it with this code.
+public struct ChannelFailure: Error, Hashable, Sendable {
+    public let code: CloseCode
+}
+
+/// What the transport calls; see ``PeerTransport`` for the order.
+extension FederationServer {
+    /// A socket has opened.
+    ///
+    /// - Parameters:
+    ///   - peer: the peer that was dialled; nil for an incoming channel.
+    ///   - remote: the address at the other end, for logs.
+    public func openChannel(
+        _ direction: ChannelDirection, peer: ServerID?, remote: String, sink: any PeerChannel
+    ) throws(ChannelFailure) -> OpenedChannel {
+        guard !isStopping else { throw ChannelFailure(code: .goingAway) }
+        let id = ChannelID(nextChannel)
+        nextChannel += 1
+        do {
+            let hello = try node.openChannel(
+                id, direction: direction, expecting: peer, entropy: handshakeEntropy(), at: clock.now())
+            channels[id] = Channel(direction: direction, sink: sink, remote: remote)
+            keepTime()
+            return OpenedChannel(id: id, hello: hello)
+        } catch {
+            throw ChannelFailure(code: error.closeCode)
+        }
+    }
+
+    /// A handshake message has arrived; do as the answer says.
+    public func receiveHandshake(_ message: [UInt8], on id: ChannelID) -> FederationNode.ChannelStep {
+        guard let channel = channels[id] else { return .close(.internalError) }
+        let (step, effects) = node.receiveHandshake(message, on: id, direction: channel.direction, at: clock.now())
+        if case .close(let code) = step {
+            logger.warning(
+                "a handshake failed: \(code)", metadata: ["remote": "\(channel.remote)", "code": "\(code.rawValue)"])
+            Counter(label: "aether_handshake_failures_total", dimensions: [("code", "\(code)")]).increment()
+        }
+        enqueue(effects)
+        return step
+    }
+
+    /// The record layer of a channel whose handshake has just been completed; it can be taken once.
+    public func takeRecords(for id: ChannelID) -> sending RecordLayer? {
+        node.takeRecords(for: id)
+    }
+
+    /// A frame has arrived on an established channel. Returns late when much is waiting to become durable, so that a busy
+    /// peer is slowed down and not buffered.
+    public func receive(_ frame: FederationFrame, on id: ChannelID) async {
+        let effects = node.receive(frame, on: id, at: clock.now())
+        if queue.count < Self.queuedBatches {
+            enqueue(effects)
+        } else {
+            try? await commit(effects)
+        }
+    }
+
+    /// A socket has closed, for whatever reason.
+    public func channelClosed(_ id: ChannelID) {
+        guard channels.removeValue(forKey: id) != nil else { return }
+        assetReadsInFlight[id] = nil
+        enqueue(node.channelClosed(id, at: clock.now()))
+    }
+
+    /// Batches of effects that may wait before a peer's frames are slowed down.
+    private static let queuedBatches = 1_024
+
+    private func handshakeEntropy() -> HandshakeEntropy {
+        var generator = EntropyGenerator(source: entropy)
+        return HandshakeEntropy(using: &generator)
+    }
+}
+
+/// An entropy source in the form that Swift's random functions take.
+private struct EntropyGenerator: RandomNumberGenerator {
+    let source: any EntropySource
+
+    mutating func next() -> UInt64 {
+        source.bytes(8).reduce(0) { $0 << 8 | UInt64($1) }
+    }
+}

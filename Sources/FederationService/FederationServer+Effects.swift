@@ -1,0 +1,202 @@
+import FederationCore
+import FederationModel
+import FederationWire
+import Logging
+import Metrics
+
+/// Effects that were made together, and who waits for them.
+struct EffectBatch {
+    let effects: [Effect]
+    let waiter: CheckedContinuation<Refusal?, Never>?
+}
+
+extension FederationServer {
+    /// Queues effects and waits until they are carried out, so that what the caller answers is durable. Throws when the
+    /// store fails; the effects stay queued and are carried out once it works again.
+    func commit(_ effects: [Effect]) async throws(Refusal) {
+        keepTime()
+        if effects.isEmpty, queue.isEmpty, !isDraining { return }
+        let refusal = await withCheckedContinuation { waiter in
+            queue.append(EffectBatch(effects: effects, waiter: waiter))
+            drain()
+        }
+        if let refusal { throw refusal }
+    }
+
+    /// Queues effects of an input that nobody waits for.
+    func enqueue(_ effects: [Effect]) {
+        keepTime()
+        guard !effects.isEmpty else { return }
+        queue.append(EffectBatch(effects: effects, waiter: nil))
+        drain()
+    }
+
+    /// Refuses a command while the store fails: its result could not be promised.
+    func checkReady() throws(Refusal) {
+        if let storageFailure { throw storageFailure }
+        guard !isStopping else {
+            throw Refusal(
+                .unavailable, code: "server.stopping", reason: "this server is stopping",
+                remedy: "try again when it is back")
+        }
+    }
+
+    private func drain() {
+        guard !isDraining else { return }
+        // Without a change to persist nothing has to wait, and order is kept because the queue was empty.
+        if queue.count == 1, !queue[0].effects.contains(where: \.needsSuspension) {
+            let batch = queue.removeFirst()
+            for effect in batch.effects { perform(effect) }
+            batch.waiter?.resume(returning: nil)
+            return
+        }
+        isDraining = true
+        Task { await self.drainQueue() }
+    }
+
+    private func drainQueue() async {
+        while !queue.isEmpty {
+            var batches = queue
+            queue = []
+            let changes = batches.flatMap { $0.effects.flatMap(\.changes) }
+            if !changes.isEmpty { batches = await persist(changes, of: batches) }
+            for batch in batches {
+                for effect in batch.effects {
+                    switch effect {
+                    case .dial(let server, let endpoint): await transport?.dial(server, at: endpoint)
+                    case .hangUp(let server): await transport?.hangUp(server)
+                    case .persist, .send, .close, .serveAsset, .assetAnswered, .worldAnswered, .notify, .report:
+                        perform(effect)
+                    }
+                }
+                batch.waiter?.resume(returning: nil)
+            }
+        }
+        isDraining = false
+    }
+
+    /// Makes changes durable, however often it takes. Whoever waits is told at the first failure; nothing is sent before
+    /// the changes are in. Returns the batches with the waiters that still wait.
+    private func persist(_ changes: [StoreChange], of batches: [EffectBatch]) async -> [EffectBatch] {
+        var batches = batches
+        var pause = Duration.milliseconds(100)
+        while true {
+            do {
+                try await store.apply(changes)
+                if storageFailure != nil { logger.notice("the store works again") }
+                storageFailure = nil
+                return batches
+            } catch {
+                let refusal = Refusal(
+                    .unavailable, code: "store.failed",
+                    reason: "the store refused to save (\(error)), so nothing can be promised now",
+                    remedy: "see to the disk of the data directory; the server repeats by itself")
+                if storageFailure == nil { logger.error("\(refusal)") }
+                storageFailure = refusal
+                Counter(label: "aether_store_failures_total").increment()
+                for batch in batches { batch.waiter?.resume(returning: refusal) }
+                batches = batches.map { EffectBatch(effects: $0.effects, waiter: nil) }
+                try? await clock.sleep(until: clock.now().instant + pause)
+                pause = min(pause * 2, .seconds(5))
+            }
+        }
+    }
+
+    private func perform(_ effect: Effect) {
+        switch effect {
+        case .persist, .dial, .hangUp:
+            break
+        case .send(let frame, let channel):
+            channels[channel]?.sink.send(frame)
+        case .close(let channel, let code):
+            channels[channel]?.sink.close(code)
+        case .serveAsset(let request, let channel):
+            serve(request, on: channel)
+        case .assetAnswered(let response, let server):
+            requests.resolve(response.request, from: server, with: .asset(response.answer))
+        case .worldAnswered(let response, let server):
+            requests.resolve(response.request, from: server, with: .world(response.answer))
+        case .notify(let event):
+            follow(event)
+        case .report(let event):
+            report(event)
+        }
+    }
+
+    private func report(_ event: NodeEvent) {
+        switch event {
+        case .channelEstablished(let server, let direction):
+            logger.info("channel to \(server) established", metadata: ["direction": "\(direction.rawValue)"])
+            Counter(label: "aether_channels_established_total").increment()
+        case .channelClosed(let server):
+            logger.info("channel to \(server) closed")
+            Counter(label: "aether_channels_closed_total").increment()
+            requests.fail(server)
+        case .healthChanged(let server, let from, let to, let failures):
+            logger.notice(
+                "\(server) is \(to.rawValue)", metadata: ["was": "\(from.rawValue)", "failures": "\(failures)"])
+            Counter(label: "aether_health_changes_total", dimensions: [("to", to.rawValue)]).increment()
+        case .roundTrip(_, let duration):
+            Metrics.Timer(label: "aether_heartbeat_round_trip").recordNanoseconds(duration.clampedNanoseconds)
+        case .handoffMoved(let id, let role, let state):
+            logger.info("handoff \(id) is \(state.rawValue)", metadata: ["role": "\(role.rawValue)"])
+            Counter(
+                label: "aether_handoffs_total", dimensions: [("role", role.rawValue), ("state", state.rawValue)]
+            ).increment()
+        case .refusedFrame(let server, let code):
+            logger.warning("refused a frame of \(server)", metadata: ["code": "\(code)"])
+            Counter(label: "aether_refused_frames_total", dimensions: [("code", code)]).increment()
+        case .lateObservation:
+            Counter(label: "aether_late_observations_total").increment()
+        }
+    }
+
+    // MARK: Time
+
+    /// Sets the timer to the node's next deadline.
+    func keepTime() {
+        guard !isStopping, let deadline = node.nextDeadline else { return }
+        if let timer, timer.deadline <= deadline { return }
+        timer?.task.cancel()
+        let clock = clock
+        timer = (
+            deadline,
+            Task { [weak self] in
+                guard (try? await clock.sleep(until: deadline)) != nil else { return }
+                await self?.deadlinePassed(deadline)
+            }
+        )
+    }
+
+    private func deadlinePassed(_ deadline: Instant) {
+        guard timer?.deadline == deadline else { return }
+        timer = nil
+        enqueue(node.tick(at: clock.now()))
+        keepTime()
+    }
+}
+
+extension Effect {
+    /// The changes that must be durable before what follows.
+    var changes: [StoreChange] {
+        if case .persist(let changes) = self { changes } else { [] }
+    }
+
+    /// Whether carrying it out takes an `await`.
+    var needsSuspension: Bool {
+        switch self {
+        case .persist, .dial, .hangUp: true
+        case .send, .close, .serveAsset, .assetAnswered, .worldAnswered, .notify, .report: false
+        }
+    }
+}
+
+extension FederationServer {
+    /// A crossing was refused, at this step.
+    func count(refused refusal: Refusal) {
+        Counter(
+            label: "aether_crossings_refused_total",
+            dimensions: [("step", refusal.step?.rawValue ?? "none"), ("code", refusal.code)]
+        ).increment()
+    }
+}

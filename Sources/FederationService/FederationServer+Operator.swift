@@ -1,0 +1,236 @@
+public import FederationCore
+import FederationCrypto
+public import FederationModel
+
+/// What the adapters offer to operators, world servers and other registries. Every change is durable when it returns.
+extension FederationServer {
+    // MARK: This server
+
+    /// This server's own signed card, as it is served at `/.well-known/aether-federation`.
+    public func card() -> FederationNode.SignedCard? { node.card }
+
+    public func summary() -> ServerSummary {
+        let now = clock.now()
+        let peers = node.peers.keys
+        return ServerSummary(
+            id: id, name: node.configuration.name, endpoint: node.configuration.endpoint,
+            publicKey: node.identity.publicKey, fingerprint: node.identity.publicKey.fingerprint,
+            servers: node.registry.count, peers: peers.count,
+            trustedPeers: peers.count { node.verifiedPeer($0, at: now) != nil },
+            healthyPeers: peers.count { node.health.status(of: $0) == .healthy },
+            routes: node.routing.count, worlds: node.worlds.count, players: node.players.countHere,
+            openHandoffs: node.ledger.openCount, storageFailure: storageFailure?.reason, startedAt: startedAt)
+    }
+
+    // MARK: Registry
+
+    /// Known servers in order of id, after `cursor`, at most `limit`.
+    public func servers(status: ServerStatus?, after cursor: ServerID?, limit: Int) -> [FederatedServer] {
+        if let status { return node.registry.list(status: status, after: cursor, limit: limit) }
+        return node.registry.list(after: cursor, limit: limit)
+    }
+
+    public func server(_ id: ServerID) throws(Refusal) -> FederatedServer {
+        guard let server = node.registry.server(id) else { throw ServerRegistry.Failure.notFound(id).refusal }
+        return server
+    }
+
+    /// The signed card that a server was registered with.
+    public func card(of id: ServerID) -> String? { node.cards[id] }
+
+    /// Registers a server from its own signed card (compact JWS).
+    public func register(_ card: String) async throws(Refusal) -> FederatedServer {
+        try checkReady()
+        let (server, effects) = try node.register(card, at: clock.now())
+        try await commit(effects)
+        return server
+    }
+
+    /// Takes a server's signed statement that it is alive. Heartbeats stay in memory; only a change of status is stored.
+    public func heartbeat(_ id: ServerID, statement: String) async throws(Refusal) -> FederatedServer {
+        let (server, effects) = try node.heartbeat(id, statement: statement, at: clock.now())
+        try await commit(effects)
+        return server
+    }
+
+    public func deregister(_ id: ServerID) async throws(Refusal) {
+        try checkReady()
+        try await commit(node.deregister(id, at: clock.now()))
+    }
+
+    // MARK: Peers
+
+    /// Trusts the server of this signed card from now on, and dials it.
+    public func addPeer(_ card: String) async throws(Refusal) -> FederatedServer {
+        try checkReady()
+        let (server, effects) = try node.addPeer(card, at: clock.now())
+        try await commit(effects)
+        return server
+    }
+
+    public func removePeer(_ id: ServerID) async throws(Refusal) {
+        try checkReady()
+        try await commit(node.removePeer(id, at: clock.now()))
+    }
+
+    public func suspend(_ id: ServerID, reason: String) async throws(Refusal) -> FederatedServer {
+        try checkReady()
+        try await commit(node.suspend(id, reason: reason, at: clock.now()))
+        return try server(id)
+    }
+
+    public func reinstate(_ id: ServerID) async throws(Refusal) -> FederatedServer {
+        try checkReady()
+        try await commit(node.reinstate(id, at: clock.now()))
+        return try server(id)
+    }
+
+    /// Every peer, sorted by id.
+    public func peers() async -> [PeerSummary] {
+        var summaries: [PeerSummary] = []
+        for id in node.peers.keys.sorted() {
+            if let summary = try? await peer(id) { summaries.append(summary) }
+        }
+        return summaries
+    }
+
+    public func peer(_ id: ServerID) async throws(Refusal) -> PeerSummary {
+        let dial = await transport?.dialState(of: id)
+        guard let record = node.peers[id], let entry = node.registry.server(id) else {
+            throw Refusal(
+                .notFound, code: "peer.unknown", reason: "\(id) is not a peer of this server",
+                remedy: "see aether peers list")
+        }
+        return PeerSummary(
+            server: entry, fingerprint: record.publicKey.fingerprint, addedAt: record.addedAt,
+            isTrusted: node.verifiedPeer(id, at: clock.now()) != nil,
+            health: node.health.status(of: id) ?? .unreachable, direction: node.direction(to: id),
+            roundTripMicroseconds: node.roundTrip(to: id).map { $0.clampedNanoseconds / 1_000 }, dial: dial)
+    }
+
+    // MARK: Routes
+
+    /// Routes in order of portal id: all, or those to one server.
+    public func routes(to destination: ServerID?, after cursor: PortalID?, limit: Int) -> [PortalRoute] {
+        if let destination { return Array(node.routing.routes(to: destination).prefix(limit)) }
+        return node.routing.list(after: cursor, limit: limit)
+    }
+
+    public func route(_ portal: PortalID) throws(Refusal) -> PortalRoute {
+        guard let route = node.routing.route(for: portal) else {
+            throw RoutingTable.Failure.routeNotFound(portal).refusal
+        }
+        return route
+    }
+
+    /// Adds a route from a portal on this server.
+    public func addRoute(
+        _ portal: PortalID, to destination: ServerID, world: WorldID, spawn: SpawnPoint?, isActive: Bool
+    ) async throws(Refusal) -> PortalRoute {
+        try checkReady()
+        let route = PortalRoute(
+            portal: portal, source: id, destination: destination, world: world, spawn: spawn, isActive: isActive)
+        try await commit(node.addRoute(route))
+        return route
+    }
+
+    public func removeRoute(_ portal: PortalID) async throws(Refusal) {
+        try checkReady()
+        try await commit(node.removeRoute(portal))
+    }
+
+    public func setRoute(_ portal: PortalID, active: Bool) async throws(Refusal) -> PortalRoute {
+        try checkReady()
+        let (route, effects) = try node.setRoute(portal, active: active)
+        try await commit(effects)
+        return route
+    }
+
+    /// Where a portal leads now, or the refusal of the step that refused.
+    public func destination(of portal: PortalID) throws(Refusal) -> ResolvedRoute {
+        do {
+            return try node.resolve(portal, at: clock.now())
+        } catch {
+            count(refused: error)
+            throw error
+        }
+    }
+
+    // MARK: Players
+
+    /// Enters a player of this server in a world, or saves the state of one who is playing.
+    ///
+    /// - Parameters:
+    ///   - state: opaque; at most ``Limits/snapshotBytes``.
+    ///   - clientKey: the key that the player's client proves it holds when it arrives elsewhere.
+    ///   - epoch: what the world server believes; an older one is refused.
+    public func enter(
+        _ player: PlayerID, world: WorldID, state: [UInt8], clientKey: PublicKey?, epoch: Epoch?
+    ) async throws(Refusal) -> PlayerRecord {
+        try checkReady()
+        let (record, effects) = try node.enter(player, world: world, state: state, clientKey: clientKey, epoch: epoch)
+        try await commit(effects)
+        return record
+    }
+
+    /// A player as this server knows them, wherever they are now.
+    public func player(_ player: PlayerID) async throws(Refusal) -> PlayerRecord {
+        guard let record = node.players[player] else { throw PlayerTable.Failure.notFound(player).refusal }
+        try await commit([])
+        return record
+    }
+
+    /// The players who are in a world, sorted.
+    public func players(in world: WorldID) throws(Refusal) -> [PlayerRecord] {
+        guard node.worlds[world] != nil else { throw FederationNode.unknownWorld(world) }
+        return node.players.players(in: world)
+    }
+
+    public func leave(_ player: PlayerID, world: WorldID) async throws(Refusal) -> PlayerRecord {
+        try checkReady()
+        let (record, effects) = try node.leave(player, world: world)
+        try await commit(effects)
+        return record
+    }
+
+    /// A ticket with which a player's own client may follow them on `/client`. Valid for this epoch only.
+    public func ticket(for record: PlayerRecord) -> String {
+        ClientTicket(
+            issuer: id, player: record.player, world: record.world, epoch: record.epoch,
+            expiresAt: clock.now().timestamp + Self.ticketLifetime
+        ).issue(by: node.identity)
+    }
+
+    /// Checks a ticket that a client shows.
+    public func redeem(ticket: String) async throws(Refusal) -> PlayerRecord {
+        let verified: ClientTicket
+        do {
+            verified = try ClientTicket.verify(
+                ticket, issuer: id, key: node.identity.publicKey, at: clock.now().timestamp)
+        } catch {
+            throw Refusal(
+                .forbidden, code: "ticket.refused", reason: "the ticket \(error.reason)",
+                remedy: "ask the world server for a new one")
+        }
+        let record = try await player(verified.player)
+        guard record.epoch == verified.epoch else {
+            throw Refusal(
+                .forbidden, code: "ticket.stale", reason: "\(verified.player) has travelled since the ticket was issued",
+                remedy: "ask the world server for a new one")
+        }
+        return record
+    }
+
+    /// A client that came through a portal shows its session token, once; see ``FederationNode/redeem(_:proof:challenge:at:)``.
+    public func arrive(token: String, proof: [UInt8]?, challenge: [UInt8]) async throws(Refusal) -> PlayerRecord {
+        try checkReady()
+        let (record, effects) = try node.redeem(token, proof: proof, challenge: challenge, at: clock.now())
+        try await commit(effects)
+        return record
+    }
+
+    /// Fresh bytes for a client to sign.
+    public func challenge() -> [UInt8] { entropy.bytes(32) }
+
+    private static let ticketLifetime: Duration = .seconds(24 * 3_600)
+}

@@ -1,0 +1,201 @@
+import FederationCore
+public import FederationModel
+
+/// Crossings, as the world, the player and the operator use them.
+extension FederationServer {
+    /// Sends a player through a portal. The first four steps are checked now; the assets are verified and the player is
+    /// handed over while the caller follows ``crossing(_:)`` or ``updates(of:)``.
+    ///
+    /// - Returns: the crossing, in phase `verifying`.
+    /// - Throws: the refusal of the step that refused. The player then goes on here.
+    public func travel(_ player: PlayerID, through portal: PortalID) async throws(Refusal) -> Crossing {
+        try checkReady()
+        if let other = crossings.verifying(player) {
+            throw HandoffLedger.Failure.alreadyOpen(player, other.id).refusal
+        }
+        let started = clock.now()
+        let plan: FederationNode.CrossingPlan
+        do {
+            plan = try node.plan(player, through: portal, at: started)
+        } catch {
+            count(refused: error)
+            throw error
+        }
+        guard let id = HandoffID(bytes: entropy.bytes(16)) else {
+            throw Refusal(.unavailable, code: "entropy.short", reason: "no handoff id could be made", remedy: "try again")
+        }
+        let crossing = Crossing(
+            id: id, role: .source, player: player, portal: portal, peer: plan.destination.id, world: plan.route.world,
+            phase: .verifying, steps: steps(of: plan, since: started.instant), refusal: nil,
+            openedAt: started.timestamp, changedAt: started.timestamp)
+        crossings.insert(crossing)
+        for step in crossing.steps { subscribers.tell(player, .progress(id, step)) }
+        Task { await self.cross(id, player: player, through: portal, plan: plan) }
+        return crossing
+    }
+
+    /// Calls off a crossing that is not decided; the player goes on here.
+    public func callOff(_ id: HandoffID) async throws(Refusal) {
+        try checkReady()
+        try await commit(node.callOff(id, at: clock.now()))
+    }
+
+    /// A crossing by its id, with a fresh redirect when it is decided.
+    public func crossing(_ id: HandoffID) async throws(Refusal) -> Crossing {
+        let now = clock.now()
+        var crossing = crossings[id]
+        if let record = node.ledger.record(id) {
+            var found = crossing ?? Crossing(record)
+            found.phase = Crossing.Phase(record.state)
+            found.epoch = record.epoch
+            found.receipt = record.receipt
+            found.changedAt = record.changedAt
+            found.redirect = node.redirectToken(for: id, at: now).map {
+                Crossing.Redirect(endpoint: $0.endpoint, token: $0.token)
+            }
+            crossing = found
+        }
+        guard let crossing else { throw HandoffLedger.Failure.notFound(id).refusal }
+        // What was read may not be durable yet; it is told only once it is.
+        try await commit([])
+        return crossing
+    }
+
+    /// The newest crossings in a phase, or in all phases, at most `limit`.
+    public func crossings(_ phase: Crossing.Phase?, limit: Int) async throws(Refusal) -> [Crossing] {
+        var found: [Crossing] = []
+        let phases = phase.map { [$0] } ?? Crossing.Phase.allCases
+        for phase in phases {
+            if let state = phase.ledgerState {
+                found += node.ledger.list(state, limit: limit).map { record in
+                    var crossing = Crossing(record)
+                    crossing.steps = crossings[record.id]?.steps ?? []
+                    return crossing
+                }
+            }
+            // Crossings that were refused before the ledger knew of them.
+            found += crossings.all.lazy.filter { $0.phase == phase && self.node.ledger.record($0.id) == nil }
+                .prefix(limit)
+        }
+        let answer = found.sorted { ($1.openedAt, $1.id) < ($0.openedAt, $0.id) }.prefix(limit)
+        try await commit([])
+        return Array(answer)
+    }
+
+    /// What happens to a player's crossings from now on.
+    public func updates(of player: PlayerID) throws(Refusal) -> AsyncStream<PlayerUpdate> {
+        let stream = subscribers.subscribe(player) { token in
+            Task { await self.unsubscribe(token, of: player) }
+        }
+        guard let stream else {
+            throw Refusal(
+                .overloaded, code: "player.followed", reason: "too many connections follow \(player)",
+                remedy: "close some of them")
+        }
+        return stream
+    }
+
+    private func unsubscribe(_ token: UInt64, of player: PlayerID) {
+        subscribers.remove(token, of: player)
+    }
+
+    // MARK: Steps
+
+    /// Steps 5 and 6.
+    private func cross(
+        _ id: HandoffID, player: PlayerID, through portal: PortalID, plan: FederationNode.CrossingPlan
+    ) async {
+        let started = clock.now().instant
+        do {
+            let (manifest, fetched) = try await verifyWorld(plan.route.world, of: plan.peer) { verified, total in
+                self.subscribers.tell(player, .verifying(id, verified: verified, of: total))
+            }
+            let size = manifest.manifest.totalSize
+            pass(
+                .verification, of: id, since: started,
+                "\(manifest.manifest.entries.count) files, \(size) bytes, every SHA-256 matches (\(fetched) bytes fetched)")
+            try checkReady()
+            handoffStarted[id] = clock.now().instant
+            try await commit(node.depart(player, through: portal, as: id, assets: manifest, at: clock.now()))
+        } catch {
+            handoffStarted[id] = nil
+            // A crossing that the ledger knows of ends by the ledger's rules; the store repeats until it is durable.
+            guard node.ledger.record(id) == nil else { return }
+            fail(id, because: error, since: started)
+        }
+    }
+
+    /// What the node says of a crossing, for its progress.
+    func follow(_ event: CrossingEvent) {
+        let id = event.handoff
+        switch event.kind {
+        case .offered:
+            update(id, .prepared)
+            subscribers.tell(event.player, .offered(id))
+        case .committed(let endpoint, let token):
+            update(id, .committed)
+            subscribers.tell(
+                event.player, .redirect(id, Crossing.Redirect(endpoint: endpoint, token: token)))
+        case .completed:
+            update(id, .completed)
+            let detail = node.ledger.record(id).map { "epoch \($0.epoch), receipt of \($0.peer) verified" } ?? "done"
+            pass(.handoff, of: id, since: handoffStarted.removeValue(forKey: id) ?? clock.now().instant, detail)
+            subscribers.tell(event.player, .completed(id))
+        case .returned(let refusal):
+            fail(id, because: refusal, since: handoffStarted.removeValue(forKey: id) ?? clock.now().instant)
+        case .admitted:
+            subscribers.tell(event.player, .admitted(id))
+        case .withdrawn:
+            subscribers.tell(event.player, .withdrawn(id))
+        case .reserved:
+            break
+        }
+    }
+
+    private func update(_ id: HandoffID, _ phase: Crossing.Phase) {
+        let now = clock.now().timestamp
+        crossings.update(id) {
+            $0.phase = phase
+            $0.changedAt = now
+        }
+    }
+
+    private func pass(_ step: CrossingStep, of id: HandoffID, since start: Instant, _ detail: String) {
+        let done = Crossing.Step(step: step, ok: true, detail: detail, milliseconds: milliseconds(since: start))
+        crossings.update(id) { $0.steps.append(done) }
+        if let crossing = crossings[id] { subscribers.tell(crossing.player, .progress(id, done)) }
+    }
+
+    private func fail(_ id: HandoffID, because refusal: Refusal, since start: Instant) {
+        count(refused: refusal)
+        let failed = Crossing.Step(
+            step: refusal.step ?? .handoff, ok: false, detail: refusal.description,
+            milliseconds: milliseconds(since: start))
+        update(id, .aborted)
+        crossings.update(id) {
+            $0.steps.append(failed)
+            $0.refusal = refusal
+        }
+        guard let crossing = crossings[id] else { return }
+        subscribers.tell(crossing.player, .progress(id, failed))
+        subscribers.tell(crossing.player, .returned(id, refusal))
+    }
+
+    private func steps(of plan: FederationNode.CrossingPlan, since start: Instant) -> [Crossing.Step] {
+        let destination = plan.destination
+        let health = node.health.status(of: destination.id)?.rawValue ?? "unknown"
+        let roundTrip = node.roundTrip(to: destination.id).map { ", round trip \($0)" } ?? ""
+        let details: [(CrossingStep, String)] = [
+            (.registry, "\(id) and \(destination.id) are known, neither is suspended"),
+            (.handshake, "\(destination.id) has proved its key \(destination.publicKey.fingerprint)"),
+            (.health, "\(destination.id) is \(health)\(roundTrip)"),
+            (.routing, "\(plan.route.portal) leads to \(plan.route.world) on \(destination.id), and is on"),
+        ]
+        let each = milliseconds(since: start) / Double(details.count)
+        return details.map { Crossing.Step(step: $0.0, ok: true, detail: $0.1, milliseconds: each) }
+    }
+
+    private func milliseconds(since start: Instant) -> Double {
+        Double((clock.now().instant - start).clampedNanoseconds) / 1_000_000
+    }
+}

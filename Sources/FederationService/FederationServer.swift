@@ -1,0 +1,90 @@
+public import FederationCore
+public import FederationCrypto
+public import FederationModel
+public import Logging
+
+/// One running server: feeds inputs into the ``FederationNode``, carries out its effects, and answers the adapters.
+///
+/// Nothing leaves before what it follows from is durable: effects go through one queue, in which all changes that wait
+/// are committed together (group commit) before anything behind them is sent, answered or told.
+public actor FederationServer {
+    public nonisolated let id: ServerID
+    public nonisolated let logger: Logger
+    public nonisolated let assets: any AssetStore
+
+    let clock: any FederationClock
+    let entropy: any EntropySource
+    let store: any FederationStore
+    let startedAt: Timestamp
+    var node: FederationNode
+    var transport: (any PeerTransport)?
+    var channels: [ChannelID: Channel] = [:]
+    var nextChannel: UInt64 = 1
+    var crossings = CrossingLog()
+    /// When the handoff of a crossing began, for its progress.
+    var handoffStarted: [HandoffID: Instant] = [:]
+    var subscribers = Subscribers()
+    var requests = PendingRequests()
+    var verifiedWorlds: [ContentHash: VerifiedManifest] = [:]
+    var assetReadsInFlight: [ChannelID: Int] = [:]
+
+    // The effect queue; see FederationServer+Effects.swift.
+    var queue: [EffectBatch] = []
+    var isDraining = false
+    var storageFailure: Refusal?
+    var timer: (deadline: Instant, task: Task<Void, Never>)?
+    var isStopping = false
+
+    /// A channel as the service knows it.
+    struct Channel {
+        let direction: ChannelDirection
+        let sink: any PeerChannel
+        /// The address at the other end, for logs.
+        let remote: String
+    }
+
+    /// Loads what the store holds and makes the server from it. Nothing is sent before ``start(transport:)``.
+    public static func open(
+        identity: ServerIdentity, configuration: NodeConfiguration, store: any FederationStore,
+        assets: any AssetStore, clock: any FederationClock = SystemClock(),
+        entropy: any EntropySource = SystemEntropy(), logger: Logger
+    ) async throws -> FederationServer {
+        let stored = try await store.load()
+        let now = clock.now()
+        let node = try FederationNode(identity: identity, configuration: configuration, restoring: stored, at: now)
+        return FederationServer(
+            node: node, store: store, assets: assets, clock: clock, entropy: entropy, logger: logger,
+            startedAt: now.timestamp)
+    }
+
+    private init(
+        node: consuming sending FederationNode, store: any FederationStore, assets: any AssetStore,
+        clock: any FederationClock, entropy: any EntropySource, logger: Logger, startedAt: Timestamp
+    ) {
+        id = node.identity.id
+        self.node = node
+        self.store = store
+        self.assets = assets
+        self.clock = clock
+        self.entropy = entropy
+        self.logger = logger
+        self.startedAt = startedAt
+    }
+
+    /// Begins to dial peers and to keep time. Call once, when the listener is bound.
+    public func start(transport: any PeerTransport) async throws(Refusal) {
+        self.transport = transport
+        try await commit(node.start(at: clock.now()))
+    }
+
+    /// Stops keeping time, refuses what comes, and waits until everything that was promised is durable.
+    public func stop() async {
+        isStopping = true
+        timer?.task.cancel()
+        timer = nil
+        for peer in node.peers.keys.sorted() { await transport?.hangUp(peer) }
+        for channel in channels.keys.sorted() { channels[channel]?.sink.close(.goingAway) }
+        try? await commit([])
+        subscribers.finish()
+    }
+}

@@ -1,0 +1,23 @@
+public import FederationCore
+public import FederationCrypto
+public import FederationModel
+public import FederationService
+public import FederationWire
+
+/// What the transport needs of the server behind it: ``FederationServer``, or a stand-in of a test. ``PeerTransport``
+/// says in which order the calls come.
+public protocol PeerChannelHost: Sendable {
+    func openChannel(
+        _ direction: ChannelDirection, peer: ServerID?, remote: String, sink: any PeerChannel
+    ) async throws(ChannelFailure) -> OpenedChannel
+
+    func receiveHandshake(_ message: [UInt8], on id: ChannelID) async -> FederationNode.ChannelStep
+
+    func takeRecords(for id: ChannelID) async -> sending RecordLayer?
+
+    func receive(_ frame: FederationFrame, on id: ChannelID) async
+
+    func channelClosed(_ id: ChannelID) async
+}
+
+extension FederationServer: PeerChannelHost {}

@@ -1,0 +1,20 @@
+import FederationModel
+import NIOCore
+
+/// Bounds of the transport that the protocol itself does not know.
+enum PeerLimits {
+    /// Bytes of frames that may wait to be sent to one peer; one frame always may.
+    static let outboundBytes = 64 << 20
+    /// Unfinished incoming handshakes from one address.
+    static let openHandshakesPerAddress = 64
+    /// Silence after which a channel is given up: four heartbeats of either side.
+    static let idleTimeout = TimeAmount.seconds(120)
+    /// Between these many written bytes frames stop being sealed, and are sealed again.
+    static let writeMarks = (low: 256 << 10, high: 1 << 20)
+    /// Frames sealed before the socket is looked at again.
+    static let sealingRun = 64
+}
+
+extension Duration {
+    var timeAmount: TimeAmount { .nanoseconds(clampedNanoseconds) }
+}

@@ -1,0 +1,212 @@
+public import FederationModel
+public import FederationService
+import FederationWebSocket
+public import Metrics
+public import NIOCore
+public import NIOHTTP1
+public import NIOPosix
+import NIOSSL
+
+/// The federation channel over WebSockets: accepts what the HTTP server upgrades on ``PeerRoute/path``, and dials peers.
+///
+/// Make it with the server behind it, give ``accept(_:head:)`` to the HTTP server, start that, then start the server with
+/// this transport, and ``shutdown()`` at the end.
+public actor WebSocketPeerTransport: PeerTransport {
+    /// What can be chosen; the defaults are for production.
+    public struct Configuration: Sendable {
+        public var tls: PeerTLS
+        public var connectTimeout: Duration
+        /// From the connection to the end of the upgrade.
+        public var upgradeTimeout: Duration
+        /// From the upgrade to Completed.
+        public var handshakeTimeout: Duration
+        /// Unfinished incoming handshakes, all together and from one address.
+        public var openHandshakes: Int
+        public var openHandshakesPerAddress: Int
+        /// A number from 0 up to 1, for the jitter of the backoff.
+        public var chance: @Sendable () -> Double
+
+        public init() {
+            tls = PeerTLS()
+            connectTimeout = .seconds(10)
+            upgradeTimeout = .seconds(10)
+            handshakeTimeout = Limits.handshakeTimeout
+            openHandshakes = Limits.openHandshakes
+            openHandshakesPerAddress = PeerLimits.openHandshakesPerAddress
+            chance = { Double.random(in: 0..<1) }
+        }
+    }
+
+    /// One peer that is to be kept connected.
+    private struct Dial {
+        /// Tells a dial from an earlier one to the same peer.
+        let number: UInt64
+        var endpoint: Endpoint
+        var attempts = 0
+        var lastFailure: String?
+        var nextAttempt: Instant?
+        var pause: Task<Void, Never>?
+    }
+
+    private let factory: PeerChannelFactory
+    private let configuration: Configuration
+    private let clock: any FederationClock
+    private let metrics: TransportMetrics
+    private let group: any EventLoopGroup
+    private let tls: NIOSSLContext
+    private var dials: [ServerID: Dial] = [:]
+    private var lastNumber: UInt64 = 0
+    private nonisolated let running = RunningChannels()
+
+    /// - Throws: When the TLS configuration is not usable.
+    public init(
+        host: any PeerChannelHost, configuration: Configuration = Configuration(),
+        clock: any FederationClock = SystemClock(), group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
+        metrics: any MetricsFactory = MetricsSystem.factory
+    ) throws {
+        self.configuration = configuration
+        self.clock = clock
+        self.group = group
+        self.metrics = TransportMetrics(factory: metrics)
+        tls = try configuration.tls.context()
+        factory = PeerChannelFactory(
+            host: host, clock: clock, metrics: self.metrics,
+            gate: HandshakeGate(
+                total: configuration.openHandshakes, perAddress: configuration.openHandshakesPerAddress),
+            handshakeTimeout: configuration.handshakeTimeout)
+    }
+
+    // MARK: Accepting
+
+    /// Takes over a socket that was upgraded on ``PeerRoute/path``. Call it where the upgrade is completed.
+    public nonisolated func accept(_ channel: any Channel, head: HTTPRequestHead) -> EventLoopFuture<Void> {
+        factory.accept(channel).map { [running] driver, isRefused in
+            running.start(driver.socket) { mayRun in
+                guard mayRun else { return await driver.refuse(.goingAway) }
+                return isRefused ? await driver.refuse(.overloaded) : await driver.run()
+            }
+        }
+    }
+
+    // MARK: Dialling
+
+    public func dial(_ peer: ServerID, at endpoint: Endpoint) {
+        guard !running.isStopping else { return }
+        if let dial = dials[peer] {
+            guard dial.endpoint != endpoint else { return }
+            dials[peer]?.endpoint = endpoint
+            dials[peer]?.attempts = 0
+            dial.pause?.cancel()
+            return
+        }
+        lastNumber += 1
+        let number = lastNumber
+        dials[peer] = Dial(number: number, endpoint: endpoint)
+        Task { await self.keepDialled(peer, number) }
+    }
+
+    public func hangUp(_ peer: ServerID) {
+        dials.removeValue(forKey: peer)?.pause?.cancel()
+    }
+
+    public func dialState(of peer: ServerID) -> DialState? {
+        guard let dial = dials[peer] else { return nil }
+        let pause = dial.nextAttempt.map { max(0, ($0 - clock.now().instant).clampedNanoseconds / 1_000_000) }
+        return DialState(attempts: dial.attempts, lastFailure: dial.lastFailure, nextRetryMilliseconds: pause)
+    }
+
+    /// Dials until the peer is hung up on.
+    private func keepDialled(_ peer: ServerID, _ number: UInt64) async {
+        while let dial = current(peer, number) {
+            let failure = await attempt(peer, number, dial.endpoint)
+            guard let dial = current(peer, number) else { return }
+            let attempts = dial.attempts + 1
+            dials[peer]?.attempts = attempts
+            dials[peer]?.lastFailure = failure.reason
+            let backoff = DialBackoff.pause(after: attempts, chance: configuration.chance())
+            await pause(peer, number, failure.isSettled ? max(backoff, Limits.dialBackoffMaximum) : backoff)
+        }
+    }
+
+    private func current(_ peer: ServerID, _ number: UInt64) -> Dial? {
+        guard let dial = dials[peer], dial.number == number else { return nil }
+        return dial
+    }
+
+    /// Waits for the backoff, or until another endpoint is given.
+    private func pause(_ peer: ServerID, _ number: UInt64, _ pause: Duration) async {
+        let deadline = clock.now().instant + pause
+        let sleeper = Task { [clock] in
+            do { try await clock.sleep(until: deadline) } catch { return }
+        }
+        dials[peer]?.nextAttempt = deadline
+        dials[peer]?.pause = sleeper
+        await sleeper.value
+        guard current(peer, number) != nil else { return }
+        dials[peer]?.nextAttempt = nil
+        dials[peer]?.pause = nil
+    }
+
+    /// Opens one channel and stays with it until it ends.
+    private func attempt(_ peer: ServerID, _ number: UInt64, _ endpoint: Endpoint) async -> DialFailure {
+        let target = WebSocketDialer.Target(
+            host: endpoint.host.name, port: Int(endpoint.port), path: PeerRoute.path, subprotocol: PeerRoute.subprotocol)
+        let driver: PeerChannelDriver
+        do {
+            driver = try await dialer(endpoint).connect(to: target) { [factory] channel in
+                factory.adopt(channel, peer: peer)
+            }
+        } catch {
+            metrics.dialFailed()
+            return DialFailure(reason: "\(endpoint): \(error)", isSettled: false)
+        }
+        let isWanted = current(peer, number) != nil
+        let end = await running.run(driver.socket) { mayRun in
+            guard mayRun, isWanted else { return await driver.refuse(.goingAway) }
+            return await driver.run { await self.established(peer, number) }
+        }
+        if !end.wasEstablished { metrics.dialFailed() }
+        return DialFailure(reason: "\(endpoint): \(end.reason)", isSettled: end.code == .duplicateChannel)
+    }
+
+    private func established(_ peer: ServerID, _ number: UInt64) {
+        guard current(peer, number) != nil else { return }
+        dials[peer]?.attempts = 0
+        dials[peer]?.lastFailure = nil
+    }
+
+    private func dialer(_ endpoint: Endpoint) -> WebSocketDialer {
+        let connect = configuration.connectTimeout.timeAmount
+        let upgrade = configuration.upgradeTimeout.timeAmount
+        guard endpoint.isSecure else {
+            return WebSocketDialer(group: group, connectTimeout: connect, upgradeTimeout: upgrade)
+        }
+        // A certificate for an address is checked against the address itself; SNI has names only (RFC 6066 §3).
+        let name = endpoint.host.isAddress ? nil : endpoint.host.name
+        return WebSocketDialer(group: group, connectTimeout: connect, upgradeTimeout: upgrade) { [tls] channel in
+            try channel.pipeline.syncOperations.addHandler(NIOSSLClientHandler(context: tls, serverHostname: name))
+        }
+    }
+
+    // MARK: Stopping
+
+    /// Stops dialling, closes every channel with `goingAway`, and returns when the server behind has been told of each end.
+    public func shutdown() async {
+        for peer in dials.keys.sorted() { hangUp(peer) }
+        await running.stop()
+    }
+}
+
+/// Why a dialled channel is not there.
+private struct DialFailure {
+    let reason: String
+    /// Another channel with the same peer was kept: there is no hurry.
+    let isSettled: Bool
+}
+
+extension Host {
+    /// Whether it is an IP address and not a name.
+    var isAddress: Bool {
+        isIPv6 || name.utf8.last.map { (0x30...0x39).contains($0) } ?? false
+    }
+}

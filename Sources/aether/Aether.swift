@@ -1,0 +1,44 @@
+import ArgumentParser
+import FederationModel
+import Foundation
+
+/// The command line. Exit codes: 0 done, 1 refused (one line says what, why and what to do), 64 misuse.
+@main
+struct Aether: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "aether",
+        abstract: "Portals between independent virtual-world servers.",
+        discussion: "Start with 'aether demo', or with 'aether init' and 'aether serve' for a server of your own.",
+        version: Version.text,
+        subcommands: [
+            InitCommand.self, ServeCommand.self, StatusCommand.self, PeersCommand.self, RegistryCommand.self,
+            RoutesCommand.self, WorldsCommand.self, AssetsCommand.self, TravelCommand.self, KeysCommand.self,
+            DemoCommand.self,
+        ])
+
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch let refusal as Refusal {
+            Terminal.error("aether: \(refusal)")
+            Foundation.exit(1)
+        } catch let code as ExitCode {
+            Foundation.exit(code.rawValue)
+        } catch where exitCode(for: error) == .failure {
+            Terminal.error("aether: \(error)")
+            Foundation.exit(1)
+        } catch {
+            exit(withError: error)
+        }
+    }
+}
+
+/// What this build calls itself.
+enum Version {
+    static let text = "0.1.0"
+}

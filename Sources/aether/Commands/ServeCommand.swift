@@ -1,0 +1,114 @@
+import ArgumentParser
+import Configuration
+import FederationModel
+import Foundation
+import Logging
+
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve", abstract: "Run a server.",
+        discussion: """
+            Settings come from flags, then from the environment (AETHER_LISTEN_PORT for listen.port, and so on), then \
+            from aether.json in the data directory.
+            """)
+
+    @Option(help: ArgumentHelp("The data directory (else AETHER_DATA, else ~/.aether).", valueName: "dir"))
+    var data: String?
+
+    @Option(help: "The address to listen on.")
+    var host: String?
+
+    @Option(help: "The port to listen on.")
+    var port: Int?
+
+    @Option(help: "How others reach this server: ws://host:port or wss://host:port.")
+    var endpoint: String?
+
+    @Option(help: "The server's name for people.")
+    var name: String?
+
+    @Option(help: "Seconds between heartbeats to each peer.")
+    var heartbeatInterval: Double?
+
+    @Option(help: "Missed heartbeats until a peer is Degraded.")
+    var degradedAfter: Int?
+
+    @Option(help: "Missed heartbeats until a peer is Unreachable.")
+    var unreachableAfter: Int?
+
+    @Option(help: "PEM file with the certificate chain, for wss://.")
+    var tlsCertificate: String?
+
+    @Option(help: "PEM file with the certificate's key.")
+    var tlsKey: String?
+
+    @Option(help: "PEM file with further roots to trust when dialling wss:// peers.")
+    var tlsTrustRoots: String?
+
+    @Option(help: "Seconds added to the wall clock: a rehearsal of what a wrong clock does.")
+    var clockOffset: Double?
+
+    @Option(help: "trace, debug, info, notice, warning, error or critical.")
+    var logLevel: String?
+
+    @Flag(help: "Explain what is wrong with the configuration, and stop.")
+    var check = false
+
+    @Flag(help: .hidden)
+    var endWithInput = false
+
+    func run() async throws {
+        let home = ServerHome(data)
+        let loader = ConfigurationLoader(file: home.configurationFile, flags: flags)
+        if check { return try await check(loader, home) }
+        guard home.isInitialised else {
+            throw Refusal(
+                .notFound, code: "data.missing", reason: "\(home.path) holds no server",
+                remedy: "make one with: aether init --id NAME --data \(home.path)")
+        }
+        let configuration = try await loader.load()
+        LoggingSystem.bootstrap { label in StreamLogHandler.standardError(label: label) }
+        var logger = Logger(label: "aether.\(configuration.id)")
+        logger.logLevel = configuration.logLevel
+        try await RunningServer(
+            configuration: configuration, home: home, logger: logger, endsWithInput: endWithInput
+        ).run()
+    }
+
+    private func check(_ loader: ConfigurationLoader, _ home: ServerHome) async throws {
+        var problems = await loader.problems()
+        if !home.isInitialised {
+            problems.insert("\(home.path) holds no server: make one with aether init", at: 0)
+        } else if problems.isEmpty {
+            do {
+                _ = try home.adminHash()
+                _ = try home.identity(id: try await loader.load().id)
+            } catch {
+                problems.append("\(error)")
+            }
+        }
+        guard problems.isEmpty else {
+            for problem in problems { Terminal.error("aether: \(problem)") }
+            throw ExitCode(1)
+        }
+        Terminal.say("The configuration is good.")
+    }
+
+    private var flags: [String: ConfigValue] {
+        var flags: [String: ConfigValue] = [:]
+        func set(_ key: String, _ value: String?) { flags[key] = value.map { ConfigValue(.string($0), isSecret: false) } }
+        set("listen.host", host)
+        set("listen.port", port.map(String.init))
+        set("endpoint", endpoint)
+        set("name", name)
+        set("heartbeat.intervalSeconds", heartbeatInterval.map { "\($0)" })
+        set("heartbeat.degradedAfter", degradedAfter.map(String.init))
+        set("heartbeat.unreachableAfter", unreachableAfter.map(String.init))
+        set("tls.certificate", tlsCertificate)
+        set("tls.key", tlsKey)
+        set("tls.trustRoots", tlsTrustRoots)
+        set("clock.offsetSeconds", clockOffset.map { "\($0)" })
+        set("logLevel", logLevel)
+        return flags
+    }
+}

@@ -1,0 +1,50 @@
+import ArgumentParser
+import FederationModel
+
+struct WorldsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "worlds", abstract: "Offer worlds.", subcommands: [Add.self, List.self],
+        defaultSubcommand: List.self)
+
+    struct Add: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Offer a folder of files as a world, or replace what a world consists of.")
+
+        @Argument(help: "The world's id.") var world: String
+        @Argument(help: "The folder.") var folder: String
+        @Option(help: "Its name for people (else the id).") var name: String?
+        @OptionGroup var options: ServerOptions
+
+        func run() async throws {
+            let world = try identifier(world, as: WorldID.self)
+            let contents = try WorldFolder(folder, world: world, name: name ?? world.rawValue)
+            let client = try await options.client()
+            let sent = try await contents.publish(to: client)
+            let response = try await client.get("/v1/worlds/\(world)")
+            options.show(response) { _ in
+                let count = contents.manifest.entries.count
+                let size = humanSize(contents.manifest.totalSize)
+                Terminal.say("\(world) is offered: \(count) files, \(size) (\(humanSize(sent)) uploaded).")
+            }
+        }
+    }
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "List the worlds offered.")
+
+        @OptionGroup var options: ServerOptions
+
+        func run() async throws {
+            let response = try await options.client().get("/v1/worlds")
+            options.show(response) { body in
+                var table = Table("WORLD", "FILES", "SIZE", "MANIFEST", "NAME")
+                for world in body["worlds"].list {
+                    table.add(
+                        world["world"].text(), world["assets"].text(), humanSize(world["totalSize"].int ?? 0),
+                        String(world["manifest"].text().prefix(12)), world["name"].text())
+                }
+                table.show(empty: "No worlds yet. Offer one: aether worlds add WORLD FOLDER")
+            }
+        }
+    }
+}

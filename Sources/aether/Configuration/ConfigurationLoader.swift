@@ -1,0 +1,180 @@
+import Configuration
+import FederationModel
+import Foundation
+import Logging
+import SystemPackage
+
+/// Joins flags, environment variables (`AETHER_…`) and the file, in that order, and says of each problem where it is.
+struct ConfigurationLoader {
+    /// Every key, with what it means: the reference of `aether serve --check` and of the README.
+    static let keys: [(key: String, meaning: String)] = [
+        ("id", "this server's id"),
+        ("name", "this server's name for people"),
+        ("endpoint", "how others reach it: ws://host:port or wss://host:port"),
+        ("listen.host", "the address to listen on"),
+        ("listen.port", "the port to listen on"),
+        ("heartbeat.intervalSeconds", "seconds between heartbeats to each peer, 0.05 to 3600"),
+        ("heartbeat.degradedAfter", "missed heartbeats until a peer is Degraded"),
+        ("heartbeat.unreachableAfter", "missed heartbeats until a peer is Unreachable"),
+        ("logLevel", "trace, debug, info, notice, warning, error or critical"),
+        ("tls.certificate", "PEM file with the certificate chain"),
+        ("tls.key", "PEM file with the certificate's private key"),
+        ("tls.trustRoots", "PEM file with further roots to trust when dialling"),
+        ("suites.allowClassical", "true allows cipher suites without ML-KEM"),
+        ("clock.offsetSeconds", "added to the wall clock, for rehearsals"),
+    ]
+
+    let file: String
+    let flags: [String: ConfigValue]
+
+    /// Everything that is wrong, one line each; empty when the configuration is good.
+    func problems() async -> [String] {
+        do {
+            _ = try await load()
+            return []
+        } catch let problems as Problems {
+            return problems.lines
+        } catch {
+            return ["\(error)"]
+        }
+    }
+
+    struct Problems: Error, CustomStringConvertible {
+        let lines: [String]
+
+        var description: String {
+            "the configuration is refused: \(lines.joined(separator: "; ")) — mend it, then: aether serve --check"
+        }
+    }
+
+    func load() async throws -> ServerConfiguration {
+        var problems = unknownKeys()
+        let inputs: Inputs
+        do {
+            let fileProvider = try await FileProvider<JSONSnapshot>(filePath: FilePath(file), allowMissing: true)
+            inputs = Inputs(
+                reader: ConfigReader(providers: [
+                    InMemoryProvider(
+                        name: "flags",
+                        values: Dictionary(uniqueKeysWithValues: flags.map { (AbsoluteConfigKey($0.key.split(separator: ".").map(String.init)), $0.value) })),
+                    EnvironmentVariablesProvider().prefixKeys(with: "aether"),
+                    fileProvider,
+                ]))
+        } catch {
+            throw Problems(lines: ["\(file) is not a JSON object: \(error)"])
+        }
+        let reader = inputs
+        var found = inputs
+        let id = found.parsed("id", { ServerID(rawValue: $0) }, expected: ServerID.grammar)
+        let endpoint = found.parsed("endpoint", { Endpoint($0) }, expected: "ws://host:port or wss://host:port")
+        let port = found.int("listen.port", in: 0...65_535) ?? Int(endpoint?.port ?? AetherURL.defaultPort)
+        let host = found.string("listen.host") ?? "0.0.0.0"
+        let name = found.string("name") ?? id?.rawValue ?? ""
+        if !FederatedServer.isValidName(name) { found.problems.append("name: 1 to \(Limits.nameBytes) bytes of plain text") }
+        let interval = found.double("heartbeat.intervalSeconds", in: 0.05...3_600) ?? 30
+        let degraded = found.int("heartbeat.degradedAfter", in: 1...1_000) ?? 3
+        let unreachable = found.int("heartbeat.unreachableAfter", in: 2...10_000) ?? 10
+        if degraded >= unreachable {
+            found.problems.append("heartbeat.degradedAfter (\(degraded)) must be less than unreachableAfter (\(unreachable))")
+        }
+        let level = found.parsed("logLevel", { Logger.Level(rawValue: $0) }, expected: "a log level", isRequired: false)
+        let certificate = found.readableFile("tls.certificate")
+        let key = found.readableFile("tls.key")
+        let roots = found.readableFile("tls.trustRoots")
+        if (certificate == nil) != (key == nil) { found.problems.append("tls.certificate and tls.key go together") }
+        if let endpoint, endpoint.isSecure, certificate == nil, !found.isBehindProxy {
+            found.problems.append("endpoint is wss:// but there is no tls.certificate (set listen.host to 127.0.0.1 behind a TLS proxy)")
+        }
+        let classical = reader.reader.bool(forKey: "suites.allowClassical", default: false)
+        let offset = found.double("clock.offsetSeconds", in: -86_400...86_400) ?? 0
+        problems += found.problems
+        guard problems.isEmpty, let id, let endpoint else { throw Problems(lines: problems) }
+        return ServerConfiguration(
+            id: id, name: name, host: host, port: port, endpoint: endpoint,
+            heartbeatInterval: .nanoseconds(Int64(interval * 1e9)), degradedAfter: degraded,
+            unreachableAfter: unreachable, logLevel: level ?? .info, tlsCertificate: certificate, tlsKey: key,
+            tlsTrustRoots: roots, allowsClassicalSuites: classical, clockOffset: .nanoseconds(Int64(offset * 1e9)))
+    }
+
+    /// Keys in the file that mean nothing: most often a misspelling.
+    private func unknownKeys() -> [String] {
+        guard let data = FileManager.default.contents(atPath: file),
+            let object = try? JSONSerialization.jsonObject(with: data) as? [String: Any]
+        else { return [] }
+        let known = Set(Self.keys.map(\.key))
+        return flatten(object).sorted().filter { !known.contains($0) }.map { "\($0) in \(file) is not a setting" }
+    }
+
+    private func flatten(_ object: [String: Any], prefix: String = "") -> [String] {
+        object.flatMap { key, value in
+            (value as? [String: Any]).map { flatten($0, prefix: prefix + key + ".") } ?? [prefix + key]
+        }
+    }
+}
+
+/// Settings as they are read, and what was wrong with them.
+private struct Inputs {
+    let reader: ConfigReader
+    var problems: [String] = []
+
+    func string(_ key: String) -> String? { reader.string(forKey: ConfigKey(key)) }
+
+    /// Whether only this machine can reach the listener, as behind a proxy that ends TLS.
+    var isBehindProxy: Bool { ["127.0.0.1", "::1", "localhost"].contains(string("listen.host") ?? "") }
+
+    mutating func parsed<Value>(
+        _ key: String, _ parse: (String) -> Value?, expected: String, isRequired: Bool = true
+    ) -> Value? {
+        guard let text = string(key) else {
+            if isRequired { problems.append("\(key) is missing: \(expected)") }
+            return nil
+        }
+        guard let value = parse(text) else {
+            problems.append("\(key) '\(text.prefix(80))' is refused: \(expected)")
+            return nil
+        }
+        return value
+    }
+
+    mutating func int(_ key: String, in range: ClosedRange<Int>) -> Int? {
+        guard let value = number(key) else { return nil }
+        guard let whole = Int(exactly: value), range.contains(whole) else {
+            problems.append("\(key) must be a whole number from \(range.lowerBound) to \(range.upperBound)")
+            return nil
+        }
+        return whole
+    }
+
+    mutating func double(_ key: String, in range: ClosedRange<Double>) -> Double? {
+        guard let value = number(key) else { return nil }
+        guard range.contains(value) else {
+            problems.append("\(key) must be from \(range.lowerBound) to \(range.upperBound)")
+            return nil
+        }
+        return value
+    }
+
+    /// A number, whichever way the provider holds it; what is there and is none is a problem.
+    private mutating func number(_ key: String) -> Double? {
+        let key = ConfigKey(key)
+        if let value = reader.double(forKey: key) { return value }
+        if let value = reader.int(forKey: key) { return Double(value) }
+        if let text = reader.string(forKey: key) {
+            guard let value = Double(text) else {
+                problems.append("\(key) '\(text.prefix(40))' is not a number")
+                return nil
+            }
+            return value
+        }
+        return nil
+    }
+
+    mutating func readableFile(_ key: String) -> String? {
+        guard let path = string(key), !path.isEmpty else { return nil }
+        guard FileManager.default.isReadableFile(atPath: path) else {
+            problems.append("\(key): \(path) cannot be read")
+            return nil
+        }
+        return path
+    }
+}

@@ -1,0 +1,53 @@
+import FederationCore
+import FederationModel
+import Foundation
+import Logging
+
+/// What `aether serve` runs with, once flags, environment and file are joined and checked.
+struct ServerConfiguration {
+    var id: ServerID
+    var name: String
+    /// The address to listen on.
+    var host: String
+    var port: Int
+    /// How others reach this server.
+    var endpoint: Endpoint
+    var heartbeatInterval: Duration = .seconds(30)
+    var degradedAfter = 3
+    var unreachableAfter = 10
+    var logLevel: Logger.Level = .info
+    /// Paths of PEM files; both or none.
+    var tlsCertificate: String?
+    var tlsKey: String?
+    /// PEM file of further roots that are trusted when dialling `wss://` peers.
+    var tlsTrustRoots: String?
+    /// Whether suites without ML-KEM are allowed.
+    var allowsClassicalSuites = false
+    /// Added to the wall clock, to rehearse what a wrong clock does.
+    var clockOffset: Duration = .zero
+
+    /// The configuration file that `aether init` writes: what an operator will want to change.
+    var fileText: String {
+        let object: [String: Any] = [
+            "id": id.rawValue, "name": name, "endpoint": endpoint.description,
+            "listen": ["host": host, "port": port],
+            "heartbeat": [
+                "intervalSeconds": Double(heartbeatInterval.clampedNanoseconds) / 1e9, "degradedAfter": degradedAfter,
+                "unreachableAfter": unreachableAfter,
+            ],
+            "logLevel": logLevel.rawValue,
+        ]
+        let data = try? JSONSerialization.data(
+            withJSONObject: object, options: [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes])
+        return String(decoding: data ?? Data(), as: UTF8.self) + "\n"
+    }
+
+    func healthThresholds() throws -> HealthThresholds {
+        do {
+            return try HealthThresholds(
+                degraded: degradedAfter, unreachable: unreachableAfter, interval: heartbeatInterval)
+        } catch {
+            throw error.refusal
+        }
+    }
+}

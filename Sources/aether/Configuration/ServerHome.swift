@@ -1,0 +1,82 @@
+import FederationCrypto
+import FederationModel
+import Foundation
+
+/// Where one server keeps everything: `aether.json` (configuration), `identity.key` and `admin.key` (0600),
+/// `admin.sha256`, the database and the assets.
+struct ServerHome {
+    let path: String
+
+    var configurationFile: String { path + "/aether.json" }
+    var identityFile: String { path + "/identity.key" }
+    var adminKeyFile: String { path + "/admin.key" }
+    var adminHashFile: String { path + "/admin.sha256" }
+
+    /// `--data`, else AETHER_DATA, else `~/.aether`.
+    init(_ option: String?) {
+        let environment = ProcessInfo.processInfo.environment
+        let chosen = option ?? environment["AETHER_DATA"] ?? (environment["HOME"] ?? ".") + "/.aether"
+        let trimmed = chosen.count > 1 && chosen.hasSuffix("/") ? String(chosen.dropLast()) : chosen
+        path = trimmed.hasPrefix("/") ? trimmed : FileManager.default.currentDirectoryPath + "/" + trimmed
+    }
+
+    var isInitialised: Bool { FileManager.default.fileExists(atPath: identityFile) }
+
+    /// Makes keys, the admin key and a configuration, each file readable by its owner only. Refuses to touch a directory
+    /// that holds an identity already.
+    func initialise(configuration: ServerConfiguration) throws {
+        guard !isInitialised else {
+            throw Refusal(
+                .conflict, code: "data.exists", reason: "\(path) holds the identity of a server already",
+                remedy: "choose another directory with --data, or use this one as it is")
+        }
+        do {
+            try FileManager.default.createDirectory(
+                atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        } catch {
+            throw Refusal(
+                .unavailable, code: "data.unwritable", reason: "\(path) cannot be made: \(error.localizedDescription)",
+                remedy: "choose a directory that you may write to, with --data")
+        }
+        let admin = hexString(SystemRandom.bytes(32))
+        try PrivateFile.create(adminKeyFile, admin + "\n")
+        try PrivateFile.create(adminHashFile, ContentHash.of(Array(admin.utf8)).description + "\n")
+        try PrivateFile.create(configurationFile, configuration.fileText)
+        // Last, because its presence says that the directory is complete.
+        try PrivateFile.create(identityFile, hexString(SystemRandom.bytes(32)) + "\n")
+    }
+
+    /// The server's identity; the seed does not leave this function in any other form.
+    func identity(id: ServerID) throws -> ServerIdentity {
+        let text = try PrivateFile.read(identityFile, what: "the identity key")
+        guard let seed = bytesFromHex(text), seed.count == 32 else {
+            throw Refusal(
+                .unavailable, code: "identity.damaged", reason: "\(identityFile) does not hold a key (64 hex digits)",
+                remedy: "restore it from a backup; without it this server is a new one to its peers")
+        }
+        return try ServerIdentity(id: id, seed: seed)
+    }
+
+    /// The operator's key, for commands on the same machine.
+    func adminKey() throws -> String {
+        try PrivateFile.read(adminKeyFile, what: "the admin key")
+    }
+
+    /// The hash that the server compares admin keys with.
+    func adminHash() throws -> ContentHash {
+        guard let hash = ContentHash(try PrivateFile.read(adminHashFile, what: "the admin key's hash")) else {
+            throw Refusal(
+                .unavailable, code: "admin.damaged", reason: "\(adminHashFile) does not hold a hash (64 hex digits)",
+                remedy: "restore it from a backup")
+        }
+        return hash
+    }
+}
+
+/// The operating system's randomness.
+enum SystemRandom {
+    static func bytes(_ count: Int) -> [UInt8] {
+        var generator = SystemRandomNumberGenerator()
+        return (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+    }
+}

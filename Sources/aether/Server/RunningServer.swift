@@ -1,0 +1,131 @@
+import FederationCore
+import FederationCrypto
+import FederationHTTP
+import FederationModel
+import FederationSQLite
+import FederationService
+import FederationTransport
+import Hummingbird
+import Logging
+import Metrics
+import NIOCore
+import NIOSSL
+import ServiceLifecycle
+import UnixSignals
+
+/// The composition root: joins one server's core, store, transport and HTTP API, and runs them until a signal ends it.
+struct RunningServer {
+    let configuration: ServerConfiguration
+    let home: ServerHome
+    let logger: Logger
+    /// Whether the end of standard input ends the server: for servers that belong to another process.
+    let endsWithInput: Bool
+
+    func run() async throws {
+        let registry = PrometheusRegistry()
+        MetricsSystem.bootstrap(registry)
+        let clock = SystemClock(offset: configuration.clockOffset)
+        let directory = try DataDirectory(at: home.path)
+        let store = try await SQLiteStore.open(in: directory)
+        let server = try await FederationServer.open(
+            identity: try home.identity(id: configuration.id), configuration: try nodeConfiguration(), store: store,
+            assets: try await FileAssetStore.open(in: directory), clock: clock, logger: logger)
+        let transport = try WebSocketPeerTransport(host: server, configuration: try transportConfiguration(), clock: clock)
+        let peers = WebSocketRoute(path: PeerRoute.path, subprotocol: PeerRoute.subprotocol) { channel, head in
+            transport.accept(channel, head: head)
+        }
+        let routes = FederationRoutes(
+            server: server, admin: AdminAuthenticator(keyHash: try home.adminHash()), metrics: registry, clock: clock)
+        let listener = Listener()
+        let application = Application(
+            router: routes.makeRouter(),
+            server: try .upgradable(routes: [peers, ClientSocket(server: server, clock: clock).route], tls: tls),
+            configuration: .listener(host: configuration.host, port: configuration.port),
+            onServerRunning: { channel in listener.bound(channel.localAddress) }, logger: logger)
+        let federation = FederationLoop(
+            server: server, transport: transport, store: store, listener: listener, logger: logger)
+        var services: [any Service] = [federation, application]
+        if endsWithInput { services.append(InputWatch()) }
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: services.map {
+                    .init(
+                        service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
+                        failureTerminationBehavior: .gracefullyShutdownGroup)
+                },
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+        do {
+            try await group.run()
+        } catch let error as IOError {
+            throw cannotListen("\(error)")
+        }
+    }
+
+    private func cannotListen(_ cause: String) -> Refusal {
+        Refusal(
+            .unavailable, code: "listen.failed",
+            reason: "cannot listen on \(configuration.host):\(configuration.port): \(cause)",
+            remedy: "stop what listens there, or choose another with --port")
+    }
+
+    private var tls: ListenerTLS? {
+        guard let certificate = configuration.tlsCertificate, let key = configuration.tlsKey else { return nil }
+        return ListenerTLS(certificateChainFile: certificate, privateKeyFile: key)
+    }
+
+    private func nodeConfiguration() throws -> NodeConfiguration {
+        NodeConfiguration(
+            name: configuration.name, endpoint: configuration.endpoint,
+            handshake: HandshakeConfiguration(
+                suites: configuration.allowsClassicalSuites ? CipherSuite.allCases : CipherSuite.standard),
+            health: try configuration.healthThresholds())
+    }
+
+    private func transportConfiguration() throws -> WebSocketPeerTransport.Configuration {
+        var transport = WebSocketPeerTransport.Configuration()
+        if let roots = configuration.tlsTrustRoots { transport.tls.trustRoots = .file(roots) }
+        return transport
+    }
+}
+
+/// Starts the federation once the port is bound, and stops it in the order in which nothing is lost: first no new
+/// channels, then everything that was promised is made durable, then the store closes.
+private struct FederationLoop: Service {
+    let server: FederationServer
+    let transport: WebSocketPeerTransport
+    let store: SQLiteStore
+    let listener: Listener
+    let logger: Logger
+
+    func run() async throws {
+        guard let address = await listener.address() else { return }
+        try await server.start(transport: transport)
+        logger.notice("\(server.id) is listening on \(address)")
+        try await gracefulShutdown()
+        await server.stop()
+        await transport.shutdown()
+        try await store.close()
+        logger.notice("\(server.id) has stopped")
+    }
+}
+
+/// Tells when the port is bound.
+private final class Listener: Sendable {
+    private let stream: AsyncStream<String>
+    private let continuation: AsyncStream<String>.Continuation
+
+    init() {
+        (stream, continuation) = AsyncStream.makeStream(of: String.self, bufferingPolicy: .bufferingNewest(1))
+    }
+
+    func bound(_ address: SocketAddress?) {
+        continuation.yield(address.map { "\($0.ipAddress ?? "?"):\($0.port ?? 0)" } ?? "?")
+        continuation.finish()
+    }
+
+    /// The bound address; nil when the task is cancelled before.
+    func address() async -> String? {
+        for await address in stream { return address }
+        return nil
+    }
+}

@@ -1,0 +1,43 @@
+import ArgumentParser
+import FederationModel
+import Foundation
+
+/// Which server a command talks to: the one whose data directory is here, or any by its address.
+struct ServerOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("The server's data directory (else AETHER_DATA, else ~/.aether).", valueName: "dir"))
+    var data: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Another server's address; its admin key is read from AETHER_ADMIN_KEY.", valueName: "http://host:port"))
+    var server: String?
+
+    @Flag(help: "Print JSON instead of text.")
+    var json = false
+
+    /// A client for the chosen server.
+    func client() async throws -> AdminClient {
+        if let server {
+            guard server.hasPrefix("http://") || server.hasPrefix("https://") else {
+                throw ValidationError("--server takes http://host:port or https://host:port")
+            }
+            let base = server.hasSuffix("/") ? String(server.dropLast()) : server
+            return AdminClient(base: base, key: ProcessInfo.processInfo.environment["AETHER_ADMIN_KEY"])
+        }
+        let directory = ServerHome(data)
+        let configuration = try await ConfigurationLoader(file: directory.configurationFile, flags: [:]).load()
+        let scheme = configuration.tlsCertificate == nil ? "http" : "https"
+        let host = ["0.0.0.0", "::"].contains(configuration.host) ? "127.0.0.1" : configuration.host
+        let shown = host.contains(":") ? "[\(host)]" : host
+        return AdminClient(base: "\(scheme)://\(shown):\(configuration.port)", key: try directory.adminKey())
+    }
+
+    /// Prints an answer: as JSON where that was asked for, else by `show`.
+    func show(_ response: AdminClient.Response, _ show: (JSONText.Fields) -> Void) {
+        if json {
+            Terminal.say(response.json.pretty)
+        } else {
+            show(response.json.fields)
+        }
+    }
+}

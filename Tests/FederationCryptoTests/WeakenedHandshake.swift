@@ -1,0 +1,69 @@
+import Crypto
+
+@testable import FederationCrypto
+
+/// The handshake as it was first designed, with the holes that PROTOCOL.md names still in it. The attacks succeed against it,
+/// which shows that the tests of the real one are able to fail.
+enum WeakenedHandshake {
+    struct Side {
+        let signing: Curve25519.Signing.PrivateKey
+        /// Long-lived; the only private key in the exchange.
+        let exchange: Curve25519.KeyAgreement.PrivateKey
+        /// Only its public half enters, as bytes.
+        let ephemeral: [UInt8]
+
+        init(_ seed: UInt8, ephemeral number: UInt8) throws {
+            signing = try Curve25519.Signing.PrivateKey(rawRepresentation: [UInt8](repeating: seed, count: 32))
+            exchange = try Curve25519.KeyAgreement.PrivateKey(rawRepresentation: [UInt8](repeating: seed, count: 32))
+            ephemeral = [UInt8](repeating: number, count: 32)
+        }
+
+        /// Signs the two ephemeral keys and nothing else.
+        func message(to peerEphemeral: [UInt8]) throws -> Message {
+            let signature = try signing.signature(for: WeakenedHandshake.ordered(ephemeral, peerEphemeral))
+            return Message(
+                signingKey: Array(signing.publicKey.rawRepresentation),
+                exchangeKey: Array(exchange.publicKey.rawRepresentation), signature: Array(signature))
+        }
+
+        /// nil when the signature does not verify.
+        func key(_ message: Message, from peerEphemeral: [UInt8]) throws -> SymmetricKey? {
+            let peer = try Curve25519.Signing.PublicKey(rawRepresentation: message.signingKey)
+            guard peer.isValidSignature(message.signature, for: WeakenedHandshake.ordered(ephemeral, peerEphemeral)) else {
+                return nil
+            }
+            return try WeakenedHandshake.key(exchange, message.exchangeKey, ephemeral, peerEphemeral)
+        }
+    }
+
+    struct Message {
+        var signingKey: [UInt8]
+        var exchangeKey: [UInt8]
+        var signature: [UInt8]
+    }
+
+    static func ordered(_ one: [UInt8], _ other: [UInt8]) -> [UInt8] {
+        one.lexicographicallyPrecedes(other) ? one + other : other + one
+    }
+
+    /// Static-static exchange; one key for both directions.
+    static func key(
+        _ exchange: Curve25519.KeyAgreement.PrivateKey, _ peer: [UInt8], _ one: [UInt8], _ other: [UInt8]
+    ) throws -> SymmetricKey {
+        guard let shared = X25519.agree(exchange, with: peer) else { throw Handshake.Failure.weakKey }
+        return deriveKey(from: shared, salt: ordered(one, other), label: "outbound", count: 32)
+    }
+
+    /// The counter travels with the record, and the receiver believes it.
+    static func seal(_ text: [UInt8], counter: UInt8, key: SymmetricKey) throws -> [UInt8] {
+        try [counter] + AEAD.aes256gcm.seal(text, key: key, nonce: nonce(counter))
+    }
+
+    static func open(_ record: [UInt8], key: SymmetricKey) throws -> [UInt8] {
+        try AEAD.aes256gcm.open(record[1...], key: key, nonce: nonce(record[0]))
+    }
+
+    private static func nonce(_ counter: UInt8) -> [UInt8] {
+        [UInt8](repeating: 0, count: 11) + [counter]
+    }
+}

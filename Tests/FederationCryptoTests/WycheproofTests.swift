@@ -1,0 +1,133 @@
+import Crypto
+import FederationModel
+import Foundation
+import Testing
+
+@testable import FederationCrypto
+
+/// Project Wycheproof (C2SP/wycheproof, `testvectors_v1`) through this module's own types. The folder is named by the
+/// environment variable `VECTORS_DIR`; without it these tests are skipped, and say so.
+enum Wycheproof {
+    static let folder = ProcessInfo.processInfo.environment["VECTORS_DIR"].map { $0 + "/wycheproof" }
+
+    struct Vector {
+        let group: JSONValue
+        let test: JSONValue
+
+        var isValid: Bool { test["result"] == .string("valid") }
+        var id: Int64 { test["tcId"]?.integer ?? -1 }
+
+        func bytes(_ name: String) -> [UInt8] { hex(test[name]?.text ?? "") }
+    }
+
+    static func vectors(_ file: String) throws -> [Vector] {
+        let folder = try #require(folder)
+        let data = try Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(file)_test.json"))
+        let json = try JSONValue.parse(Array(data), maximumBytes: 64 << 20)
+        return try #require(json["testGroups"]?.elements).flatMap { group in
+            (group["tests"]?.elements ?? []).map { Vector(group: group, test: $0) }
+        }
+    }
+}
+
+@Suite(
+    "Project Wycheproof",
+    .enabled(if: Wycheproof.folder != nil, "set VECTORS_DIR to a folder with C2SP/wycheproof's testvectors_v1 as wycheproof/"))
+struct WycheproofTests {
+    @Test("Ed25519 accepts and refuses what it should")
+    func ed25519() throws {
+        var checked = 0
+        for vector in try Wycheproof.vectors("ed25519") {
+            let key = try #require(PublicKey(bytes: hex(vector.group["publicKey"]?["pk"]?.text ?? "")))
+            let isValid = key.isValidEd25519(vector.bytes("sig"), over: vector.bytes("msg"))
+            #expect(isValid == vector.isValid, "test \(vector.id)")
+            checked += 1
+        }
+        #expect(checked >= 100)
+    }
+
+    @Test("X25519 agrees, and refuses every result that is all zeros")
+    func x25519() throws {
+        var checked = 0
+        for vector in try Wycheproof.vectors("x25519") {
+            let key = try Curve25519.KeyAgreement.PrivateKey(rawRepresentation: vector.bytes("private"))
+            let shared = X25519.agree(key, with: vector.bytes("public")).map { $0.withUnsafeBytes { Array($0) } }
+            let expected = vector.bytes("shared")
+            #expect(shared == (expected.allSatisfy { $0 == 0 } ? nil : expected), "test \(vector.id)")
+            checked += 1
+        }
+        #expect(checked >= 500)
+    }
+
+    @Test("the AEADs seal and open what they should", arguments: [("aes_gcm", AEAD.aes256gcm), ("chacha20_poly1305", .chacha20poly1305)])
+    func aead(file: String, aead: AEAD) throws {
+        var checked = 0
+        for vector in try Wycheproof.vectors(file) {
+            guard vector.group["ivSize"] == .integer(96), vector.group["keySize"] == .integer(256),
+                vector.group["tagSize"] == .integer(128)
+            else { continue }
+            let key = SymmetricKey(data: vector.bytes("key"))
+            let sealed = vector.bytes("ct") + vector.bytes("tag")
+            let opened = try? aead.open(
+                sealed[...], key: key, nonce: vector.bytes("iv"), authenticating: vector.bytes("aad"))
+            #expect(opened == (vector.isValid ? vector.bytes("msg") : nil), "test \(vector.id)")
+            if vector.isValid {
+                let again = try aead.seal(
+                    vector.bytes("msg"), key: key, nonce: vector.bytes("iv"), authenticating: vector.bytes("aad"))
+                #expect(again == sealed, "test \(vector.id)")
+            }
+            checked += 1
+        }
+        #expect(checked >= 60)
+    }
+
+    @Test("HKDF-SHA256 derives what it should")
+    func hkdf() throws {
+        var checked = 0
+        for vector in try Wycheproof.vectors("hkdf_sha256") where vector.isValid {
+            let output = deriveKey(
+                from: SymmetricKey(data: vector.bytes("ikm")), salt: vector.bytes("salt"), info: vector.bytes("info"),
+                count: Int(vector.test["size"]?.integer ?? 0))
+            #expect(output.withUnsafeBytes { Array($0) } == vector.bytes("okm"), "test \(vector.id)")
+            checked += 1
+        }
+        #expect(checked >= 60)
+    }
+
+    @Test("ML-KEM-768 makes the keys that the seeds stand for")
+    func mlkemKeys() throws {
+        var checked = 0
+        for vector in try Wycheproof.vectors("mlkem_768_keygen_seed") where vector.isValid {
+            let entropy = HandshakeEntropy(x25519: [UInt8](repeating: 1, count: 32), mlkem: vector.bytes("seed"))
+            let key = try entropy.decapsulationKey()
+            #expect(Array(key.publicKey.rawRepresentation) == vector.bytes("ek"), "test \(vector.id)")
+            checked += 1
+        }
+        #expect(checked >= 50)
+    }
+
+    @Test("ML-KEM-768 decapsulates, with implicit rejection")
+    func mlkemSecrets() throws {
+        var checked = 0
+        for vector in try Wycheproof.vectors("mlkem_768") where vector.bytes("seed").count == 64 {
+            let entropy = HandshakeEntropy(x25519: [UInt8](repeating: 1, count: 32), mlkem: vector.bytes("seed"))
+            let secret = try? entropy.decapsulationKey().decapsulate(vector.bytes("c"))
+            let bytes = secret.map { $0.withUnsafeBytes { Array($0) } }
+            #expect(bytes == (vector.isValid ? vector.bytes("K") : nil), "test \(vector.id)")
+            checked += 1
+        }
+        #expect(checked >= 50)
+    }
+
+    @Test("an encapsulation key out of range is refused")
+    func mlkemEncapsulation() throws {
+        var checked = 0
+        for vector in try Wycheproof.vectors("mlkem_768_encaps") where !vector.isValid {
+            #expect(throws: (any Error).self, "test \(vector.id)") {
+                _ = try KeyEncapsulation.system.encapsulate(vector.bytes("ek"))
+            }
+            checked += 1
+        }
+        #expect(checked >= 10)
+    }
+}

@@ -1,0 +1,262 @@
+import FederationCrypto
+import FederationModel
+import FederationService
+import Foundation
+import Testing
+
+@testable import FederationSQLite
+
+/// Both kinds of asset store must behave alike.
+enum AssetStoreKind: String, CaseIterable, Sendable {
+    case files
+    case memory
+
+    func open(_ scratch: Scratch) async throws -> any AssetStore {
+        switch self {
+        case .files: try await FileAssetStore.open(in: DataDirectory(at: scratch.data))
+        case .memory: MemoryAssetStore()
+        }
+    }
+}
+
+@Suite("An asset store")
+struct AssetTests {
+    private static let content: [UInt8] = (0..<5_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+    private static let hash = ContentHash.of(content)
+
+    private static func put(_ bytes: [UInt8], in store: any AssetStore) async throws -> ContentHash {
+        let writer = try await store.write()
+        try await writer.append(bytes)
+        return try await writer.commit().hash
+    }
+
+    @Test("gives back what was written in pieces", arguments: AssetStoreKind.allCases, [0, 1, 999, 1_000, 5_000])
+    func roundTrip(_ kind: AssetStoreKind, _ size: Int) async throws {
+        let scratch = Scratch()
+        let store = try await kind.open(scratch)
+        let bytes = Array(Self.content.prefix(size))
+        let hash = ContentHash.of(bytes)
+        #expect(try await store.size(of: hash) == nil)
+        #expect(try await store.read(hash, offset: 0, length: 1) == nil)
+        let writer = try await store.write()
+        for start in stride(from: 0, to: size, by: 700) {
+            try await writer.append(Array(bytes[start..<min(start + 700, size)]))
+            #expect(try await store.size(of: hash) == nil)
+        }
+        try await writer.commit(hash, size: Int64(size))
+        #expect(try await store.size(of: hash) == Int64(size))
+        #expect(try await readAll(hash, from: store) == bytes)
+        #expect(try await store.list() == [AssetListing(hash: hash, size: Int64(size))])
+    }
+
+    @Test(
+        "reads ranges, shorter only at the end", arguments: AssetStoreKind.allCases,
+        [(0, 10, 10), (4_990, 10, 10), (4_990, 11, 10), (4_999, 1, 1), (5_000, 1, 0), (9_999_999, 5, 0), (17, 0, 0)])
+    func ranges(_ kind: AssetStoreKind, _ range: (offset: Int, length: Int, expected: Int)) async throws {
+        let scratch = Scratch()
+        defer { withExtendedLifetime(scratch) {} }
+        let store = try await kind.open(scratch)
+        _ = try await Self.put(Self.content, in: store)
+        let bytes = try await store.read(Self.hash, offset: Int64(range.offset), length: range.length)
+        #expect(bytes == Array(Self.content.dropFirst(range.offset).prefix(range.expected)))
+    }
+
+    @Test("does not allocate what was asked for but what is there", arguments: AssetStoreKind.allCases)
+    func enormousRange(_ kind: AssetStoreKind) async throws {
+        let scratch = Scratch()
+        defer { withExtendedLifetime(scratch) {} }
+        let store = try await kind.open(scratch)
+        _ = try await Self.put([1, 2, 3], in: store)
+        let bytes = try await store.read(ContentHash.of([1, 2, 3]), offset: 1, length: .max)
+        #expect(bytes == [2, 3])
+        #expect(await refusal { _ = try await store.read(Self.hash, offset: -1, length: 1) }?.code == "asset.range")
+        #expect(await refusal { _ = try await store.read(Self.hash, offset: 0, length: -1) }?.code == "asset.range")
+    }
+
+    @Test("keeps nothing of what has another hash or size than announced", arguments: AssetStoreKind.allCases)
+    func mismatch(_ kind: AssetStoreKind) async throws {
+        let scratch = Scratch()
+        defer { withExtendedLifetime(scratch) {} }
+        let store = try await kind.open(scratch)
+        let short = try await store.write()
+        try await short.append([1, 2, 3])
+        await #expect(throws: AssetWriteFailure.sizeMismatch(expected: 4, actual: 3)) {
+            try await short.commit(Self.hash, size: 4)
+        }
+        let other = try await store.write()
+        try await other.append([1, 2, 3])
+        await #expect(throws: AssetWriteFailure.hashMismatch(expected: Self.hash, actual: .of([1, 2, 3]))) {
+            try await other.commit(Self.hash, size: 3)
+        }
+        #expect(try await store.list().isEmpty)
+    }
+
+    @Test("refuses to go on with a writer that has ended", arguments: AssetStoreKind.allCases, [0, 1, 2])
+    func ended(_ kind: AssetStoreKind, _ end: Int) async throws {
+        let scratch = Scratch()
+        defer { withExtendedLifetime(scratch) {} }
+        let store = try await kind.open(scratch)
+        let writer = try await store.write()
+        try await writer.append(Self.content)
+        switch end {
+        case 0: _ = try await writer.commit()
+        case 1: await writer.abandon()
+        default: try? await writer.commit(Self.hash, size: 1)
+        }
+        #expect(await refusal { try await writer.append([1]) }?.code == "asset.writer-ended")
+        #expect(await refusal { _ = try await writer.commit() }?.code == "asset.writer-ended")
+        await writer.abandon()
+        #expect(try await store.list().count == (end == 0 ? 1 : 0))
+    }
+
+    @Test("moves assets to quarantine, forgets them, and takes them again", arguments: AssetStoreKind.allCases)
+    func quarantine(_ kind: AssetStoreKind) async throws {
+        let scratch = Scratch()
+        let store = try await kind.open(scratch)
+        let hash = try await Self.put(Self.content, in: store)
+        try await store.quarantine(hash)
+        try await store.quarantine(hash)
+        #expect(try await store.size(of: hash) == nil)
+        #expect(try await store.list().isEmpty)
+        let quarantined =
+            switch store {
+            case let store as FileAssetStore: try await store.listQuarantine()
+            case let store as MemoryAssetStore: try await store.listQuarantine()
+            default: [AssetListing]()
+            }
+        #expect(quarantined == [AssetListing(hash: hash, size: 5_000)])
+        _ = try await Self.put(Self.content, in: store)
+        #expect(try await store.size(of: hash) == 5_000)
+        try await store.remove(hash)
+        try await store.remove(hash)
+        #expect(try await store.read(hash, offset: 0, length: 1) == nil)
+    }
+
+    @Test("lists what it holds, sorted by hash", arguments: AssetStoreKind.allCases)
+    func listing(_ kind: AssetStoreKind) async throws {
+        let scratch = Scratch()
+        defer { withExtendedLifetime(scratch) {} }
+        let store = try await kind.open(scratch)
+        let expected = try await withThrowingTaskGroup(of: AssetListing.self) { group in
+            for size in 0..<50 {
+                group.addTask {
+                    let hash = try await Self.put(Array(Self.content.prefix(size)), in: store)
+                    return AssetListing(hash: hash, size: Int64(size))
+                }
+            }
+            return try await group.reduce(into: []) { $0.append($1) }.sorted { $0.hash < $1.hash }
+        }
+        #expect(try await store.list() == expected)
+    }
+
+    @Test("in memory fails as often as it was told to, and lies when it was told to")
+    func memoryFaults() async throws {
+        let store = MemoryAssetStore()
+        await store.failNextWrites(1)
+        #expect(await refusal { _ = try await Self.put([1], in: store) }?.code == "store.failed")
+        #expect(try await store.list().isEmpty)
+        let hash = await store.add([1])
+        await store.damage(hash, to: [2])
+        #expect(try await readAll(hash, from: store) == [2])
+    }
+}
+
+@Suite("Assets on disk")
+struct AssetFileTests {
+    @Test("stand under their hash, survive a restart, and leave no temporaries")
+    func names() async throws {
+        let scratch = Scratch()
+        let bytes = Array("abc".utf8)
+        do {
+            let store = try await FileAssetStore.open(in: DataDirectory(at: scratch.data))
+            let writer = try await store.write()
+            try await writer.append(bytes)
+            _ = try await writer.commit()
+            let dropped = try await store.write()
+            try await dropped.append(bytes)
+            let abandoned = try await store.write()
+            await abandoned.abandon()
+        }
+        // FIPS 180-4's own example.
+        let path = "\(scratch.data)/assets/ba/7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        #expect(FileManager.default.contents(atPath: path) == Data(bytes))
+        #expect(try Files.names(in: "\(scratch.data)/assets/incoming").isEmpty)
+        let store = try await FileAssetStore.open(in: DataDirectory(at: scratch.data))
+        #expect(try await store.list().map(\.size) == [3])
+    }
+
+    @Test("that were being written when the process died are removed at the next start")
+    func stale() async throws {
+        let scratch = Scratch()
+        do { _ = try await FileAssetStore.open(in: DataDirectory(at: scratch.data)) }
+        let stale = "\(scratch.data)/assets/incoming/1.part"
+        try Data([1, 2]).write(to: URL(filePath: stale))
+        let store = try await FileAssetStore.open(in: DataDirectory(at: scratch.data))
+        #expect(access(stale, F_OK) != 0)
+        let writer = try await store.write()
+        try await writer.append([1])
+        _ = try await writer.commit()
+    }
+
+    @Test("are not what merely looks like one: links, folders, other names")
+    func strangers() async throws {
+        let scratch = Scratch()
+        let store = try await FileAssetStore.open(in: DataDirectory(at: scratch.data))
+        let secret = "\(scratch.path)/secret"
+        try Data("secret".utf8).write(to: URL(filePath: secret))
+        let hash = ContentHash.of(Array("secret".utf8))
+        mkdir(store.layout.shard(hash), 0o700)
+        symlink(secret, store.layout.file(hash))
+        let folder = ContentHash.of([9])
+        mkdir(store.layout.shard(folder), 0o700)
+        mkdir(store.layout.file(folder), 0o700)
+        try Data().write(to: URL(filePath: store.layout.shard(hash) + "/readme.txt"))
+        #expect(try await store.list().isEmpty)
+        #expect(try await store.size(of: hash) == nil)
+        #expect(try await store.size(of: folder) == nil)
+        #expect(try await store.read(folder, offset: 0, length: 1) == nil)
+        await #expect(throws: Refusal.self) { try await store.read(hash, offset: 0, length: 1) }
+    }
+
+    @Test("that went bad are mended by writing them again")
+    func mended() async throws {
+        let scratch = Scratch()
+        let store = try await FileAssetStore.open(in: DataDirectory(at: scratch.data))
+        for bytes: [UInt8] in [[1, 2, 3], [1, 2, 3]] {
+            let writer = try await store.write()
+            try await writer.append(bytes)
+            let hash = try await writer.commit().hash
+            #expect(try await readAll(hash, from: store) == [1, 2, 3])
+            try Data([6, 6, 6]).write(to: URL(filePath: store.layout.file(hash)))
+        }
+    }
+
+    @Test("that do not fit on the disk are refused, and nothing is left of them")
+    func noSpace() async throws {
+        let scratch = Scratch()
+        let data = scratch.data
+        await #expect(processExitsWith: .exitCode(0)) { [data = data as String] in
+            // The bound on a file's size stands in for a full disk: the same call fails in the same place.
+            signal(SIGXFSZ, SIG_IGN)
+            var limit = rlimit(rlim_cur: 100_000, rlim_max: 100_000)
+            #if canImport(Darwin)
+                let resource = RLIMIT_FSIZE
+            #else
+                let resource = __rlimit_resource_t(RLIMIT_FSIZE.rawValue)
+            #endif
+            guard setrlimit(resource, &limit) == 0 else { exit(10) }
+            let store = try await FileAssetStore.open(in: DataDirectory(at: data))
+            let writer = try await store.write()
+            try await writer.append([UInt8](repeating: 1, count: 90_000))
+            do {
+                try await writer.append([UInt8](repeating: 1, count: 90_000))
+                exit(11)
+            } catch let refusal as Refusal {
+                guard refusal.code == "store.full" else { exit(12) }
+            }
+            let left = try Files.names(in: "\(data)/assets/incoming")
+            guard try await store.list().isEmpty, left.isEmpty else { exit(13) }
+            exit(0)
+        }
+    }
+}

@@ -1,0 +1,142 @@
+import FederationCore
+import FederationModel
+import FederationService
+import Foundation
+import GRDB
+import Testing
+
+@testable import FederationSQLite
+
+/// What somebody does to a file behind the store's back, and how the store answers.
+struct Damage: Sendable, CustomTestStringConvertible {
+    let testDescription: String
+    let sql: String
+    let reason: String
+
+    init(_ sql: String, _ reason: String) {
+        testDescription = sql
+        self.sql = sql
+        self.reason = reason
+    }
+
+    static let rows = [
+        Damage(
+            "UPDATE servers SET endpoint = 'ftp://x'", "table servers, row \"a\", column endpoint holds \"ftp://x\""),
+        Damage("UPDATE servers SET id = 'A b'", "row \"A b\", column id holds \"A b\""),
+        Damage("UPDATE servers SET status = 'asleep'", "column status holds \"asleep\""),
+        Damage("UPDATE servers SET public_key = upper(public_key) || '\n'", "column public_key holds \"07"),
+        Damage("UPDATE tombstones SET is_suspended = 2", "column is_suspended holds 2"),
+        Damage("UPDATE peers SET public_key = ''", "table peers, row \"a\", column public_key"),
+        Damage("UPDATE routes SET spawn = '1,2,nan'", "column spawn holds \"1,2,nan\""),
+        Damage("UPDATE worlds SET manifest = 'ff'", "table worlds, row \"w\", column manifest"),
+        Damage("UPDATE players SET presence = 'departing'", "does not go with the presence departing"),
+        Damage("UPDATE players SET player = 'mira'", "table players, row \"mira\", column player"),
+        Damage("UPDATE handoffs SET role = 'both'", "row \"00000000000000000000000000000001\", column role"),
+        Damage("UPDATE handoffs SET snapshot_hash = printf('%.*c', 500, 'x')", "column snapshot_hash holds \"xxxxx"),
+    ]
+}
+
+@Suite("A damaged store")
+struct DamageTests {
+    private static let full: [StoreChange] = [
+        .putServer(Sample.server("a"), card: nil), .putTombstone(Sample.tombstone("a")), .putPeer(Sample.peer("a")),
+        .putRoute(Sample.route("r")), .putWorld(Sample.world("w")), .putPlayer(Sample.player("mira")),
+        .putHandoff(Sample.handoff(1)),
+    ]
+
+    @Test("names the row that cannot be read, on one line", arguments: Damage.rows)
+    func badRow(_ damage: Damage) async throws {
+        let scratch = Scratch()
+        try await withStore(scratch.data) { try await $0.apply(Self.full) }
+        let shell = try DatabaseQueue(path: scratch.database)
+        try await shell.write { try $0.execute(sql: damage.sql) }
+        try shell.close()
+        let refused = await refusal { try await withStore(scratch.data) { _ = try await $0.load() } }
+        let answer = try #require(refused)
+        #expect(answer.code == "store.corrupt")
+        #expect(answer.reason.contains(damage.reason), "\(answer)")
+        #expect(answer.description.utf8.count < 600)
+        #expect(answer.description.split(whereSeparator: \.isNewline).count == 1)
+    }
+
+    @Test("that is no database at all is refused")
+    func noDatabase() async throws {
+        let scratch = Scratch()
+        mkdir(scratch.data, 0o700)
+        try Data("this is a letter to my aunt, and no database ".utf8 + [UInt8](repeating: 0x20, count: 4_096))
+            .write(to: URL(filePath: scratch.database))
+        let answer = await refusal { try await withStore(scratch.data) { _ in } }
+        #expect(answer?.code == "store.corrupt")
+        #expect(answer?.reason.contains(scratch.database) == true)
+    }
+
+    @Test("with a page overwritten is refused, and never crashes", arguments: 1...6)
+    func badPage(_ page: Int) async throws {
+        let scratch = Scratch()
+        try await withStore(scratch.data) { try await $0.apply(Self.full) }
+        let file = try FileHandle(forUpdating: URL(filePath: scratch.database))
+        try file.seek(toOffset: UInt64(page * 4_096))
+        try file.write(contentsOf: Data(repeating: 0xEE, count: 4_096))
+        try file.close()
+        let answer = await refusal { try await withStore(scratch.data) { _ = try await $0.load() } }
+        #expect(answer?.code == "store.corrupt")
+    }
+
+    @Test("cut short is refused")
+    func truncated() async throws {
+        let scratch = Scratch()
+        try await withStore(scratch.data) { try await $0.apply(Self.full) }
+        truncate(scratch.database, 3 * 4_096 + 17)
+        let answer = await refusal { try await withStore(scratch.data) { _ = try await $0.load() } }
+        #expect(answer?.code == "store.corrupt")
+    }
+
+    @Test("of a newer version is refused and left as it is")
+    func newer() async throws {
+        let scratch = Scratch()
+        try await withStore(scratch.data) { try await $0.apply(Self.full) }
+        let shell = try DatabaseQueue(path: scratch.database)
+        try await shell.write { try $0.execute(sql: "INSERT INTO grdb_migrations VALUES ('99-from-the-future')") }
+        try shell.close()
+        let answer = await refusal { try await withStore(scratch.data) { _ in } }
+        #expect(answer?.code == "store.newer")
+        let names = try await DatabaseQueue(path: scratch.database).read {
+            try String.fetchAll($0, sql: "SELECT identifier FROM grdb_migrations ORDER BY identifier")
+        }
+        #expect(names == ["1-federation", "99-from-the-future"])
+    }
+
+    @Test("of another program is refused")
+    func foreign() async throws {
+        let scratch = Scratch()
+        mkdir(scratch.data, 0o700)
+        let other = try DatabaseQueue(path: scratch.database)
+        try await other.write { try $0.execute(sql: "CREATE TABLE bookmarks (url TEXT)") }
+        try other.close()
+        #expect(await refusal { try await withStore(scratch.data) { _ in } }?.code == "store.foreign")
+    }
+
+    @Test(
+        "turns each kind of SQLite error into one that says what to do",
+        arguments: [
+            (ResultCode.SQLITE_FULL, "store.full"), (.SQLITE_BUSY, "store.busy"), (.SQLITE_CORRUPT, "store.corrupt"),
+            (.SQLITE_NOTADB, "store.corrupt"), (.SQLITE_READONLY, "store.denied"), (.SQLITE_CANTOPEN, "store.denied"),
+            (.SQLITE_IOERR, "store.failed"), (.SQLITE_NOMEM, "store.failed"),
+        ])
+    func mapping(_ code: ResultCode, _ expected: String) {
+        let error = DatabaseError(resultCode: code, message: "two\nlines")
+        let answer = StorageRefusal.database(error, at: "/data/federation.sqlite3")
+        #expect(answer.code == expected)
+        #expect(answer.description.split(whereSeparator: \.isNewline).count == 1)
+    }
+
+    @Test(
+        "turns each kind of system error into one that says what to do",
+        arguments: [
+            (ENOSPC, "store.full"), (EDQUOT, "store.full"), (EACCES, "store.denied"), (EROFS, "store.denied"),
+            (EIO, "store.failed"),
+        ])
+    func system(_ number: Int32, _ expected: String) {
+        #expect(StorageRefusal.system("/data/assets", number).code == expected)
+    }
+}

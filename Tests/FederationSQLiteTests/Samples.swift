@@ -1,0 +1,223 @@
+import FederationCore
+import FederationModel
+import Testing
+
+/// Records for tests; every optional field is set in one of them and missing in another.
+enum Sample {
+    static func key(_ byte: UInt8) -> PublicKey {
+        must(PublicKey(bytes: [UInt8](repeating: byte, count: 32)))
+    }
+
+    static func hash(_ byte: UInt8) -> ContentHash {
+        must(ContentHash(bytes: [UInt8](repeating: byte, count: 32)))
+    }
+
+    static func handoffID(_ number: UInt8) -> HandoffID {
+        must(HandoffID(bytes: [UInt8](repeating: 0, count: 15) + [number]))
+    }
+
+    static func server(_ id: String, status: ServerStatus = .online, heartbeat: Timestamp? = nil) -> FederatedServer {
+        FederatedServer(
+            id: ServerID(unchecked: id), name: "Häfen & „Gärten“ 🌊",
+            endpoint: must(Endpoint("wss://[2001:db8::1]:7701")), publicKey: key(7),
+            registeredAt: Timestamp(milliseconds: 1_700_000_000_123), lastHeartbeat: heartbeat, status: status,
+            recordSequence: .max)
+    }
+
+    static func peer(_ id: String) -> PeerRecord {
+        PeerRecord(server: ServerID(unchecked: id), publicKey: key(9), addedAt: Timestamp(milliseconds: .min))
+    }
+
+    static func tombstone(_ id: String, isSuspended: Bool = true) -> ServerTombstone {
+        ServerTombstone(server: ServerID(unchecked: id), publicKey: key(3), isSuspended: isSuspended)
+    }
+
+    static func route(_ id: String, isActive: Bool = true, spawn: SpawnPoint? = nil) -> PortalRoute {
+        PortalRoute(
+            portal: PortalID(unchecked: id), source: ServerID(unchecked: "home"),
+            destination: ServerID(unchecked: "away"), world: WorldID(unchecked: "harbour"), spawn: spawn,
+            isActive: isActive)
+    }
+
+    static func world(_ id: String, totalSize: Int64 = .max) -> WorldRecord {
+        WorldRecord(
+            world: WorldID(unchecked: id), name: "Harbour", manifest: hash(5), manifestSize: 900, assets: .max,
+            totalSize: totalSize)
+    }
+
+    static func player(
+        _ name: String, home: String = "home", presence: PlayerRecord.Presence = .playable, revision: UInt64 = 1,
+        state: [UInt8] = [0, 255, 0, 10], isPlain: Bool = false
+    ) -> PlayerRecord {
+        PlayerRecord(
+            player: PlayerID(name: PlayerName(unchecked: name), home: ServerID(unchecked: home)),
+            world: WorldID(unchecked: "harbour"), presence: presence, epoch: isPlain ? .first : Epoch(.max),
+            revision: revision, state: state,
+            spawn: isPlain ? nil : SpawnPoint(x: -1.5, y: 0.000_001, z: 999_999_999.25),
+            clientKey: isPlain ? nil : key(200))
+    }
+
+    static func handoff(
+        _ number: UInt8, state: HandoffState = .prepared, snapshot: [UInt8] = [1, 2, 3], isPlain: Bool = false
+    ) -> HandoffRecord {
+        let role: HandoffRole =
+            switch state {
+            case .prepared, .committed, .completed: .source
+            case .reserved, .admitted, .aborted: .destination
+            }
+        return HandoffRecord(
+            id: handoffID(number), role: role,
+            player: PlayerID(name: PlayerName(unchecked: "mira"), home: ServerID(unchecked: "home")),
+            peer: ServerID(unchecked: "away"), portal: PortalID(unchecked: "north-gate"),
+            world: WorldID(unchecked: "harbour"), spawn: isPlain ? nil : SpawnPoint(x: 1, y: 2, z: 3), epoch: Epoch(2),
+            revision: 1 << 63, snapshotHash: hash(8), snapshot: snapshot, clientKey: isPlain ? nil : key(1),
+            state: state, openedAt: Timestamp(milliseconds: 0), changedAt: Timestamp(milliseconds: -1),
+            abortCode: isPlain ? nil : "world.full", abortReason: isPlain ? nil : "it is full; 'try' \"later\"",
+            receipt: isPlain ? nil : "aaa.bbb.ccc", redeemedAt: isPlain ? nil : Timestamp(milliseconds: .max))
+    }
+
+    private static func must<Value>(_ value: Value?) -> Value {
+        guard let value else { preconditionFailure("the samples follow the grammar") }
+        return value
+    }
+}
+
+/// Changes, and what a store that was empty holds afterwards.
+struct StoreCase: Sendable, CustomTestStringConvertible {
+    let testDescription: String
+    let changes: [StoreChange]
+    let expected: StoredState
+
+    init(_ description: String, _ changes: [StoreChange], _ fill: (inout StoredState) -> Void = { _ in }) {
+        testDescription = description
+        self.changes = changes
+        var state = StoredState()
+        fill(&state)
+        expected = state
+    }
+
+    static let all: [StoreCase] = registry + worlds + players + handoffs
+
+    private static let registry: [StoreCase] = [
+        StoreCase("nothing", []),
+        StoreCase("a server with a card", [.putServer(Sample.server("a"), card: "h.p.s")]) {
+            $0.servers = [Sample.server("a")]
+            $0.cards = [ServerID(unchecked: "a"): "h.p.s"]
+        },
+        StoreCase(
+            "a server replaced, now without a card",
+            [
+                .putServer(Sample.server("a"), card: "h.p.s"),
+                .putServer(Sample.server("a", status: .suspended, heartbeat: Timestamp(milliseconds: 5)), card: nil),
+            ]
+        ) { $0.servers = [Sample.server("a", status: .suspended, heartbeat: Timestamp(milliseconds: 5))] },
+        StoreCase(
+            "servers in every status, sorted by id",
+            ServerStatus.allCases.reversed().map { .putServer(Sample.server($0.rawValue, status: $0), card: nil) }
+        ) {
+            $0.servers = ["degraded", "offline", "online", "suspended"].map {
+                Sample.server($0, status: ServerStatus(rawValue: $0) ?? .online)
+            }
+        },
+        StoreCase(
+            "a server removed",
+            [.putServer(Sample.server("a"), card: "c"), .removeServer(ServerID(unchecked: "a"))]),
+        StoreCase("the removal of a server that is not there", [.removeServer(ServerID(unchecked: "nobody"))]),
+        StoreCase(
+            "tombstones, one of them removed",
+            [
+                .putTombstone(Sample.tombstone("b")), .putTombstone(Sample.tombstone("a", isSuspended: false)),
+                .putTombstone(Sample.tombstone("c")), .removeTombstone(ServerID(unchecked: "c")),
+            ]
+        ) { $0.tombstones = [Sample.tombstone("a", isSuspended: false), Sample.tombstone("b")] },
+        StoreCase(
+            "a tombstone outlives its server",
+            [
+                .putServer(Sample.server("a"), card: "c"), .putTombstone(Sample.tombstone("a")),
+                .removeServer(ServerID(unchecked: "a")),
+            ]
+        ) { $0.tombstones = [Sample.tombstone("a")] },
+        StoreCase(
+            "peers, one of them removed",
+            [.putPeer(Sample.peer("z")), .putPeer(Sample.peer("a-1")), .removePeer(ServerID(unchecked: "z"))]
+        ) { $0.peers = [Sample.peer("a-1")] },
+        StoreCase("the card's sequence number", [.putCardSequence(3), .putCardSequence(.max)]) {
+            $0.cardSequence = .max
+        },
+    ]
+
+    private static let worlds: [StoreCase] = [
+        StoreCase(
+            "routes, switched off, with and without spawn, one removed",
+            [
+                .putRoute(Sample.route("b")), .putRoute(Sample.route("b", isActive: false)),
+                .putRoute(Sample.route("a", spawn: SpawnPoint(x: 0, y: -0.5, z: 1e9))),
+                .putRoute(Sample.route("c")), .removeRoute(PortalID(unchecked: "c")),
+            ]
+        ) {
+            $0.routes = [
+                Sample.route("a", spawn: SpawnPoint(x: 0, y: -0.5, z: 1e9)), Sample.route("b", isActive: false),
+            ]
+        },
+        StoreCase(
+            "worlds, one replaced and one removed",
+            [
+                .putWorld(Sample.world("w")), .putWorld(Sample.world("w", totalSize: 0)), .putWorld(Sample.world("x")),
+                .removeWorld(WorldID(unchecked: "x")),
+            ]
+        ) { $0.worlds = [Sample.world("w", totalSize: 0)] },
+    ]
+
+    private static let players: [StoreCase] =
+        [
+            PlayerRecord.Presence.playable, .left, .departing(Sample.handoffID(1)),
+            .departed(to: ServerID(unchecked: "away"), Sample.handoffID(2)),
+        ].map { presence in
+            StoreCase("a player who is \(presence)", [.putPlayer(Sample.player("mira", presence: presence))]) {
+                $0.players = [Sample.player("mira", presence: presence)]
+            }
+        } + [
+            StoreCase(
+                "a player without anything optional, replaced",
+                [.putPlayer(Sample.player("mira")), .putPlayer(Sample.player("mira", state: [], isPlain: true))]
+            ) { $0.players = [Sample.player("mira", state: [], isPlain: true)] },
+            StoreCase(
+                "players sorted by name, then home",
+                [
+                    .putPlayer(Sample.player("a", home: "z")), .putPlayer(Sample.player("a-b", home: "a")),
+                    .putPlayer(Sample.player("a", home: "b")), .putPlayer(Sample.player("a.b", home: "a")),
+                ]
+            ) {
+                $0.players = [
+                    Sample.player("a", home: "b"), Sample.player("a", home: "z"), Sample.player("a-b", home: "a"),
+                    Sample.player("a.b", home: "a"),
+                ]
+            },
+            StoreCase(
+                "a player with the largest state, and one removed",
+                [
+                    .putPlayer(Sample.player("big", state: .init(repeating: 0xA5, count: Limits.snapshotBytes))),
+                    .putPlayer(Sample.player("gone")), .removePlayer(Sample.player("gone").player),
+                ]
+            ) { $0.players = [Sample.player("big", state: .init(repeating: 0xA5, count: Limits.snapshotBytes))] },
+        ]
+
+    private static let handoffs: [StoreCase] =
+        HandoffState.allCases.map { state in
+            StoreCase("a handoff that is \(state)", [.putHandoff(Sample.handoff(1, state: state))]) {
+                $0.handoffs = [Sample.handoff(1, state: state)]
+            }
+        } + [
+            StoreCase(
+                "handoffs sorted by id, one replaced",
+                [
+                    .putHandoff(Sample.handoff(200)), .putHandoff(Sample.handoff(3)),
+                    .putHandoff(Sample.handoff(200, state: .aborted, snapshot: [], isPlain: true)),
+                ]
+            ) {
+                $0.handoffs = [
+                    Sample.handoff(3), Sample.handoff(200, state: .aborted, snapshot: [], isPlain: true),
+                ]
+            }
+        ]
+}

@@ -1,0 +1,80 @@
+import FederationCore
+import FederationModel
+import FederationService
+import Foundation
+import Testing
+
+@testable import FederationSQLite
+
+/// A directory of its own for one test, removed at the end.
+final class Scratch: Sendable {
+    let path: String
+
+    init() {
+        path = NSTemporaryDirectory() + "aether-store-" + UUID().uuidString
+        mkdir(path, 0o700)
+    }
+
+    deinit {
+        try? FileManager.default.removeItem(atPath: path)
+    }
+
+    /// Where the test's data directory goes; it does not exist yet.
+    var data: String { "\(path)/data" }
+
+    var database: String { "\(data)/federation.sqlite3" }
+}
+
+/// Numbers that look random and are the same in every run (SplitMix64).
+struct Dice: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+
+    mutating func bytes(_ count: Int) -> [UInt8] {
+        (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &self) }
+    }
+}
+
+/// Runs `body` on a store in `directory`, and closes it.
+func withStore<Result>(_ directory: String, _ body: (SQLiteStore) async throws -> Result) async throws -> Result {
+    let store = try await SQLiteStore.open(in: DataDirectory(at: directory))
+    let result = try await body(store)
+    try await store.close()
+    return result
+}
+
+/// The refusal that `body` throws.
+func refusal(_ location: SourceLocation = #_sourceLocation, _ body: () async throws -> Void) async -> Refusal? {
+    do {
+        try await body()
+        Issue.record("nothing was refused", sourceLocation: location)
+    } catch let refusal as Refusal {
+        return refusal
+    } catch {
+        Issue.record("no refusal but \(error)", sourceLocation: location)
+    }
+    return nil
+}
+
+/// The permission bits of a file.
+func mode(_ path: String) -> UInt32? {
+    var status = stat()
+    return stat(path, &status) == 0 ? UInt32(status.st_mode) & 0o777 : nil
+}
+
+/// Reads a whole asset in pieces of `chunk` bytes.
+func readAll(_ hash: ContentHash, from store: any AssetStore, chunk: Int = 1_000) async throws -> [UInt8]? {
+    var bytes: [UInt8] = []
+    while let piece = try await store.read(hash, offset: Int64(bytes.count), length: chunk) {
+        bytes += piece
+        if piece.count < chunk { return bytes }
+    }
+    return nil
+}

@@ -1,0 +1,54 @@
+import Synchronization
+import Testing
+
+@testable import FederationWebSocket
+
+@Suite struct InboxTests {
+    @Test("it asks for a pause above its mark and lifts it at half")
+    func marks() async {
+        let resumed = Mutex(0)
+        let inbox = Inbox<Int>(high: 4) { resumed.withLock { $0 += 1 } }
+        #expect((0..<6).map { inbox.offer($0) } == [false, false, false, false, true, true])
+        for expected in 0..<3 { #expect(await inbox.next() == expected) }
+        #expect(resumed.withLock { $0 } == 0)
+        for expected in 3..<6 { #expect(await inbox.next() == expected) }
+        #expect(resumed.withLock { $0 } == 1)
+        #expect(!inbox.offer(6))
+    }
+
+    @Test("it ends after what was waiting, and takes nothing more")
+    func end() async {
+        let inbox = Inbox<Int>(high: 4) {}
+        _ = inbox.offer(1)
+        inbox.finish()
+        _ = inbox.offer(2)
+        #expect(await inbox.next() == 1)
+        #expect(await inbox.next() == nil)
+    }
+
+    @Test("a cancelled reader gets nothing and the next one gets everything")
+    func cancellation() async {
+        let inbox = Inbox<Int>(high: 4) {}
+        let reader = Task { await inbox.next() }
+        reader.cancel()
+        #expect(await reader.value == nil)
+        _ = inbox.offer(1)
+        #expect(await inbox.next() == 1)
+    }
+
+    @Test("a producer and a consumer on different threads lose nothing and keep the order")
+    func threads() async {
+        let inbox = Inbox<Int>(high: 16) {}
+        let producer = Task.detached {
+            for number in 0..<20_000 { _ = inbox.offer(number) }
+            inbox.finish()
+        }
+        var expected = 0
+        for await number in inbox {
+            #expect(number == expected)
+            expected += 1
+        }
+        await producer.value
+        #expect(expected == 20_000)
+    }
+}

@@ -1,0 +1,1 @@
+"""Pictures, sounds and meshes of the example worlds, made by arithmetic."""
