@@ -96,6 +96,11 @@ let package = Package(
                 .product(name: "SystemPackage", package: "swift-system"),
             ] + nio,
             swiftSettings: settings),
+        tests("FederationModelTests", ["FederationModel"]),
+        tests("FederationCryptoTests", ["FederationCrypto", .product(name: "Crypto", package: "swift-crypto")]),
+        tests("FederationWireTests", ["FederationWire"]),
+        tests("FederationCoreTests", ["FederationCore"]),
+        tests("FederationWebSocketTests", ["FederationWebSocket"] + nio),
         tests("FederationSQLiteTests", ["FederationSQLite", .product(name: "GRDB", package: "GRDB.swift")]),
     ]
 )

@@ -71,6 +71,8 @@ public final class WebSocketHandler: ChannelDuplexHandler {
 
     public func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        // A WebSocket has no use for half a connection (§7.1.4), and over TLS the goodbye would wait for the other half.
+        try? context.channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: false)
         lastReceived = context.eventLoop.now
         scheduleKeepAlive(context)
     }
@@ -246,7 +248,6 @@ public final class WebSocketHandler: ChannelDuplexHandler {
             close(configuration.goingAwayCode, "", context)
             context.fireUserInboundEventTriggered(event)
         case let event as ChannelEvent where event == .inputClosed:
-            // A WebSocket has no use for half a connection (§7.1.4).
             end(context)
             context.close(promise: nil)
         default:
@@ -261,7 +262,8 @@ public final class WebSocketHandler: ChannelDuplexHandler {
 
     public func errorCaught(context: ChannelHandlerContext, error: any Error) {
         end(context)
-        context.close(promise: nil)
+        // A TLS handler below tells of its failure before it closes; closing first would make it wait for a goodbye.
+        context.eventLoop.assumeIsolated().execute { context.close(promise: nil) }
     }
 
     /// Starts the closing handshake; nothing when one is under way.

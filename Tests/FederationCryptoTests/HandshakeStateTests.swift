@@ -40,17 +40,17 @@ struct HandshakeStateTests {
         init(_ state: State) throws {
             let alpha = try Sample.identity(Sample.alpha, 1)
             let beta = try Sample.identity(Sample.beta, 2)
-            machine = try Sample.handshake(alpha, entropy: 1)
+            var machine = try Sample.handshake(alpha, entropy: 1)
             var peer = try Sample.handshake(beta, entropy: 2)
-            hello = peer.helloMessage
-            signature = try peer.receive(hello: machine.helloMessage, at: Sample.time)
+            let hello = peer.helloMessage
+            let signature = try peer.receive(hello: machine.helloMessage, at: Sample.time)
+            if state != .awaitingHello { _ = try machine.receive(hello: hello, at: Sample.time) }
+            if state == .awaitingTrust || state == .over { _ = try machine.receive(signature: signature) }
+            if state == .over { _ = try machine.complete(trusting: beta.publicKey) }
+            self.machine = machine
+            self.hello = hello
+            self.signature = signature
             key = beta.publicKey
-            if state == .awaitingHello { return }
-            _ = try machine.receive(hello: hello, at: Sample.time)
-            if state == .awaitingSignature { return }
-            _ = try machine.receive(signature: signature)
-            if state == .awaitingTrust { return }
-            _ = try machine.complete(trusting: key)
         }
 
         mutating func give(_ message: Message, asHello: Bool) throws(Handshake.Failure) {

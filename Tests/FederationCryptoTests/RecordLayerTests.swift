@@ -1,3 +1,4 @@
+import Crypto
 import FederationModel
 import Testing
 
@@ -12,10 +13,6 @@ struct RecordLayerTests {
         } catch {
             return error
         }
-    }
-
-    static func seal(_ frame: [UInt8], _ layer: inout RecordLayer, at instant: Instant = Sample.instant) throws -> [[UInt8]] {
-        try layer.seal(frame, at: instant)
     }
 
     @Test("a frame of any allowed size comes out as it went in", arguments: [0, 1, 15, 16, 17, 1_023, 16_384, Limits.frameBytes])
@@ -160,16 +157,14 @@ struct RecordLayerTests {
 
     @Test("a peer that changes a key that it has not used is refused")
     func needless() throws {
-        var keys = Sample.keys(.low)
-        let record = try keys.sealRaw([1])
+        let record = try sealRaw([1])
         var receiver = Sample.records(.high)
         #expect(Self.refusal(record, by: &receiver) == .needlessRekey)
     }
 
     @Test("a record with unknown or no content, or an announcement with a body, is refused", arguments: [[], [2], [255, 0], [1, 0]])
     func content(plaintext: [UInt8]) throws {
-        var keys = Sample.keys(.low)
-        let record = try keys.sealRaw(plaintext)
+        let record = try sealRaw(plaintext)
         var receiver = Sample.records(.high)
         #expect(Self.refusal(record, by: &receiver) == .malformed)
     }
@@ -185,20 +180,12 @@ struct RecordLayerTests {
     }
 }
 
-extension FederationSessionKeys {
-    /// Seals any plaintext as the first record, which the record layer itself would not.
-    fileprivate mutating func sealRaw(_ plaintext: [UInt8]) throws -> [UInt8] {
-        var key = copyOfLowOutbound()
-        return try key.seal(plaintext)
-    }
-
-    private func copyOfLowOutbound() -> TrafficKey {
-        var secret = [UInt8](repeating: 7, count: 128)
-        let material = SecretBytes(taking: &secret)
-        let transcript = [UInt8](repeating: 9, count: 32)
-        return TrafficKey(
-            aead: .aes256gcm,
-            key: deriveKey(from: material.key, salt: transcript, label: Label.lowToHighKey, count: 32),
-            iv: deriveKey(from: material.key, salt: transcript, label: Label.lowToHighIV, count: 12))
-    }
+/// Seals any plaintext as the low side's first record, which the record layer itself would not.
+private func sealRaw(_ plaintext: [UInt8]) throws -> [UInt8] {
+    let material = SymmetricKey(data: [UInt8](repeating: 7, count: 128))
+    let transcript = [UInt8](repeating: 9, count: 32)
+    var key = TrafficKey(
+        aead: .aes256gcm, key: deriveKey(from: material, salt: transcript, label: Label.lowToHighKey, count: 32),
+        iv: deriveKey(from: material, salt: transcript, label: Label.lowToHighIV, count: 12))
+    return try key.seal(plaintext)
 }

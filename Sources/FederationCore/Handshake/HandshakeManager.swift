@@ -186,7 +186,7 @@ public struct HandshakeManager: ~Copyable, Sendable {
 
     /// Decides between a new channel and the one that is kept with the same peer. Both ends decide alike.
     private mutating func supersede(by new: VerifiedPeer) throws(Failure) -> ChannelID? {
-        guard let old = trusted[new.serverID] else { return nil }
+        guard let old = trusted[new.serverID], sessions.contains(old.channel) else { return nil }
         let lower: ChannelDirection = identity.id < new.serverID ? .outgoing : .incoming
         guard new.direction == old.direction || new.direction == lower else { throw .duplicateChannel(new.serverID) }
         fail(old.channel, because: .duplicateChannel(new.serverID))
@@ -238,15 +238,20 @@ public struct HandshakeManager: ~Copyable, Sendable {
         return expired
     }
 
-    /// Forgets a channel whose socket has closed, and the trust that came through it.
+    /// Forgets a channel whose socket has closed. Trust that was Completed through it lasts until it expires, is revoked or
+    /// is renewed by another handshake: a peer that falls silent is a matter of health, not of trust.
     public mutating func close(_ channel: ChannelID) {
         guard var session = sessions.remove(channel) else { return }
+        let server = session.completedPeer
+        let kept = server.flatMap { trusted[$0] }
         end(&session, because: .sessionNotFound)
+        if let server { trusted[server] = kept }
     }
 
     /// Ends trust in `server` at once. Returns the channel that is to be closed.
     public mutating func revoke(_ server: ServerID) -> ChannelID? {
-        guard let peer = trusted[server] else { return nil }
+        guard let peer = trusted.removeValue(forKey: server) else { return nil }
+        guard sessions.contains(peer.channel) else { return nil }
         fail(peer.channel, because: .suspended(server))
         return peer.channel
     }

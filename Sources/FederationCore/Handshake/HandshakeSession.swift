@@ -31,6 +31,17 @@ struct HandshakeSession: ~Copyable, Sendable {
         }
     }
 
+    /// The peer whose handshake was completed on this channel.
+    var completedPeer: ServerID? {
+        switch stage {
+        case .completed(let server, _): server
+        case .awaitingHello: nil
+        case .awaitingSignature: nil
+        case .awaitingReady: nil
+        case .failed: nil
+        }
+    }
+
     /// Whether the handshake is neither completed nor failed.
     var isUnfinished: Bool {
         switch phase {

@@ -164,6 +164,10 @@ public struct FederationNode: ~Copyable, Sendable {
             case .degraded: .degraded
             case .unreachable: .offline
             }
+        // A channel that carries no answers only hides that another could be opened.
+        if change.to == .unreachable, let channel = channels[change.server] {
+            effects.append(.close(channel, .silent))
+        }
         guard let entry = registry.server(change.server), entry.status != status, entry.status != .suspended else {
             return effects
         }

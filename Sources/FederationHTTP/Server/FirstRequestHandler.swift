@@ -106,7 +106,8 @@ final class FirstRequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
         switch state {
         case .awaitingRequest:
             guard let error = error as? HTTPParserError else {
-                context.close(promise: nil)
+                // Below, TLS tells of its failure before it closes; closing first would make it wait for a goodbye.
+                context.eventLoop.assumeIsolated().execute { context.close(promise: nil) }
                 return
             }
             refuse(

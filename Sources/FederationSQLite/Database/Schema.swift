@@ -92,6 +92,7 @@ enum Schema {
             revision INTEGER NOT NULL,
             snapshot_hash TEXT NOT NULL,
             snapshot BLOB NOT NULL,
+            snapshot_size INTEGER NOT NULL,
             client_key TEXT,
             opened_at INTEGER NOT NULL,
             changed_at INTEGER NOT NULL,

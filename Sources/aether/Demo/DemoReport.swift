@@ -1,8 +1,17 @@
 import FederationModel
+import Synchronization
 
 /// Prints the demo as a person wants to read it, or as JSON lines.
-struct DemoReport: Sendable {
+final class DemoReport: Sendable {
     let isJSON: Bool
+    private let lastStep = Mutex(Stopwatch())
+
+    init(isJSON: Bool) {
+        self.isJSON = isJSON
+    }
+
+    /// How long it is since a step was reported: what a refused step took.
+    var sinceLastStep: Double { lastStep.withLock { $0.milliseconds } }
 
     func title(_ text: String) {
         guard !isJSON else { return }
@@ -18,6 +27,7 @@ struct DemoReport: Sendable {
     func step(
         _ step: CrossingStep, ok: Bool = true, milliseconds: Double, detail: String, extra: [String: any Sendable] = [:]
     ) {
+        lastStep.withLock { $0 = Stopwatch() }
         if isJSON {
             var object: [String: Any] = [
                 "step": step.rawValue, "ok": ok, "ms": (milliseconds * 1_000).rounded() / 1_000, "detail": detail,

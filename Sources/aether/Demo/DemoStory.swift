@@ -44,7 +44,7 @@ struct DemoStory: Sendable {
     func tell() async throws -> Outcome {
         report.title("Two servers, one portal")
         report.note("alpha \(alpha.endpoint) and beta \(beta.endpoint), each a process with its own keys and data")
-        try await alpha.start(breakage == .token ? ["--clock-offset", "-240"] : [])
+        try await alpha.start(breakage == .token ? ["--clock-offset=-240"] : [])
         try await beta.start()
         if let breakage { report.note(Terminal.styled("Broken on purpose: \(breakage.story).", .yellow)) }
         report.title("The crossing, step by step")
@@ -70,8 +70,12 @@ struct DemoStory: Sendable {
     /// Step 1: each server takes the other's signed card and pins its key.
     private func meet() async throws {
         let watch = Stopwatch()
-        for (server, other) in [(alpha, beta), (beta, alpha)] {
-            let (text, _) = try await CardFetcher.fetch(other.endpoint.description)
+        let cards = [
+            (alpha, beta, try await CardFetcher.fetch(beta.endpoint.description).text),
+            (beta, alpha, try await CardFetcher.fetch(alpha.endpoint.description).text),
+        ]
+        if breakage == .peer { try await replaceKey() }
+        for (server, other, text) in cards {
             _ = try await server.client.request(
                 "POST", "/v1/peers", body: .bytes(Data(text.utf8), type: "application/jose"))
             let entry = try await server.client.get("/v1/servers/\(other.id)").json.fields
@@ -84,7 +88,6 @@ struct DemoStory: Sendable {
         report.step(
             .registry, milliseconds: watch.milliseconds,
             detail: "signed cards exchanged and verified; both are known, neither is suspended")
-        if breakage == .peer { try await replaceKey() }
     }
 
     /// Step 2: challenge and response, until both sides say Completed.
@@ -115,7 +118,7 @@ struct DemoStory: Sendable {
         _ = try await home.publish(to: alpha.client)
         _ = try await away.publish(to: beta.client)
         try await addRoute(alpha, Self.outward, to: beta.id, world.id, spawn: "12,0,-3.5")
-        try await addRoute(beta, Self.homeward, to: alpha.id, Self.garden, spawn: "0,0,2")
+        try await addRoute(beta, Self.homeward, to: alpha.id, Self.garden, spawn: "0,0,4")
         if breakage == .asset { try damageAsset(of: away) }
     }
 
@@ -204,7 +207,7 @@ struct DemoStory: Sendable {
         let home = try? await alpha.client.get("/v1/worlds/\(Self.garden)/players/\(Self.player)").json.fields
         let presence = home?["presence"].text() ?? "not entered"
         report.step(
-            refusal.step ?? .handoff, ok: false, milliseconds: 0, detail: "\(refusal)",
+            refusal.step ?? .handoff, ok: false, milliseconds: report.sinceLastStep, detail: "\(refusal)",
             extra: ["code": refusal.code, "player": presence, "expected": isExpected])
         report.title("Nobody crossed")
         report.note("\(Self.player) is \(presence) in \(Self.garden) on alpha.")

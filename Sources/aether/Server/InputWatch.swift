@@ -4,9 +4,8 @@ import ServiceLifecycle
 /// Ends when standard input does, so that a server that was started by another process does not outlive it.
 struct InputWatch: Service {
     func run() async throws {
-        await withGracefulShutdownHandler {
+        await cancelWhenGracefulShutdown {
             for await _ in Self.ended() { return }
-        } onGracefulShutdown: {
         }
     }
 

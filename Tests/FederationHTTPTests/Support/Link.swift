@@ -1,3 +1,4 @@
+import FederationCore
 import FederationModel
 import FederationService
 import FederationWire
@@ -53,7 +54,7 @@ final class Link: Sendable {
         return messages
     }
 
-    private static func reply(_ step: ChannelStep, to messages: inout [[UInt8]]) throws -> Int {
+    private static func reply(_ step: FederationNode.ChannelStep, to messages: inout [[UInt8]]) throws -> Int {
         switch step {
         case .send(let more):
             messages += more

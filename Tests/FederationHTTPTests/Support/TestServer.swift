@@ -30,6 +30,7 @@ struct TestServer: Sendable {
         _ id: String = "alpha", clock: ManualClock = ManualClock(),
         metricsAccess: FederationRoutes.MetricsAccess = .loopback,
         registryAccess: FederationRoutes.RegistryAccess = .admin,
+        held: (MemoryAssetStore) -> any AssetStore = { $0 },
         _ body: @escaping @Sendable (TestServer) async throws -> Result
     ) async throws -> Result {
         let identity = try identity(id)
@@ -41,7 +42,7 @@ struct TestServer: Sendable {
             identity: identity,
             configuration: NodeConfiguration(
                 name: "The \(id) server", endpoint: try #require(Endpoint("ws://127.0.0.1:7700"))),
-            store: store, assets: assets, clock: clock, logger: quiet)
+            store: store, assets: held(assets), clock: clock, logger: quiet)
         let routes = FederationRoutes(
             server: server, admin: AdminAuthenticator(keyHash: AdminAuthenticator.hash(of: adminKey)), metrics: metrics,
             metricsAccess: metricsAccess, registryAccess: registryAccess, clock: clock)

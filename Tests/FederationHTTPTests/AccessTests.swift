@@ -1,0 +1,139 @@
+import FederationCrypto
+import FederationModel
+import Hummingbird
+import Testing
+
+@testable import FederationHTTP
+
+@Suite("Who may use which route", .timeLimit(.minutes(1)))
+struct AccessTests {
+    /// Everything that a stranger may use; the rest needs the key.
+    static let open: Set<String> = [
+        "GET /.well-known/aether-federation", "GET /healthz", "GET /metrics", "GET /v1/servers",
+        "GET /v1/servers/{server}", "GET /v1/worlds", "GET /v1/worlds/{world}", "GET /v1/worlds/{world}/manifest",
+        "GET /v1/assets/{sha256}", "GET /client", "GET /federation",
+    ]
+
+    /// A path of a route with something for each parameter.
+    static func path(_ pattern: String) -> String {
+        pattern.replacing("{server}", with: "beta").replacing("{world}", with: "harbour")
+            .replacing("{portal}", with: "gate").replacing("{player}", with: "ada")
+            .replacing("{handoff}", with: String(repeating: "0", count: 32))
+            .replacing("{sha256}", with: String(repeating: "0", count: 64))
+    }
+
+    static func routes(_ server: TestServer, _ registry: FederationRoutes.RegistryAccess = .admin) -> [APIRoute] {
+        FederationRoutes(
+            server: server.server, admin: AdminAuthenticator(keyHash: ContentHash.of([])), metrics: server.metrics,
+            registryAccess: registry
+        ).routes
+    }
+
+    @Test("each route lets in the stranger, the guesser and the admin as it should", arguments: TestServer.Caller.allCases)
+    func everyRoute(_ caller: TestServer.Caller) async throws {
+        try await TestServer.run { server async throws in
+            let routes = Self.routes(server)
+            #expect(routes.count > 35)
+            for route in routes {
+                let name = "\(route.method.rawValue) \(route.path)"
+                let answer = try await server.request(route.method.rawValue, Self.path(route.path), as: caller)
+                switch (Self.open.contains(name), caller) {
+                case (true, _), (false, .admin):
+                    #expect(![401, 429].contains(answer.status), "\(name): \(answer)")
+                case (false, .stranger):
+                    #expect(answer.status == 401 && answer.code == "admin.keyMissing", "\(name): \(answer)")
+                    #expect(answer.headers["www-authenticate"] == "Bearer realm=\"aether\"")
+                case (false, .guesser):
+                    #expect(answer.status == 401 && answer.code == "admin.keyWrong", "\(name): \(answer)")
+                    #expect(answer.headers["www-authenticate"]?.contains("invalid_token") == true)
+                }
+                // Out of the window in which wrong keys are counted.
+                server.clock.advance(by: AttemptLimiter.window)
+            }
+            #expect(Self.open.isSubset(of: Set(routes.map { "\($0.method.rawValue) \($0.path)" })))
+        }
+    }
+
+    @Test("after ten wrong keys an address waits for the rest of the minute, even with the right key")
+    func limit() async throws {
+        try await TestServer.run { server async throws in
+            for _ in 0..<AttemptLimiter.allowed {
+                #expect(try await server.request("GET", "/v1/status", as: .guesser).status == 401)
+            }
+            let refused = try await server.request("GET", "/v1/status")
+            #expect(refused.status == 429 && refused.code == "admin.tooManyAttempts")
+            #expect(Int(refused.headers["retry-after"] ?? "").map { (1...61).contains($0) } == true)
+            #expect(try await server.request("GET", "/v1/servers").status == 200)
+            server.clock.advance(by: .seconds(60))
+            #expect(try await server.request("GET", "/v1/status").status == 200)
+        }
+    }
+
+    @Test(
+        "only one well-formed Bearer field is a key",
+        arguments: [
+            ("Bearer \(TestServer.adminKey)", 200), ("bearer \(TestServer.adminKey)", 200),
+            (TestServer.adminKey, 401), ("Basic \(TestServer.adminKey)", 401), ("Bearer", 401), ("Bearer ", 401),
+            ("Bearer \(TestServer.adminKey)x", 401), ("Bearer \(TestServer.adminKey.dropLast())", 401), ("", 401),
+        ])
+    func field(_ value: String, _ status: Int) async throws {
+        try await TestServer.run { server async throws in
+            #expect(try await server.request("GET", "/v1/status", as: .stranger, ["Authorization": value]).status == status)
+        }
+    }
+
+    @Test(
+        "metrics are read as configured",
+        arguments: [
+            (FederationRoutes.MetricsAccess.loopback, [:], 200), (.loopback, ["X-Forwarded-For": "192.0.2.1"], 401),
+            (.loopback, ["Forwarded": "for=192.0.2.1"], 401), (.loopback, ["Via": "1.1 proxy"], 401), (.everyone, [:], 200),
+            (.everyone, ["X-Forwarded-For": "192.0.2.1"], 200), (.nobody, [:], 401),
+        ])
+    func metrics(_ access: FederationRoutes.MetricsAccess, _ headers: [String: String], _ status: Int) async throws {
+        try await TestServer.run(metricsAccess: access) { server async throws in
+            #expect(try await server.request("GET", "/metrics", as: .stranger, headers).status == status)
+            #expect(try await server.request("GET", "/metrics", as: .admin, headers).status == 200)
+        }
+    }
+
+    @Test("a signed registry takes cards and heartbeats without the key, and nothing else")
+    func signedRegistry() async throws {
+        try await TestServer.run(registryAccess: .signed) { server async throws in
+            let card = try server.card(of: "beta")
+            #expect(try await server.request("POST", "/v1/servers", as: .stranger, jws: card).status == 200)
+            let beat = HeartbeatStatement(issuer: try TestServer.identity("beta").id, sequence: 1, issuedAt: server.clock.now().timestamp)
+                .issue(by: try TestServer.identity("beta"))
+            let answer = try await server.request("POST", "/v1/servers/beta/heartbeat", as: .stranger, jws: beat)
+            #expect(try answer.json["status"]?.text == "online")
+            #expect(try await server.request("DELETE", "/v1/servers/beta", as: .stranger).status == 401)
+            #expect(try await server.request("POST", "/v1/peers", as: .stranger, jws: card).status == 401)
+        }
+    }
+}
+
+@Suite("The counting of wrong keys")
+struct AttemptLimiterTests {
+    private let start = Instant(nanoseconds: 5_000_000_000)
+
+    @Test("addresses are counted apart, and for a minute")
+    func windows() {
+        var limiter = AttemptLimiter()
+        for _ in 0..<AttemptLimiter.allowed { limiter.recordFailure(of: "a", at: start) }
+        #expect(limiter.wait(for: "a", at: start) == 61)
+        #expect(limiter.wait(for: "a", at: start + .milliseconds(59_500)) == 1)
+        #expect(limiter.wait(for: "a", at: start + .seconds(60)) == nil)
+        #expect(limiter.wait(for: "b", at: start) == nil)
+        limiter.recordFailure(of: "a", at: start + .seconds(60))
+        #expect(limiter.wait(for: "a", at: start + .seconds(60)) == nil)
+    }
+
+    @Test("a flood of addresses pushes out the oldest and never grows over the bound")
+    func bound() {
+        var limiter = AttemptLimiter()
+        for _ in 0..<AttemptLimiter.allowed { limiter.recordFailure(of: "first", at: start) }
+        for index in 0..<AttemptLimiter.addresses {
+            limiter.recordFailure(of: "address \(index)", at: start + .milliseconds(1))
+        }
+        #expect(limiter.wait(for: "first", at: start + .milliseconds(1)) == nil)
+    }
+}
