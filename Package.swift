@@ -42,6 +42,8 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-nio-extras.git", from: "1.34.1"),
+        .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.1", traits: []),
         .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
         .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.37.0"),
@@ -71,16 +73,27 @@ let package = Package(
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ]),
-        target("FederationWebSocket", ["FederationModel"] + nio),
+        target("FederationWebSocket", nio),
         target(
             "FederationTransport",
-            ["FederationService", "FederationWebSocket", .product(name: "NIOSSL", package: "swift-nio-ssl")] + nio),
+            [
+                "FederationService", "FederationWebSocket",
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ] + nio),
         target(
             "FederationHTTP",
             [
                 "FederationService", "FederationWebSocket",
                 .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HummingbirdTLS", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+                .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ] + nio),
         target(
             "FederationSQLite",
@@ -100,7 +113,16 @@ let package = Package(
         tests("FederationCryptoTests", ["FederationCrypto", .product(name: "Crypto", package: "swift-crypto")]),
         tests("FederationWireTests", ["FederationWire"]),
         tests("FederationCoreTests", ["FederationCore"]),
-        tests("FederationWebSocketTests", ["FederationWebSocket"] + nio),
+        tests(
+            "FederationWebSocketTests",
+            ["FederationWebSocket", .product(name: "NIOEmbedded", package: "swift-nio")] + nio),
+        tests(
+            "FederationTransportTests",
+            [
+                "FederationTransport",
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ] + nio),
         tests("FederationSQLiteTests", ["FederationSQLite", .product(name: "GRDB", package: "GRDB.swift")]),
     ]
 )

@@ -112,7 +112,7 @@ extension FederationServer {
 
     /// Routes in order of portal id: all, or those to one server.
     public func routes(to destination: ServerID?, after cursor: PortalID?, limit: Int) -> [PortalRoute] {
-        if let destination { return Array(node.routing.routes(to: destination).prefix(limit)) }
+        if let destination { return node.routing.routes(to: destination, after: cursor, limit: limit) }
         return node.routing.list(after: cursor, limit: limit)
     }
 

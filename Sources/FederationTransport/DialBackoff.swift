@@ -1,7 +1,8 @@
 import FederationModel
 
-/// How long to wait before dialling again: doubling from ``Limits/dialBackoffMinimum`` to ``Limits/dialBackoffMaximum``,
-/// of which the later half is left to chance, so that the peers of a server that restarts do not return all at once.
+/// How long to wait before dialling again: doubling from ``Limits/dialBackoffMinimum`` to
+/// ``Limits/dialBackoffMaximum``, of which the later half is left to chance, so that the peers of a server that
+/// restarts do not return all at once.
 enum DialBackoff {
     /// - Parameters:
     ///   - attempts: Failed attempts in a row, from 1.

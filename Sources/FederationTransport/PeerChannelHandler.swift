@@ -154,7 +154,8 @@ final class PeerChannelHandler: ChannelInboundHandler {
         context.fireChannelWritabilityChanged()
     }
 
-    /// Seals and sends what waits, as long as the peer reads; one flush for all of it. Then closes if that was asked for.
+    /// Seals and sends what waits, as long as the peer reads; one flush for all of it. Then closes if that was asked
+    /// for.
     func drain() {
         outbox.awoken()
         guard let context, !isSealing else { return }

@@ -36,7 +36,8 @@ final class PeerOutbox: Sendable {
         let size = frame.approximateBytes
         return state.withLock { state in
             guard state.closing == nil else { return .nothing }
-            guard state.frames.isEmpty || state.frames.count < maximumFrames && state.bytes + size <= maximumBytes else {
+            guard state.frames.isEmpty || state.frames.count < maximumFrames && state.bytes + size <= maximumBytes
+            else {
                 state.closing = .overloaded
                 state.frames.removeAll()
                 state.bytes = 0
@@ -93,7 +94,8 @@ extension FederationFrame {
     var approximateBytes: Int {
         let rest = 256
         switch self {
-        case .ready, .heartbeat, .acknowledgement, .worldRequest, .worldResponse, .assetRequest, .accept, .reject, .abort,
+        case .ready, .heartbeat, .acknowledgement, .worldRequest, .worldResponse, .assetRequest, .accept, .reject,
+            .abort,
             .query:
             return rest
         case .assetResponse(let response):

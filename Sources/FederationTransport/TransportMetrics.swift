@@ -29,7 +29,8 @@ struct TransportMetrics: Sendable {
     }
 
     func reached(_ limit: Limit) {
-        Counter(label: "aether_peer_limits_total", dimensions: [("limit", limit.rawValue)], factory: factory).increment()
+        Counter(label: "aether_peer_limits_total", dimensions: [("limit", limit.rawValue)], factory: factory)
+            .increment()
     }
 
     func closed(_ end: PeerChannelEnd) {
@@ -41,7 +42,8 @@ struct TransportMetrics: Sendable {
             }
         // A peer may send any of some thousand codes; only known ones may become a label.
         let code = end.code.map { "\($0)" } ?? (end.closure.code == 1006 ? "lost" : "other")
-        Counter(label: "aether_peer_closes_total", dimensions: [("by", by), ("code", code)], factory: factory).increment()
+        Counter(label: "aether_peer_closes_total", dimensions: [("by", by), ("code", code)], factory: factory)
+            .increment()
     }
 
     func dialFailed() {

@@ -7,10 +7,11 @@ public import NIOHTTP1
 public import NIOPosix
 import NIOSSL
 
-/// The federation channel over WebSockets: accepts what the HTTP server upgrades on ``PeerRoute/path``, and dials peers.
+/// The federation channel over WebSockets: accepts what the HTTP server upgrades on ``PeerRoute/path``, and dials
+/// peers.
 ///
-/// Make it with the server behind it, give ``accept(_:head:)`` to the HTTP server, start that, then start the server with
-/// this transport, and ``shutdown()`` at the end.
+/// Make it with the server behind it, give ``accept(_:head:)`` to the HTTP server, start that, then start the server
+/// with this transport, and ``shutdown()`` at the end.
 public actor WebSocketPeerTransport: PeerTransport {
     /// What can be chosen; the defaults are for production.
     public struct Configuration: Sendable {
@@ -150,7 +151,8 @@ public actor WebSocketPeerTransport: PeerTransport {
     /// Opens one channel and stays with it until it ends.
     private func attempt(_ peer: ServerID, _ number: UInt64, _ endpoint: Endpoint) async -> DialFailure {
         let target = WebSocketDialer.Target(
-            host: endpoint.host.name, port: Int(endpoint.port), path: PeerRoute.path, subprotocol: PeerRoute.subprotocol)
+            host: endpoint.host.name, port: Int(endpoint.port), path: PeerRoute.path, subprotocol: PeerRoute.subprotocol
+        )
         let driver: PeerChannelDriver
         do {
             driver = try await dialer(endpoint).connect(to: target) { [factory] channel in
@@ -190,7 +192,8 @@ public actor WebSocketPeerTransport: PeerTransport {
 
     // MARK: Stopping
 
-    /// Stops dialling, closes every channel with `goingAway`, and returns when the server behind has been told of each end.
+    /// Stops dialling, closes every channel with `goingAway`, and returns when the server behind has been told of each
+    /// end.
     public func shutdown() async {
         for peer in dials.keys.sorted() { hangUp(peer) }
         await running.stop()

@@ -1,7 +1,8 @@
 import NIOCore
 import Synchronization
 
-/// What an event loop received and a task has not handled yet, in order, with the two marks between which reading pauses.
+/// What an event loop received and a task has not handled yet, in order, with the two marks between which reading
+/// pauses.
 ///
 /// One task reads. The queue itself takes everything it is given: whoever offers must stop when told to.
 public final class Inbox<Element: Sendable>: AsyncSequence, Sendable {

@@ -1,5 +1,5 @@
-/// Checks UTF-8 as it arrives (RFC 3629 §4, Unicode table 3-7): a fault is found at the first byte that cannot be right,
-/// not at the end of the message.
+/// Checks UTF-8 as it arrives (RFC 3629 §4, Unicode table 3-7): a fault is found at the first byte that cannot be
+/// right, not at the end of the message.
 struct UTF8Validator: Hashable {
     /// Continuation bytes that the current character still needs.
     private var missing: UInt8 = 0

@@ -93,7 +93,8 @@ public struct WebSocketDialer: Sendable {
 
     /// Builds the pipeline of a fresh channel; what comes back is done when the upgrade is, and fails with ``Failure``.
     private func prepare<Output: Sendable>(
-        _ channel: any Channel, _ target: Target, _ upgraded: @escaping @Sendable (any Channel) -> EventLoopFuture<Output>
+        _ channel: any Channel, _ target: Target,
+        _ upgraded: @escaping @Sendable (any Channel) -> EventLoopFuture<Output>
     ) throws -> EventLoopFuture<Output> {
         try secure?(channel)
         var head = HTTPRequestHead(version: .http1_1, method: .GET, uri: target.path)

@@ -1,7 +1,7 @@
 /// How a peer broke RFC 6455 or one of our bounds. Each is terminal for the connection.
 public enum WebSocketFailure: Error, Hashable, Sendable, CustomStringConvertible {
-    /// A reserved bit, an unknown opcode, a fragmented or long control frame, a continuation out of place, a length that
-    /// is not in its shortest form, a Close frame that does not parse.
+    /// A reserved bit, an unknown opcode, a fragmented or long control frame, a continuation out of place, a length
+    /// that is not in its shortest form, a Close frame that does not parse.
     case malformed(String)
     /// A client's frame without a mask or a server's with one.
     case wrongMasking

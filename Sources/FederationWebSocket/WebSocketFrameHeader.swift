@@ -34,7 +34,8 @@ struct WebSocketFrameHeader: Hashable {
     /// Reads a header from the front of `buffer`, or nothing when it is not complete yet.
     init?(from buffer: inout ByteBuffer) throws(WebSocketFailure) {
         let start = buffer.readerIndex
-        guard let first: UInt8 = buffer.getInteger(at: start), let second: UInt8 = buffer.getInteger(at: start + 1) else {
+        guard let first: UInt8 = buffer.getInteger(at: start), let second: UInt8 = buffer.getInteger(at: start + 1)
+        else {
             return nil
         }
         guard first & 0x70 == 0 else { throw .malformed("a reserved bit is set") }

@@ -71,7 +71,8 @@ public final class WebSocketHandler: ChannelDuplexHandler {
 
     public func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        // A WebSocket has no use for half a connection (§7.1.4), and over TLS the goodbye would wait for the other half.
+        // A WebSocket has no use for half a connection (§7.1.4), and over TLS the goodbye would wait for the other
+        // half.
         try? context.channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: false)
         lastReceived = context.eventLoop.now
         scheduleKeepAlive(context)
@@ -321,7 +322,8 @@ public final class WebSocketHandler: ChannelDuplexHandler {
         return text
     }
 
-    /// After this nothing is sent, delivered or timed. Says that the connection was lost unless another end was announced.
+    /// After this nothing is sent, delivered or timed. Says that the connection was lost unless another end was
+    /// announced.
     private func end(_ context: ChannelHandlerContext) {
         keepAliveTimer?.cancel()
         closeTimer?.cancel()
@@ -349,7 +351,9 @@ public final class WebSocketHandler: ChannelDuplexHandler {
     }
 
     private func scheduleKeepAlive(_ context: ChannelHandlerContext) {
-        guard let interval = [configuration.pingInterval, configuration.idleTimeout].compactMap({ $0 }).min() else { return }
+        guard let interval = [configuration.pingInterval, configuration.idleTimeout].compactMap({ $0 }).min() else {
+            return
+        }
         keepAliveTimer = context.eventLoop.assumeIsolated().scheduleTask(deadline: lastReceived + interval) {
             self.keepAlive(context)
         }

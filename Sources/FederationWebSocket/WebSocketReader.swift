@@ -121,7 +121,8 @@ struct WebSocketReader {
         partial = nil
         let before = message.bytes.writerIndex
         if message.bytes.writableBytes < count {
-            message.bytes.reserveCapacity(minimumWritableBytes: min(header.length - received, max(count, Self.eagerBytes)))
+            message.bytes.reserveCapacity(
+                minimumWritableBytes: min(header.length - received, max(count, Self.eagerBytes)))
         }
         Self.move(count, from: &unread, to: &message.bytes, mask: header.mask?.advanced(by: received))
         if message.isText {
@@ -171,7 +172,9 @@ struct WebSocketReader {
         guard let code: UInt16 = payload.readInteger() else { throw .malformed("a close code of one byte") }
         guard isAllowedOnTheWire(code) else { throw .malformed("a close code that may not be sent") }
         var validator = UTF8Validator()
-        guard payload.withUnsafeReadableBytes({ validator.consume($0) }), validator.isComplete else { throw .invalidText }
+        guard payload.withUnsafeReadableBytes({ validator.consume($0) }), validator.isComplete else {
+            throw .invalidText
+        }
         return .close(code: code, reason: String(buffer: payload))
     }
 

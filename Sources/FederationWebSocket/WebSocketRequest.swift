@@ -18,13 +18,18 @@ public enum WebSocketRequest: Hashable, Sendable {
     }
 
     private static func opening(_ head: HTTPRequestHead) -> WebSocketRequest {
-        guard head.method == .GET, head.version == .http1_1 else { return .invalid("a WebSocket opens with GET over HTTP/1.1") }
+        guard head.method == .GET, head.version == .http1_1 else {
+            return .invalid("a WebSocket opens with GET over HTTP/1.1")
+        }
         guard head.headers[canonicalForm: "connection"].contains(where: { $0.lowercased() == "upgrade" }) else {
             return .invalid("the Connection header must name Upgrade")
         }
-        guard head.headers["content-length"].allSatisfy({ $0 == "0" }), !head.headers.contains(name: "transfer-encoding")
+        guard head.headers["content-length"].allSatisfy({ $0 == "0" }),
+            !head.headers.contains(name: "transfer-encoding")
         else { return .invalid("an opening request has no body") }
-        guard head.headers["sec-websocket-version"] == ["13"] else { return .invalid("Sec-WebSocket-Version must be 13") }
+        guard head.headers["sec-websocket-version"] == ["13"] else {
+            return .invalid("Sec-WebSocket-Version must be 13")
+        }
         let keys = head.headers["sec-websocket-key"]
         guard keys.count == 1, let key = keys.first, isKey(key) else {
             return .invalid("Sec-WebSocket-Key must be 16 bytes in base64")

@@ -7,7 +7,9 @@ import Testing
 @testable import FederationTransport
 
 @Suite(.timeLimit(.minutes(1))) struct DialTests {
-    private func transport(_ host: TestHost, _ clock: ManualClock, chance: Double = 0.5) throws -> WebSocketPeerTransport {
+    private func transport(_ host: TestHost, _ clock: ManualClock, chance: Double = 0.5) throws
+        -> WebSocketPeerTransport
+    {
         var configuration = WebSocketPeerTransport.Configuration()
         configuration.chance = { chance }
         return try WebSocketPeerTransport(host: host, configuration: configuration, clock: clock)
@@ -150,7 +152,8 @@ import Testing
         try await listener.stop()
     }
 
-    @Test("the pause doubles from half a second's half to half a minute, jitter included", arguments: [0.0, 0.25, 0.999])
+    @Test(
+        "the pause doubles from half a second's half to half a minute, jitter included", arguments: [0.0, 0.25, 0.999])
     func pauses(chance: Double) {
         for (attempt, whole) in [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16), (6, 30), (7, 30), (1_000_000, 30)] {
             let pause = DialBackoff.pause(after: attempt, chance: chance)

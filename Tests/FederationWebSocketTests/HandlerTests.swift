@@ -45,7 +45,9 @@ final class ClosureRecorder: ChannelInboundHandler {
         #expect(try bench.channel.readInbound(as: WebSocketMessage.self) == .binary(ByteBuffer(bytes: [9])))
         // The reader reports pongs without their payload, so the wire itself is compared.
         var wire: [UInt8] = []
-        while let buffer = try bench.channel.readOutbound(as: ByteBuffer.self) { wire += Array(buffer.readableBytesView) }
+        while let buffer = try bench.channel.readOutbound(as: ByteBuffer.self) {
+            wire += Array(buffer.readableBytesView)
+        }
         #expect(wire == [0x8A, 3, 1, 2, 3, 0x8A, 0])
     }
 
@@ -175,7 +177,9 @@ final class ClosureRecorder: ChannelInboundHandler {
     @Test("many messages leave in one buffer at the flush")
     func batch() throws {
         let bench = try Bench(.init(role: .server))
-        for index in 0..<100 { bench.channel.write(WebSocketMessage.binary(ByteBuffer(bytes: [UInt8(index)])), promise: nil) }
+        for index in 0..<100 {
+            bench.channel.write(WebSocketMessage.binary(ByteBuffer(bytes: [UInt8(index)])), promise: nil)
+        }
         #expect(try bench.channel.readOutbound(as: ByteBuffer.self) == nil)
         bench.channel.flush()
         #expect(try bench.channel.readOutbound(as: ByteBuffer.self)?.readableBytes == 300)

@@ -66,7 +66,10 @@ func events(
         let hundred = Array(repeating: UInt8(0), count: 100)
         let bytes =
             masked(0x82, hundred) + masked(0x02, []) + masked(0x00, hundred) + masked(0x00, []) + masked(0x80, [])
-        #expect(try events(bytes, limits) == [.message(.binary(.init(bytes: hundred))), .message(.binary(.init(bytes: hundred)))])
+        #expect(
+            try events(bytes, limits) == [
+                .message(.binary(.init(bytes: hundred))), .message(.binary(.init(bytes: hundred))),
+            ])
     }
 
     @Test("a fault in text is found before the message is whole")

@@ -68,7 +68,7 @@ struct AnswerMiddleware: RouterMiddleware {
             context.logger.error("a request failed: \(error)")
             return Problem(
                 .internalServerError, code: "server.failed", "the request failed through a fault of this server",
-                remedy: "tell the operator the request id \(context.id)")
+                remedy: "tell the operator the request id \(context.requestID)")
         }
     }
 
@@ -93,7 +93,7 @@ struct AnswerMiddleware: RouterMiddleware {
         let standard: [(HTTPField.Name, String)] = [
             (.cacheControl, "no-store"), (.contentSecurityPolicy, "default-src 'none'; frame-ancestors 'none'; sandbox"),
             (.crossOriginResourcePolicy, "same-origin"), (.referrerPolicy, "no-referrer"),
-            (.xContentTypeOptions, "nosniff"), (.requestID, context.id),
+            (.xContentTypeOptions, "nosniff"), (.requestID, context.requestID),
         ]
         for (name, value) in standard where response.headers[name] == nil {
             response.headers[name] = value

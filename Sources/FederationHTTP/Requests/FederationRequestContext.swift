@@ -6,8 +6,12 @@ public struct FederationRequestContext: RequestContext {
     public var coreContext: CoreRequestContextStorage
     /// Who asks.
     let remote: RemoteAddress
+    /// What the request is called in the log and in its answer. Hummingbird keeps its own in the logger's metadata alone,
+    /// which a logger that goes nowhere does not hold.
+    let requestID: String
 
     public init(source: ApplicationRequestContextSource) {
+        requestID = source.logger[metadataKey: "hb.request.id"]?.description ?? RequestID().description
         coreContext = CoreRequestContextStorage(source: source)
         remote = RemoteAddress(source.channel.remoteAddress)
     }

@@ -4,10 +4,10 @@ import NIOHTTP1
 
 /// Decides, between the HTTP decoder and NIO's upgrade handler, what becomes a WebSocket.
 ///
-/// NIO's handler loses a request whose upgrade nobody takes (swift-nio #2632) and its decoder reads nothing behind one, so
-/// that only an upgrade that will be taken may reach them as such: of every other request the `Upgrade` header is struck
-/// and the connection closes behind its response. It also bounds the wait for the first request, answers what does not
-/// parse before there is anyone else to do it, and ends idle newcomers when the process stops.
+/// NIO's handler loses a request whose upgrade nobody takes (swift-nio #2632) and its decoder reads nothing behind one,
+/// so that only an upgrade that will be taken may reach them as such: of every other request the `Upgrade` header is
+/// struck and the connection closes behind its response. It also bounds the wait for the first request, answers what
+/// does not parse before there is anyone else to do it, and ends idle newcomers when the process stops.
 final class FirstRequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart
@@ -111,7 +111,8 @@ final class FirstRequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
                 return
             }
             refuse(
-                error == .headerOverflow ? .requestHeaderFieldsTooLarge : .badRequest, "this is not an HTTP/1.1 request",
+                error == .headerOverflow ? .requestHeaderFieldsTooLarge : .badRequest,
+                "this is not an HTTP/1.1 request",
                 context)
         case .passing:
             context.fireErrorCaught(error)
@@ -140,10 +141,13 @@ final class FirstRequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
         timer?.cancel()
         let code = status == .upgradeRequired ? "websocket.required" : "request.malformed"
         let body = ByteBuffer(
-            string: #"{"code":"\#(code)","detail":"\#(detail)","status":\#(status.code),"title":"\#(status.reasonPhrase)"}"#)
+            string:
+                #"{"code":"\#(code)","detail":"\#(detail)","status":\#(status.code),"title":"\#(status.reasonPhrase)"}"#
+        )
         var head = HTTPResponseHead(version: .http1_1, status: status)
         head.headers = [
-            "Content-Type": "application/problem+json", "Content-Length": "\(body.readableBytes)", "Connection": "close",
+            "Content-Type": "application/problem+json", "Content-Length": "\(body.readableBytes)",
+            "Connection": "close",
         ]
         if status == .upgradeRequired {
             // RFC 6455 §4.2.2 and RFC 9110 §15.5.22.

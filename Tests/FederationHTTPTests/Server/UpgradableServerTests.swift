@@ -52,17 +52,20 @@ import Testing
             try await raw.send("GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")
             #expect(await raw.read(until: "hello").hasPrefix("HTTP/1.1 200 OK\r\n"))
         }
-        try await raw.send("POST /length HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n12345GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")
+        try await raw.send(
+            "POST /length HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n12345GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")
         #expect(await raw.read(until: "hello").contains("\r\n\r\n5HTTP/1.1 200 OK\r\n"))
         await client.close()
         await federation.close()
         try await port.stop()
     }
 
-    @Test("only the very path opens the WebSocket", arguments: [
-        "/federation/", "//federation", "/Federation", "/%66ederation", "/client/../federation", "/federation%20",
-        "/federation;x", "/federatio", "http://x/federation", "/",
-    ])
+    @Test(
+        "only the very path opens the WebSocket",
+        arguments: [
+            "/federation/", "//federation", "/Federation", "/%66ederation", "/client/../federation", "/federation%20",
+            "/federation;x", "/federatio", "http://x/federation", "/",
+        ])
     func otherPaths(path: String) async throws {
         let port = try await TestPort.start([echo()])
         let raw = try await RawConnection(port.port)
@@ -72,11 +75,19 @@ import Testing
         try await port.stop()
     }
 
-    @Test("an upgrade that nobody takes is answered as if it had not been asked for, and the connection closes", arguments: [
-        ("GET /hello HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n", "hello"),
-        ("GET /hello HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\n\r\n", "hello"),
-        ("POST /length HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\nabc", "3"),
-    ])
+    @Test(
+        "an upgrade that nobody takes is answered as if it had not been asked for, and the connection closes",
+        arguments: [
+            (
+                "GET /hello HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n",
+                "hello"
+            ),
+            ("GET /hello HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\n\r\n", "hello"),
+            (
+                "POST /length HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\nabc",
+                "3"
+            ),
+        ])
     func otherUpgrades(request: String, body: String) async throws {
         let port = try await TestPort.start([echo()])
         let raw = try await RawConnection(port.port)
@@ -87,13 +98,18 @@ import Testing
         try await port.stop()
     }
 
-    @Test("what is wrong with an opening request is said", arguments: [
-        ("Upgrade: websocket", nil, "426", "this path opens a WebSocket"),
-        ("Sec-WebSocket-Version: 13", "Sec-WebSocket-Version: 8", "426", "Sec-WebSocket-Version must be 13"),
-        ("Sec-WebSocket-Protocol: echo.1", "Sec-WebSocket-Protocol: echo.2", "400", "Sec-WebSocket-Protocol must offer echo.1"),
-        ("Connection: Upgrade", "Connection: keep-alive", "426", "the Connection header must name Upgrade"),
-        ("Host: x", "Content-Length: 1", "426", "an opening request has no body"),
-    ] as [(String, String?, String, String)])
+    @Test(
+        "what is wrong with an opening request is said",
+        arguments: [
+            ("Upgrade: websocket", nil, "426", "this path opens a WebSocket"),
+            ("Sec-WebSocket-Version: 13", "Sec-WebSocket-Version: 8", "426", "Sec-WebSocket-Version must be 13"),
+            (
+                "Sec-WebSocket-Protocol: echo.1", "Sec-WebSocket-Protocol: echo.2", "400",
+                "Sec-WebSocket-Protocol must offer echo.1"
+            ),
+            ("Connection: Upgrade", "Connection: keep-alive", "426", "the Connection header must name Upgrade"),
+            ("Host: x", "Content-Length: 1", "426", "an opening request has no body"),
+        ] as [(String, String?, String, String)])
     func badOpening(line: String, replacement: String?, status: String, reason: String) async throws {
         let port = try await TestPort.start([echo()])
         let raw = try await RawConnection(port.port)
@@ -104,11 +120,13 @@ import Testing
         try await port.stop()
     }
 
-    @Test("what is not HTTP is refused", arguments: [
-        ("\u{16}\u{3}\u{1}\r\n\r\n", "400"), ("GET /hello HTTP/9.9\r\n\r\n", "400"),
-        ("GET /hello HTTP/1.1\r\nX: " + String(repeating: "a", count: 20_000) + "\r\n\r\n", "431"),
-        ("GET /hello HTTP/1.1\r\n" + String(repeating: "X: a\r\n", count: 101) + "\r\n", "431"),
-    ])
+    @Test(
+        "what is not HTTP is refused",
+        arguments: [
+            ("\u{16}\u{3}\u{1}\r\n\r\n", "400"), ("GET /hello HTTP/9.9\r\n\r\n", "400"),
+            ("GET /hello HTTP/1.1\r\nX: " + String(repeating: "a", count: 20_000) + "\r\n\r\n", "431"),
+            ("GET /hello HTTP/1.1\r\n" + String(repeating: "X: a\r\n", count: 101) + "\r\n", "431"),
+        ])
     func notHTTP(bytes: String, status: String) async throws {
         let port = try await TestPort.start([echo()])
         let raw = try await RawConnection(port.port)
@@ -117,7 +135,8 @@ import Testing
         try await port.stop()
     }
 
-    @Test("a connection that does not get to its first request is closed", arguments: ["", "GET /hello HTTP/1.1\r\nHost"])
+    @Test(
+        "a connection that does not get to its first request is closed", arguments: ["", "GET /hello HTTP/1.1\r\nHost"])
     func noRequest(bytes: String) async throws {
         var limits = ListenerLimits()
         limits.firstRequestTimeout = .milliseconds(50)
@@ -132,7 +151,8 @@ import Testing
     @Test("an upgrade that fails behind the answer closes the connection")
     func failingUpgrade() async throws {
         struct Unwilling: Error {}
-        let route = WebSocketRoute(path: "/federation") { channel, _ in channel.eventLoop.makeFailedFuture(Unwilling()) }
+        let route = WebSocketRoute(path: "/federation") { channel, _ in channel.eventLoop.makeFailedFuture(Unwilling())
+        }
         let port = try await TestPort.start([route])
         let raw = try await RawConnection(port.port)
         try await raw.send(opening("/federation"))
@@ -185,7 +205,9 @@ import Testing
             [echo()], tls: ListenerTLS(certificateChainFile: chain.path, privateKeyFile: key.path))
 
         var configuration = TLSConfiguration.makeClientConfiguration()
-        configuration.trustRoots = .certificates([try NIOSSLCertificate(bytes: Array(TestPEM.certificate.utf8), format: .pem)])
+        configuration.trustRoots = .certificates([
+            try NIOSSLCertificate(bytes: Array(TestPEM.certificate.utf8), format: .pem)
+        ])
         let context = try NIOSSLContext(configuration: configuration)
         let client = try await connect(port) { channel in
             try channel.pipeline.syncOperations.addHandler(
