@@ -9,11 +9,20 @@ public struct OpenedChannel: Sendable {
     public let id: ChannelID
     /// The Hello to send.
     public let hello: [UInt8]
+
+    public init(id: ChannelID, hello: [UInt8]) {
+        self.id = id
+        self.hello = hello
+    }
 }
 
 /// The channel was refused before its handshake began; close it with this code.
 public struct ChannelFailure: Error, Hashable, Sendable {
     public let code: CloseCode
+
+    public init(code: CloseCode) {
+        self.code = code
+    }
 }
 
 /// What the transport calls; see ``PeerTransport`` for the order.

@@ -2,8 +2,8 @@ import NIOCore
 
 /// Puts messages together from bytes: the receiving half of RFC 6455 §5 as a machine without a channel.
 ///
-/// ``awaitingHeader`` can become ``awaitingPayload``; that becomes ``awaitingHeader`` when the payload is whole. A thrown
-/// failure is terminal.
+/// States: `awaitingHeader` can become `awaitingPayload`; that becomes `awaitingHeader` when the payload is whole. A
+/// thrown failure is terminal.
 struct WebSocketReader {
     enum Event: Hashable {
         case message(WebSocketMessage)

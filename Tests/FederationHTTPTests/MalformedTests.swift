@@ -35,7 +35,7 @@ struct MalformedTests {
         .get("/v1/servers/Beta", 400, "path.invalid"), .get("/v1/servers/%ff", 400, "path.invalid"),
         .get("/v1/servers/\(String(repeating: "a", count: 65))", 400, "path.invalid"),
         .get("/v1/servers/beta", 404, "server.unknown"), .get("/v1/peers/beta", 404, "peer.unknown"),
-        .get("/v1/routes/gate", 404, "route.routeNotFound"), .get("/v1/routes/gate/destination", 404, "route.routeNotFound"),
+        .get("/v1/routes/gate", 404, "route.unknown"), .get("/v1/routes/gate/destination", 404, "route.unknown"),
         .get("/v1/worlds/nowhere", 404, "world.unknown"), .get("/v1/worlds/nowhere/manifest", 404, "world.unknown"),
         .get("/v1/worlds/nowhere/players", 404, "world.unknown"), .get("/v1/worlds/w/players/ada", 404, "player.unknown"),
         .get("/v1/worlds/w/players/a@b@c", 400, "path.invalid"), .get("/v1/worlds/w/players/@b", 400, "path.invalid"),
@@ -44,7 +44,6 @@ struct MalformedTests {
         .get("/v1/assets/\(String(repeating: "a", count: 64))", 404, "asset.unknown"),
         .get("/v1/handoffs/xyz", 400, "path.invalid"),
         .get("/v1/handoffs/\(String(repeating: "0", count: 32))", 404, "handoff.unknown"),
-        .get("/client", 426, "websocket.required"),
     ]
 
     static let queries: [Case] = [
@@ -72,7 +71,7 @@ struct MalformedTests {
         .json("POST", "/v1/routes", String(repeating: "[", count: 100), 400, "body.notJSON"),
         .json("POST", "/v1/routes", "\"" + String(repeating: "x", count: Limits.jsonBytes) + "\"", 413, "body.tooLarge"),
         .json("PATCH", "/v1/routes/gate", "{}", 400, "body.missingField"),
-        .json("PATCH", "/v1/routes/gate", #"{"active":true}"#, 404, "route.routeNotFound"),
+        .json("PATCH", "/v1/routes/gate", #"{"active":true}"#, 404, "route.unknown"),
         .json("POST", "/v1/portals/gate/travel", #"{"player":"A"}"#, 400, "body.invalidField"),
         .json("POST", "/v1/peers/beta/suspend", #"{"reason":"a\nb"}"#, 400, "body.invalidField"),
         .json("POST", "/v1/peers/beta/suspend", #"{"reason":"noise"}"#, 404, "server.unknown"),
@@ -188,6 +187,23 @@ struct MalformedTests {
                 decoding: try await server.exchange(Array(first.utf8) + second, closing: false), as: UTF8.self)
             #expect(received.hasPrefix("HTTP/1.1 401"))
             #expect(received.contains("HTTP/1.1 200 OK"))
+        }
+    }
+
+    @Test("a WebSocket's path says so to who does not upgrade, on a new connection and on a used one")
+    func sockets() async throws {
+        try await TestServer.run { server async throws in
+            for path in ["/client", "/client?x=1"] {
+                let answer = try await server.request("GET", path, as: .stranger)
+                #expect(answer.status == 426 && answer.code == "websocket.required")
+                #expect(try answer.json["remedy"]?.text?.isEmpty == false)
+                #expect(answer.headers["upgrade"] == "websocket")
+            }
+            let first = "GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n"
+            let second = RawRequest(method: "GET", path: "/client").bytes
+            let received = String(
+                decoding: try await server.exchange(Array(first.utf8) + second, closing: false), as: UTF8.self)
+            #expect(received.contains("HTTP/1.1 426") && received.contains("websocket.required"))
         }
     }
 

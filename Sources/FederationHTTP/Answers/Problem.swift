@@ -56,8 +56,8 @@ struct Problem: Error, Sendable {
             remedy: "send at most \(limit) bytes")
     }
 
-    /// The answer. `type` is `about:blank`, so that `title` is the phrase of the status (RFC 9457 §4.2.1).
-    var response: Response {
+    /// The details as JSON. `type` is `about:blank`, so that `title` is the phrase of the status (RFC 9457 §4.2.1).
+    var body: [UInt8] {
         var body = members
         body["type"] = .string("about:blank")
         body["title"] = .string(status.reasonPhrase)
@@ -66,9 +66,13 @@ struct Problem: Error, Sendable {
         body["detail"] = .string(detail)
         body["remedy"] = .string(remedy)
         if let step { body["step"] = .string(step.rawValue) }
+        return JSONValue.object(body).serialized() + [0x0A]
+    }
+
+    var response: Response {
         var fields = headers
         fields[.cacheControl] = "no-store"
-        return .json(.object(body), status: status, type: MediaType.problem, headers: fields)
+        return .bytes(body, status: status, type: MediaType.problem, headers: fields)
     }
 }
 

@@ -1,4 +1,5 @@
 import FederationWebSocket
+import HTTPTypes
 import NIOCore
 import NIOHTTP1
 
@@ -139,15 +140,16 @@ final class FirstRequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private func refuse(_ status: HTTPResponseStatus, _ detail: String, _ context: ChannelHandlerContext) {
         state = .refused
         timer?.cancel()
-        let code = status == .upgradeRequired ? "websocket.required" : "request.malformed"
-        let body = ByteBuffer(
-            string:
-                #"{"code":"\#(code)","detail":"\#(detail)","status":\#(status.code),"title":"\#(status.reasonPhrase)"}"#
-        )
+        let isUpgrade = status == .upgradeRequired
+        let problem = Problem(
+            HTTPResponse.Status(code: Int(status.code), reasonPhrase: status.reasonPhrase),
+            code: isUpgrade ? "websocket.required" : "request.malformed", detail,
+            remedy: isUpgrade ? "connect with a WebSocket client (RFC 6455)" : "send HTTP/1.1 (RFC 9112)")
+        let body = ByteBuffer(bytes: problem.body)
         var head = HTTPResponseHead(version: .http1_1, status: status)
         head.headers = [
-            "Content-Type": "application/problem+json", "Content-Length": "\(body.readableBytes)",
-            "Connection": "close",
+            "Content-Type": MediaType.problem, "Content-Length": "\(body.readableBytes)", "Connection": "close",
+            "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
         ]
         if status == .upgradeRequired {
             // RFC 6455 §4.2.2 and RFC 9110 §15.5.22.

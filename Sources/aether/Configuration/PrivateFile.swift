@@ -21,8 +21,13 @@ enum PrivateFile {
         guard fsync(descriptor) == 0 else { throw failure("made durable", path, errno) }
     }
 
-    /// Reads a small secret file; refuses one that others may read.
+    /// The text of a small secret file; refuses one that others may read.
     static func read(_ path: String, what: String) throws -> String {
+        String(decoding: try bytes(path, what: what), as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+
+    /// The bytes of a small secret file, for a caller who overwrites them; refuses one that others may read.
+    static func bytes(_ path: String, what: String) throws -> [UInt8] {
         var status = stat()
         guard stat(path, &status) == 0 else {
             throw Refusal(
@@ -34,10 +39,45 @@ enum PrivateFile {
                 .forbidden, code: "data.readable", reason: "\(path) can be read by others",
                 remedy: "chmod 600 \(path), and think about who may have read it")
         }
-        guard status.st_size <= 4_096, let data = FileManager.default.contents(atPath: path) else {
-            throw failure("read", path, errno)
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failure("read", path, errno) }
+        defer { close(descriptor) }
+        var bytes = [UInt8](repeating: 0, count: 4_096)
+        defer { overwrite(&bytes) }
+        let count = bytes.withUnsafeMutableBytes { Foundation.read(descriptor, $0.baseAddress, $0.count) }
+        guard count >= 0, count < bytes.count else { throw failure("read", path, count < 0 ? errno : EFBIG) }
+        return Array(bytes[..<count])
+    }
+
+    /// The bytes that hexadecimal digits stand for, white space at the end apart; nil for anything else. No copy of the
+    /// digits is made that could not be overwritten.
+    static func decodeHex(_ text: [UInt8]) -> [UInt8]? {
+        func digit(_ byte: UInt8) -> UInt8? {
+            switch byte {
+            case 0x30...0x39: byte - 0x30
+            case 0x61...0x66: byte - 0x61 + 10
+            default: nil
+            }
         }
-        return String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+        let count = text.lastIndex { $0 > 0x20 }.map { $0 + 1 } ?? 0
+        guard count.isMultiple(of: 2) else { return nil }
+        var bytes = [UInt8](repeating: 0, count: count / 2)
+        for index in bytes.indices {
+            guard let high = digit(text[2 * index]), let low = digit(text[2 * index + 1]) else {
+                overwrite(&bytes)
+                return nil
+            }
+            bytes[index] = high << 4 | low
+        }
+        return bytes
+    }
+
+    /// Overwrites a secret that is no longer needed.
+    static func overwrite(_ bytes: inout [UInt8]) {
+        bytes.withUnsafeMutableBytes { memory in
+            guard let start = memory.baseAddress else { return }
+            explicit_bzero(start, memory.count)
+        }
     }
 
     private static func failure(_ what: String, _ path: String, _ code: Int32) -> Refusal {

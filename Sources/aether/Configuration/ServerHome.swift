@@ -48,12 +48,14 @@ struct ServerHome {
 
     /// The server's identity; the seed does not leave this function in any other form.
     func identity(id: ServerID) throws -> ServerIdentity {
-        let text = try PrivateFile.read(identityFile, what: "the identity key")
-        guard let seed = bytesFromHex(text), seed.count == 32 else {
+        var text = try PrivateFile.bytes(identityFile, what: "the identity key")
+        defer { PrivateFile.overwrite(&text) }
+        guard var seed = PrivateFile.decodeHex(text), seed.count == ServerIdentity.seedBytes else {
             throw Refusal(
                 .unavailable, code: "identity.damaged", reason: "\(identityFile) does not hold a key (64 hex digits)",
                 remedy: "restore it from a backup; without it this server is a new one to its peers")
         }
+        defer { PrivateFile.overwrite(&seed) }
         return try ServerIdentity(id: id, seed: seed)
     }
 

@@ -4,8 +4,9 @@ import FederationWire
 
 @testable import FederationCore
 
-/// Two servers with a handshake manager each, and channels between them. `alpha` has the lower id.
-struct HandshakePair: ~Copyable {
+/// Two servers with a handshake manager each, and channels between them. `alpha` has the lower id. A class, because the macros
+/// of the testing library cannot look into what cannot be copied.
+final class HandshakePair {
     static let alphaID = ServerID(unchecked: "alpha")
     static let betaID = ServerID(unchecked: "beta")
     static let start = Now(instant: Instant(nanoseconds: 0), timestamp: Timestamp(seconds: 1_800_000_000))
@@ -28,30 +29,38 @@ struct HandshakePair: ~Copyable {
     var betaTrust: PeerTrust
     private var draws: UInt8 = 0
 
-    init() throws {
-        alphaIdentity = try ServerIdentity(id: Self.alphaID, seed: [UInt8](repeating: 1, count: 32))
-        betaIdentity = try ServerIdentity(id: Self.betaID, seed: [UInt8](repeating: 2, count: 32))
+    convenience init() throws {
+        try self.init(
+            ServerIdentity(id: Self.alphaID, seed: [UInt8](repeating: 1, count: 32)),
+            ServerIdentity(id: Self.betaID, seed: [UInt8](repeating: 2, count: 32)))
+    }
+
+    private init(_ alphaIdentity: ServerIdentity, _ betaIdentity: ServerIdentity) {
+        self.alphaIdentity = alphaIdentity
+        self.betaIdentity = betaIdentity
         alpha = HandshakeManager(identity: alphaIdentity)
         beta = HandshakeManager(identity: betaIdentity)
         alphaTrust = .bound(betaIdentity.publicKey)
         betaTrust = .bound(alphaIdentity.publicKey)
     }
 
-    mutating func entropy() -> HandshakeEntropy {
+    func entropy() -> HandshakeEntropy {
         draws &+= 1
         return HandshakeEntropy(
             x25519: [UInt8](repeating: draws, count: 32), mlkem: [UInt8](repeating: draws, count: 64))
     }
 
-    mutating func advance(_ duration: Duration) {
+    func advance(_ duration: Duration) {
         now = Now(instant: now.instant + duration, timestamp: now.timestamp + duration)
     }
 
     /// Opens a session on one side only and returns its Hello.
-    mutating func initiate(_ side: Side, _ channel: UInt64, dialledBy dialler: Side) throws(HandshakeManager.Failure) -> [UInt8] {
+    func initiate(
+        _ side: Side, _ channel: UInt64, dialledBy dialler: Side, meaning peer: ServerID? = nil
+    ) throws(HandshakeManager.Failure) -> [UInt8] {
         let entropy = entropy()
         let direction: ChannelDirection = side == dialler ? .outgoing : .incoming
-        let expected = side == dialler ? side.other.id : nil
+        let expected = peer ?? (side == dialler ? side.other.id : nil)
         switch side {
         case .alpha:
             return try alpha.initiate(
@@ -62,7 +71,7 @@ struct HandshakePair: ~Copyable {
         }
     }
 
-    mutating func receive(_ side: Side, _ message: [UInt8], _ channel: UInt64) throws(HandshakeManager.Failure) -> HandshakeStep {
+    func receive(_ side: Side, _ message: [UInt8], _ channel: UInt64) throws(HandshakeManager.Failure) -> HandshakeStep {
         switch side {
         case .alpha:
             let trust = alphaTrust
@@ -75,7 +84,7 @@ struct HandshakePair: ~Copyable {
 
     /// Opens a channel and runs it until each side has the other's Ready in hand, not yet delivered. Returns the Ready for
     /// alpha and the one for beta.
-    mutating func runToReady(_ channel: UInt64, dialledBy dialler: Side) throws -> (alpha: [UInt8], beta: [UInt8]) {
+    func runToReady(_ channel: UInt64, dialledBy dialler: Side) throws -> (alpha: [UInt8], beta: [UInt8]) {
         let alphaHello = try initiate(.alpha, channel, dialledBy: dialler)
         let betaHello = try initiate(.beta, channel, dialledBy: dialler)
         let alphaSignature = try sent(try receive(.alpha, betaHello, channel))
@@ -86,11 +95,34 @@ struct HandshakePair: ~Copyable {
     }
 
     /// Opens a channel and completes it on both sides.
-    mutating func connect(_ channel: UInt64, dialledBy dialler: Side) throws {
+    func connect(_ channel: UInt64, dialledBy dialler: Side) throws {
         let ready = try runToReady(channel, dialledBy: dialler)
         _ = try receive(.alpha, ready.alpha, channel)
         _ = try receive(.beta, ready.beta, channel)
     }
+
+    func expire(_ side: Side) -> [(ChannelID, HandshakeManager.Failure)] {
+        switch side {
+        case .alpha: alpha.expire(at: now)
+        case .beta: beta.expire(at: now)
+        }
+    }
+
+    func revoke(_ side: Side) -> ChannelID? {
+        switch side {
+        case .alpha: alpha.revoke(Self.betaID)
+        case .beta: beta.revoke(Self.alphaID)
+        }
+    }
+
+    func nextDeadline(_ side: Side) -> Instant? {
+        switch side {
+        case .alpha: alpha.nextDeadline
+        case .beta: beta.nextDeadline
+        }
+    }
+
+    var unfinished: Int { alpha.unfinishedCount }
 
     func phase(_ side: Side, _ channel: UInt64) -> HandshakePhase? {
         switch side {

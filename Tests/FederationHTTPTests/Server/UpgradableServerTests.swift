@@ -79,12 +79,12 @@ import Testing
         "an upgrade that nobody takes is answered as if it had not been asked for, and the connection closes",
         arguments: [
             (
-                "GET /hello HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n",
+                "GET /hello HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n",
                 "hello"
             ),
             ("GET /hello HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\n\r\n", "hello"),
             (
-                "POST /length HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\nabc",
+                "POST /length HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\nabc",
                 "3"
             ),
         ])
