@@ -37,8 +37,18 @@ extension FederationServer {
     /// Calls off a crossing that is not decided; the player goes on here.
     public func callOff(_ id: HandoffID) async throws(Refusal) {
         try checkReady()
+        if node.ledger.record(id) == nil, let crossing = crossings[id] {
+            guard crossing.phase == .verifying else { throw HandoffLedger.Failure.invalidState(id, .aborted).refusal }
+            // The ledger does not know of it yet; whoever verifies finds it aborted.
+            fail(id, because: Self.calledOff, since: clock.now().instant)
+            return
+        }
         try await commit(node.callOff(id, at: clock.now()))
     }
+
+    private static let calledOff = Refusal(
+        .conflict, code: "handoff.calledOff", reason: "the crossing was called off",
+        remedy: "walk through the portal again when ready", step: .verification)
 
     /// A crossing by its id, with a fresh redirect when it is decided.
     public func crossing(_ id: HandoffID) async throws(Refusal) -> Crossing {
@@ -110,6 +120,7 @@ extension FederationServer {
             let (manifest, fetched) = try await verifyWorld(plan.route.world, of: plan.peer) { verified, total in
                 self.subscribers.tell(player, .verifying(id, verified: verified, of: total))
             }
+            guard crossings[id]?.phase != .aborted else { return }
             let size = manifest.manifest.totalSize
             pass(
                 .verification, of: id, since: started,
@@ -120,7 +131,7 @@ extension FederationServer {
         } catch {
             handoffStarted[id] = nil
             // A crossing that the ledger knows of ends by the ledger's rules; the store repeats until it is durable.
-            guard node.ledger.record(id) == nil else { return }
+            guard node.ledger.record(id) == nil, crossings[id]?.phase != .aborted else { return }
             fail(id, because: error, since: started)
         }
     }

@@ -72,7 +72,9 @@ struct HandshakeStateTests {
         }
     }
 
-    @Test("only what is due is taken, and everything else ends the handshake", arguments: State.allCases, Message.allCases)
+    @Test(
+        "only what is due is taken, and everything else ends the handshake", arguments: State.allCases, Message.allCases
+    )
     func table(state: State, message: Message) throws {
         for asHello in [true, false] {
             var scene = try Scene(state)
@@ -144,7 +146,8 @@ struct HandshakeStateTests {
         for _ in 0..<2_000 {
             var mutant = hello
             for _ in 0...Int.random(in: 0..<3, using: &generator) {
-                mutant[Int.random(in: 0..<mutant.count, using: &generator)] = UInt8.random(in: 0...255, using: &generator)
+                mutant[Int.random(in: 0..<mutant.count, using: &generator)] = UInt8.random(
+                    in: 0...255, using: &generator)
             }
             if Bool.random(using: &generator) {
                 mutant.remove(at: Int.random(in: 0..<mutant.count, using: &generator))

@@ -81,7 +81,9 @@ struct HandshakeTests {
         }
     }
 
-    @Test("clocks may be off by the bound and not by more", arguments: [(-300_001, false), (-300_000, true), (0, true), (300_000, true), (300_001, false)])
+    @Test(
+        "clocks may be off by the bound and not by more",
+        arguments: [(-300_001, false), (-300_000, true), (0, true), (300_000, true), (300_001, false)])
     func clockSkew(milliseconds: Int64, isAllowed: Bool) throws {
         let alpha = try Sample.identity(Sample.alpha, 1)
         let beta = try Sample.identity(Sample.beta, 2)
@@ -100,11 +102,13 @@ struct HandshakeTests {
         let agreed: UInt16?
     }
 
-    @Test("the highest version in common is spoken, or none", arguments: [
-        Versions(mine: (1, 1), theirs: (1, 1), agreed: 1), Versions(mine: (1, 1), theirs: (1, 3), agreed: 1),
-        Versions(mine: (1, 2), theirs: (1, 3), agreed: 2), Versions(mine: (1, 1), theirs: (2, 3), agreed: nil),
-        Versions(mine: (2, 3), theirs: (1, 1), agreed: nil), Versions(mine: (2, 3), theirs: (1, 2), agreed: 2),
-    ])
+    @Test(
+        "the highest version in common is spoken, or none",
+        arguments: [
+            Versions(mine: (1, 1), theirs: (1, 1), agreed: 1), Versions(mine: (1, 1), theirs: (1, 3), agreed: 1),
+            Versions(mine: (1, 2), theirs: (1, 3), agreed: 2), Versions(mine: (1, 1), theirs: (2, 3), agreed: nil),
+            Versions(mine: (2, 3), theirs: (1, 1), agreed: nil), Versions(mine: (2, 3), theirs: (1, 2), agreed: 2),
+        ])
     func versions(row: Versions) throws {
         let mine = try #require(ProtocolVersions(minimum: row.mine.0, maximum: row.mine.1))
         let theirs = try #require(ProtocolVersions(minimum: row.theirs.0, maximum: row.theirs.1))
@@ -204,7 +208,9 @@ struct HandshakeTests {
         }
     }
 
-    @Test("a hybrid suite without an encapsulation key, or with an invalid one, is refused", arguments: [[], [UInt8](repeating: 0xFF, count: 1184)])
+    @Test(
+        "a hybrid suite without an encapsulation key, or with an invalid one, is refused",
+        arguments: [[], [UInt8](repeating: 0xFF, count: 1184)])
     func encapsulationKey(key: [UInt8]) throws {
         let alpha = try Sample.identity(Sample.alpha, 1)
         var handshake = try Sample.handshake(alpha, entropy: 1)

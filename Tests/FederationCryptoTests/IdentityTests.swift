@@ -6,7 +6,11 @@ import Testing
 
 @Suite("Server identity")
 struct IdentityTests {
-    @Test("a seed of another length, or of zeros, is refused", arguments: [[], [UInt8](repeating: 1, count: 31), [UInt8](repeating: 1, count: 33), [UInt8](repeating: 0, count: 32)])
+    @Test(
+        "a seed of another length, or of zeros, is refused",
+        arguments: [
+            [], [UInt8](repeating: 1, count: 31), [UInt8](repeating: 1, count: 33), [UInt8](repeating: 0, count: 32),
+        ])
     func seeds(seed: [UInt8]) {
         #expect(throws: ServerIdentity.Failure.invalidSeed) { try ServerIdentity(id: Sample.alpha, seed: seed) }
     }
@@ -34,12 +38,16 @@ struct IdentityTests {
         }
     }
 
-    @Test("nothing but its own header and claims is signed as a statement", arguments: SignatureUse.allCases.filter(\.isStatement))
+    @Test(
+        "nothing but its own header and claims is signed as a statement",
+        arguments: SignatureUse.allCases.filter(\.isStatement))
     func statementUses(use: SignatureUse) throws {
         let identity = try Sample.identity(Sample.alpha, 1)
         let none = Base64URL.encode(Array(#"{"alg":"none","kid":"x","typ":"\#(use.label)"}"#.utf8)) + ".e30"
         for input in ["", "challenge", "e30.e30", none] {
-            #expect(throws: ServerIdentity.Failure.notAStatement(use)) { try identity.sign(Array(input.utf8), for: use) }
+            #expect(throws: ServerIdentity.Failure.notAStatement(use)) {
+                try identity.sign(Array(input.utf8), for: use)
+            }
         }
         for other in SignatureUse.allCases where other.isStatement && other != use {
             let text = CompactJWS.sign([:], for: other, by: identity)

@@ -11,7 +11,8 @@ struct JSONTests {
         ("9223372036854775808", .number(9_223_372_036_854_775_808)), ("1.5", .number(1.5)), ("1e2", .number(100)),
         ("-2.5E-1", .number(-0.25)), ("1E+2", .number(100)), (#""""#, .string("")), (#""a""#, .string("a")),
         (#""\"\\\/\b\f\n\r\t""#, .string("\"\\/\u{8}\u{C}\n\r\t")), (#""\u0041\u00e9\u20AC""#, .string("Aé€")),
-        (#""\ud83d\ude00""#, .string("😀")), (#""é€😀""#, .string("é€😀")), (#""\u0000""#, .string("\0")), ("[]", .array([])),
+        (#""\ud83d\ude00""#, .string("😀")), (#""é€😀""#, .string("é€😀")), (#""\u0000""#, .string("\0")),
+        ("[]", .array([])),
         ("[1, [2] ,\t3]\n", .array([.integer(1), .array([.integer(2)]), .integer(3)])), ("{}", .object([:])),
         (#"{"a":1,"b":{"a":null}}"#, .object(["a": .integer(1), "b": .object(["a": .null])])),
     ]
@@ -23,9 +24,12 @@ struct JSONTests {
     }
 
     static let refused = [
-        "", " ", "nul", "nulll", "True", "+1", "01", "-", "1.", ".5", "1e", "1e+", "0x1", "NaN", "Infinity", "1e999", "'a'",
-        "\"a", "\"\\", "\"\\x\"", "\"\\u12\"", "\"\\u12g4\"", "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\\udc00\"", "\"\u{1}\"",
-        "\"\n\"", "[", "[1", "[1,", "[1,]", "[,1]", "[1 2]", "]", "{", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,}", "{a:1}", "{1:1}",
+        "", " ", "nul", "nulll", "True", "+1", "01", "-", "1.", ".5", "1e", "1e+", "0x1", "NaN", "Infinity", "1e999",
+        "'a'",
+        "\"a", "\"\\", "\"\\x\"", "\"\\u12\"", "\"\\u12g4\"", "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\\udc00\"",
+        "\"\u{1}\"",
+        "\"\n\"", "[", "[1", "[1,", "[1,]", "[,1]", "[1 2]", "]", "{", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,}",
+        "{a:1}", "{1:1}",
         "{\"a\" 1}", "1 2", "{} {}", "// c\n1", "\u{FEFF}1", "1\u{0}", "\"a\"b",
     ]
 
@@ -34,12 +38,18 @@ struct JSONTests {
         #expect(throws: JSONValue.Failure.self) { try JSONValue.parse(text) }
     }
 
-    @Test("text that is not UTF-8 is refused", arguments: [[0x22, 0xFF, 0x22], [0x22, 0xC0, 0x80, 0x22], [0x22, 0xED, 0xA0, 0x80, 0x22], [0x22, 0xE2, 0x82, 0x22]])
+    @Test(
+        "text that is not UTF-8 is refused",
+        arguments: [
+            [0x22, 0xFF, 0x22], [0x22, 0xC0, 0x80, 0x22], [0x22, 0xED, 0xA0, 0x80, 0x22], [0x22, 0xE2, 0x82, 0x22],
+        ])
     func encoding(bytes: [UInt8]) {
         #expect(throws: JSONValue.Failure.self) { try JSONValue.parse(bytes) }
     }
 
-    @Test("a key that stands twice is refused, however it is written", arguments: [#"{"a":1,"a":2}"#, #"{"a":1,"\u0061":1}"#, #"{"x":{"a":1,"b":2,"a":1}}"#])
+    @Test(
+        "a key that stands twice is refused, however it is written",
+        arguments: [#"{"a":1,"a":2}"#, #"{"a":1,"\u0061":1}"#, #"{"x":{"a":1,"b":2,"a":1}}"#])
     func duplicates(text: String) {
         #expect(throws: JSONValue.Failure.duplicateKey("a")) { try JSONValue.parse(text) }
     }
@@ -58,7 +68,8 @@ struct JSONTests {
     @Test("equal values have equal texts: keys sorted by bytes, nothing escaped without need")
     func deterministic() {
         let value = JSONValue.object([
-            "b": .array([.null, .bool(true), .number(0.5), .integer(-7)]), "a": .string("\"\\\n\u{1F}é/"), "B": .object([:]),
+            "b": .array([.null, .bool(true), .number(0.5), .integer(-7)]), "a": .string("\"\\\n\u{1F}é/"),
+            "B": .object([:]),
             "é": .null, "z": .null,
         ])
         #expect(
@@ -97,7 +108,9 @@ struct Base64URLTests {
         #expect(Base64URL.decode(text) == bytes)
     }
 
-    @Test("a second spelling of the same bytes is refused", arguments: ["Zg==", "Zh", "Zm9", "Z", "Zm9vY", "+/+/", "Zm 9v", "Zm9v\n", "Zm9v.", "é"])
+    @Test(
+        "a second spelling of the same bytes is refused",
+        arguments: ["Zg==", "Zh", "Zm9", "Z", "Zm9vY", "+/+/", "Zm 9v", "Zm9v\n", "Zm9v.", "é"])
     func refused(text: String) {
         #expect(Base64URL.decode(text) == nil)
     }

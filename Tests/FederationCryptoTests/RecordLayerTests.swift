@@ -15,7 +15,9 @@ struct RecordLayerTests {
         }
     }
 
-    @Test("a frame of any allowed size comes out as it went in", arguments: [0, 1, 15, 16, 17, 1_023, 16_384, Limits.frameBytes])
+    @Test(
+        "a frame of any allowed size comes out as it went in",
+        arguments: [0, 1, 15, 16, 17, 1_023, 16_384, Limits.frameBytes])
     func sizes(size: Int) throws {
         for suite in CipherSuite.allCases {
             var sender = Sample.records(.low, suite: suite)
@@ -39,7 +41,9 @@ struct RecordLayerTests {
         #expect(Self.refusal(record, by: &receiver) == .oversized(Limits.recordBytes + 1))
     }
 
-    @Test("a changed bit anywhere is refused, and then everything is", arguments: [CipherSuite.hybridAES256GCM, .hybridChaCha20Poly1305])
+    @Test(
+        "a changed bit anywhere is refused, and then everything is",
+        arguments: [CipherSuite.hybridAES256GCM, .hybridChaCha20Poly1305])
     func bitFlips(suite: CipherSuite) throws {
         var sender = Sample.records(.low, suite: suite)
         let record = try sender.seal([1, 2, 3, 4], at: Sample.instant)[0]
@@ -50,7 +54,8 @@ struct RecordLayerTests {
                 changed[index] ^= 1 << bit
                 #expect(Self.refusal(changed, by: &receiver) == .doesNotOpen)
                 #expect(Self.refusal(record, by: &receiver) == .closed)
-                let sealing = failure { () throws(RecordLayer.Failure) in _ = try receiver.seal([1], at: Sample.instant) }
+                let sealing = failure { () throws(RecordLayer.Failure) in _ = try receiver.seal([1], at: Sample.instant)
+                }
                 #expect(sealing == .closed)
             }
         }
@@ -162,7 +167,9 @@ struct RecordLayerTests {
         #expect(Self.refusal(record, by: &receiver) == .needlessRekey)
     }
 
-    @Test("a record with unknown or no content, or an announcement with a body, is refused", arguments: [[], [2], [255, 0], [1, 0]])
+    @Test(
+        "a record with unknown or no content, or an announcement with a body, is refused",
+        arguments: [[], [2], [255, 0], [1, 0]])
     func content(plaintext: [UInt8]) throws {
         let record = try sealRaw(plaintext)
         var receiver = Sample.records(.high)

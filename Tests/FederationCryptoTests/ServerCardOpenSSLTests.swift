@@ -13,7 +13,8 @@ struct ServerCardOpenSSLTests {
         let alpha = try Sample.identity(Sample.alpha, 1)
         let card = ServerCard(
             id: Sample.alpha, name: "Alpha", endpoint: try #require(Endpoint("ws://127.0.0.1:7700")),
-            publicKey: alpha.publicKey, sequence: 1, worlds: [], issued: Sample.time, expires: Sample.time + .seconds(60))
+            publicKey: alpha.publicKey, sequence: 1, worlds: [], issued: Sample.time,
+            expires: Sample.time + .seconds(60))
         let text = card.issue(by: alpha)
         let good = try OpenSSL.run(script, card: text, key: alpha.publicKey)
         #expect(good.status == 0, "\(good.output)")

@@ -24,9 +24,12 @@ struct SessionTokenTests {
             snapshot: ContentHash.of(Array("state".utf8)), size: size, revision: 17, clientKey: clientKey)
     }
 
-    func verify(_ text: String, at seconds: Int64 = 0, leeway: Duration = .zero) throws(SessionToken.Failure) -> SessionToken {
+    func verify(_ text: String, at seconds: Int64 = 0, leeway: Duration = .zero) throws(SessionToken.Failure)
+        -> SessionToken
+    {
         try SessionToken.verify(
-            text, issuer: Sample.alpha, key: alpha.publicKey, audience: Sample.beta, at: Sample.time + .seconds(seconds),
+            text, issuer: Sample.alpha, key: alpha.publicKey, audience: Sample.beta,
+            at: Sample.time + .seconds(seconds),
             leeway: leeway)
     }
 
@@ -42,7 +45,8 @@ struct SessionTokenTests {
         let claims = token(clientKey: beta.publicKey).claims
         #expect(
             claims.keys.sorted() == [
-                "aud", "cnf", "epoch", "exp", "iat", "iss", "jti", "nbf", "portal", "rev", "size", "snapshot", "spawn", "sub",
+                "aud", "cnf", "epoch", "exp", "iat", "iss", "jti", "nbf", "portal", "rev", "size", "snapshot", "spawn",
+                "sub",
                 "world",
             ])
         #expect(claims["exp"] == .integer(1_800_000_060))
@@ -51,10 +55,12 @@ struct SessionTokenTests {
         #expect(claims["cnf"]?["jwk"]?["x"] == .string(Base64URL.encode(beta.publicKey.bytes)))
     }
 
-    @Test("a token is valid from nbf until exp, with leeway on both sides", arguments: [
-        (-1, 0, SessionToken.Failure.notYetValid), (0, 0, nil), (59, 0, nil), (60, 0, .expired), (-5, 5, nil),
-        (-6, 5, .notYetValid), (64, 5, nil), (65, 5, .expired),
-    ] as [(Int64, Int64, SessionToken.Failure?)])
+    @Test(
+        "a token is valid from nbf until exp, with leeway on both sides",
+        arguments: [
+            (-1, 0, SessionToken.Failure.notYetValid), (0, 0, nil), (59, 0, nil), (60, 0, .expired), (-5, 5, nil),
+            (-6, 5, .notYetValid), (64, 5, nil), (65, 5, .expired),
+        ] as [(Int64, Int64, SessionToken.Failure?)])
     func times(seconds: Int64, leeway: Int64, expected: SessionToken.Failure?) {
         let text = token().issue(by: alpha)
         let failure = failure { () throws(SessionToken.Failure) in
@@ -80,23 +86,27 @@ struct SessionTokenTests {
         }
     }
 
-    @Test("a token that is not in order is refused, though its signature is good", arguments: [
-        ("size", JSONValue.integer(Int64(Limits.snapshotBytes) + 1)), ("size", .integer(-1)), ("size", .string("5")),
-        ("exp", .integer(1_800_000_061)), ("exp", .integer(1_800_000_000)), ("nbf", .integer(1_800_000_060)),
-        ("iat", .null), ("jti", .string("00")), ("sub", .string("ada")), ("sub", .string("ada@alpha@x")),
-        ("aud", .array([.string("beta")])), ("epoch", .number(1.5)), ("epoch", .integer(-1)),
-        ("snapshot", .string("AB")), ("spawn", .string("nan,0,0")), ("spawn", .null), ("world", .string("../x")),
-        ("cnf", .object([:])), ("cnf", .object(["jwk": .object(["kty": .string("OKP"), "crv": .string("X25519")])])),
-        (
-            "cnf",
-            .object([
-                "jwk": .object([
-                    "kty": .string("OKP"), "crv": .string("Ed25519"),
-                    "x": .string(Base64URL.encode([UInt8](repeating: 0, count: 32))),
+    @Test(
+        "a token that is not in order is refused, though its signature is good",
+        arguments: [
+            ("size", JSONValue.integer(Int64(Limits.snapshotBytes) + 1)), ("size", .integer(-1)),
+            ("size", .string("5")),
+            ("exp", .integer(1_800_000_061)), ("exp", .integer(1_800_000_000)), ("nbf", .integer(1_800_000_060)),
+            ("iat", .null), ("jti", .string("00")), ("sub", .string("ada")), ("sub", .string("ada@alpha@x")),
+            ("aud", .array([.string("beta")])), ("epoch", .number(1.5)), ("epoch", .integer(-1)),
+            ("snapshot", .string("AB")), ("spawn", .string("nan,0,0")), ("spawn", .null), ("world", .string("../x")),
+            ("cnf", .object([:])),
+            ("cnf", .object(["jwk": .object(["kty": .string("OKP"), "crv": .string("X25519")])])),
+            (
+                "cnf",
+                .object([
+                    "jwk": .object([
+                        "kty": .string("OKP"), "crv": .string("Ed25519"),
+                        "x": .string(Base64URL.encode([UInt8](repeating: 0, count: 32))),
+                    ])
                 ])
-            ])
-        ),
-    ])
+            ),
+        ])
     func malformed(claim: String, value: JSONValue) {
         var claims = token().claims
         claims[claim] = value

@@ -14,7 +14,9 @@ struct StatementTests {
         beta = try Sample.identity(Sample.beta, 2)
     }
 
-    func card(worlds: [WorldID] = [WorldID(unchecked: "harbour"), WorldID(unchecked: "attic")], name: String = "Alpha") throws -> ServerCard {
+    func card(worlds: [WorldID] = [WorldID(unchecked: "harbour"), WorldID(unchecked: "attic")], name: String = "Alpha")
+        throws -> ServerCard
+    {
         ServerCard(
             id: Sample.alpha, name: name, endpoint: try #require(Endpoint("ws://127.0.0.1:7700")),
             publicKey: alpha.publicKey, sequence: 3, worlds: worlds, issued: Sample.time + .milliseconds(700),
@@ -30,7 +32,10 @@ struct StatementTests {
         #expect(read.issued == Sample.time)
     }
 
-    @Test("a card is valid from its issue, give or take the clock, until it expires", arguments: [(-301, StatementFailure.notYetValid), (-300, nil), (0, nil), (59, nil), (60, .expired)] as [(Int64, StatementFailure?)])
+    @Test(
+        "a card is valid from its issue, give or take the clock, until it expires",
+        arguments: [(-301, StatementFailure.notYetValid), (-300, nil), (0, nil), (59, nil), (60, .expired)]
+            as [(Int64, StatementFailure?)])
     func cardTimes(seconds: Int64, expected: StatementFailure?) throws {
         let text = try card().issue(by: alpha)
         let failure = failure { () throws(StatementFailure) in
@@ -47,15 +52,18 @@ struct StatementTests {
         #expect(throws: StatementFailure.badSignature) { try ServerCard.verify(text, at: Sample.time) }
     }
 
-    @Test("a card that is not in order is refused", arguments: [
-        ("name", JSONValue.string("")), ("name", .string(" x")), ("endpoint", .string("http://x")), ("key", .string("00")),
-        ("key", .string(String(repeating: "0", count: 64))), ("seq", .integer(-1)), ("seq", .number(0.5)),
-        ("seq", .integer(1 << 53)), ("min_version", .integer(2)), ("min_version", .integer(0)),
-        ("max_version", .integer(65_536)), ("worlds", .null), ("worlds", .array([.string("b"), .string("a")])),
-        ("worlds", .array([.string("a"), .string("a")])), ("worlds", .array([.string("A")])), ("iat", .integer(-1)),
-        ("iat", .string("0")), ("exp", .integer(0)), ("iss", .string("-")), ("iss", .null),
-        ("worlds", .array((100..<251).map { .string("w\($0)") })),
-    ])
+    @Test(
+        "a card that is not in order is refused",
+        arguments: [
+            ("name", JSONValue.string("")), ("name", .string(" x")), ("endpoint", .string("http://x")),
+            ("key", .string("00")),
+            ("key", .string(String(repeating: "0", count: 64))), ("seq", .integer(-1)), ("seq", .number(0.5)),
+            ("seq", .integer(1 << 53)), ("min_version", .integer(2)), ("min_version", .integer(0)),
+            ("max_version", .integer(65_536)), ("worlds", .null), ("worlds", .array([.string("b"), .string("a")])),
+            ("worlds", .array([.string("a"), .string("a")])), ("worlds", .array([.string("A")])), ("iat", .integer(-1)),
+            ("iat", .string("0")), ("exp", .integer(0)), ("iss", .string("-")), ("iss", .null),
+            ("worlds", .array((100..<251).map { .string("w\($0)") })),
+        ])
     func cardMalformed(claim: String, value: JSONValue) throws {
         var claims = try card().claims
         claims[claim] = value
@@ -90,7 +98,9 @@ struct StatementTests {
             var changed = characters
             changed[index] = changed[index] == 0x41 ? 0x42 : 0x41
             let mutant = String(decoding: changed, as: UTF8.self)
-            #expect(throws: StatementFailure.self, "character \(index)") { try ServerCard.verify(mutant, at: Sample.time) }
+            #expect(throws: StatementFailure.self, "character \(index)") {
+                try ServerCard.verify(mutant, at: Sample.time)
+            }
         }
         #expect(throws: StatementFailure.self) { try ServerCard.verify(text + "A", at: Sample.time) }
         #expect(throws: StatementFailure.self) { try ServerCard.verify(text + ".", at: Sample.time) }
@@ -102,7 +112,8 @@ struct StatementTests {
 
     /// Headers that must never verify, whatever the signature.
     static let headers = [
-        #"{"alg":"none","kid":"KEY","typ":"aether-receipt+jwt"}"#, #"{"alg":"HS256","kid":"KEY","typ":"aether-receipt+jwt"}"#,
+        #"{"alg":"none","kid":"KEY","typ":"aether-receipt+jwt"}"#,
+        #"{"alg":"HS256","kid":"KEY","typ":"aether-receipt+jwt"}"#,
         #"{"alg":"EdDSA","kid":"KEY"}"#, #"{"alg":"EdDSA","typ":"aether-receipt+jwt"}"#,
         #"{"alg":"EdDSA","kid":"KEY","typ":"JWT"}"#, #"{"alg":"EdDSA","kid":"KEY","typ":"aether-session+jwt"}"#,
         #"{"alg":"EdDSA","kid":"KEY","typ":"aether-receipt+jwt","crit":["exp"]}"#,
@@ -115,7 +126,8 @@ struct StatementTests {
     func header(header: String) throws {
         let receipt = receipt()
         let named = header.replacingOccurrences(of: "KEY", with: alpha.publicKey.description)
-        let input = "\(Base64URL.encode(Array(named.utf8))).\(Base64URL.encode(JSONValue.object(receipt.claims).serialized()))"
+        let input =
+            "\(Base64URL.encode(Array(named.utf8))).\(Base64URL.encode(JSONValue.object(receipt.claims).serialized()))"
         // Signed without the identity's own checks, as another program could.
         let signature = try RawSigner(seed: 1).sign(Array(input.utf8))
         let text = "\(input).\(Base64URL.encode(signature))"
@@ -129,7 +141,8 @@ struct StatementTests {
 
     func receipt() -> AdmissionReceipt {
         AdmissionReceipt(
-            issuer: Sample.alpha, audience: Sample.beta, handoff: Sample.handoff, player: Sample.player, epoch: Epoch(4),
+            issuer: Sample.alpha, audience: Sample.beta, handoff: Sample.handoff, player: Sample.player,
+            epoch: Epoch(4),
             issuedAt: Sample.time)
     }
 
@@ -137,7 +150,8 @@ struct StatementTests {
     func receiptChecks() throws {
         let text = receipt().issue(by: alpha)
         #expect(
-            try AdmissionReceipt.verify(text, issuer: Sample.alpha, key: alpha.publicKey, audience: Sample.beta) == receipt())
+            try AdmissionReceipt.verify(text, issuer: Sample.alpha, key: alpha.publicKey, audience: Sample.beta)
+                == receipt())
         #expect(throws: StatementFailure.wrongAudience) {
             try AdmissionReceipt.verify(text, issuer: Sample.alpha, key: alpha.publicKey, audience: Sample.gamma)
         }
@@ -149,7 +163,10 @@ struct StatementTests {
         }
     }
 
-    @Test("a heartbeat counts while it is fresh", arguments: [(-301, StatementFailure.notYetValid), (-300, nil), (300, nil), (301, .expired)] as [(Int64, StatementFailure?)])
+    @Test(
+        "a heartbeat counts while it is fresh",
+        arguments: [(-301, StatementFailure.notYetValid), (-300, nil), (300, nil), (301, .expired)]
+            as [(Int64, StatementFailure?)])
     func heartbeat(seconds: Int64, expected: StatementFailure?) throws {
         let statement = HeartbeatStatement(issuer: Sample.alpha, sequence: 9, issuedAt: Sample.time)
         let text = statement.issue(by: alpha)
@@ -168,7 +185,8 @@ struct StatementTests {
             expiresAt: Sample.time + .seconds(10))
         let text = ticket.issue(by: alpha)
         #expect(
-            try ClientTicket.verify(text, issuer: Sample.alpha, key: alpha.publicKey, at: Sample.time + .seconds(9)) == ticket)
+            try ClientTicket.verify(text, issuer: Sample.alpha, key: alpha.publicKey, at: Sample.time + .seconds(9))
+                == ticket)
         #expect(throws: StatementFailure.expired) {
             try ClientTicket.verify(text, issuer: Sample.alpha, key: alpha.publicKey, at: Sample.time + .seconds(10))
         }

@@ -11,8 +11,8 @@ enum Sample {
     static let gamma = ServerID(unchecked: "gamma")
     static let time = Timestamp(seconds: 1_800_000_000)
     static let instant = Instant(nanoseconds: 1_000)
-    static let handoff = HandoffID(bytes: Array(1...16))!
-    static let player = PlayerID("ada@alpha")!
+    static let handoff = HandoffID(unwrapping: Array(1...16))
+    static let player = PlayerID(name: PlayerName(unchecked: "ada"), home: alpha)
 
     static func identity(_ id: ServerID, _ seed: UInt8) throws -> ServerIdentity {
         try ServerIdentity(id: id, seed: [UInt8](repeating: seed, count: 32))
@@ -29,14 +29,16 @@ enum Sample {
     ) throws -> Handshake {
         try Handshake(
             identity: identity, expecting: peer,
-            configuration: HandshakeConfiguration(suites: suites, versions: versions), entropy: entropy(number), at: time)
+            configuration: HandshakeConfiguration(suites: suites, versions: versions), entropy: entropy(number),
+            at: time)
     }
 
     /// The keys of one side for a fixed secret.
     static func keys(_ role: HandshakeRole, suite: CipherSuite = .hybridAES256GCM) -> FederationSessionKeys {
         var secret = [UInt8](repeating: 7, count: 128)
         return FederationSessionKeys(
-            secret: SecretBytes(taking: &secret), transcript: [UInt8](repeating: 9, count: 32), suite: suite, role: role)
+            secret: SecretBytes(taking: &secret), transcript: [UInt8](repeating: 9, count: 32), suite: suite, role: role
+        )
     }
 
     static func records(
@@ -64,7 +66,8 @@ struct RecordEnds: ~Copyable {
 }
 
 /// Runs two machines against each other without anybody in between.
-func complete(_ first: consuming Handshake, _ second: consuming Handshake, keys: (PublicKey, PublicKey)) throws -> Ends {
+func complete(_ first: consuming Handshake, _ second: consuming Handshake, keys: (PublicKey, PublicKey)) throws -> Ends
+{
     var first = first
     var second = second
     let firstSignature = try first.receive(hello: second.helloMessage, at: Sample.time)
@@ -105,5 +108,13 @@ struct SeededGenerator: RandomNumberGenerator {
         word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
         word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
         return word ^ (word >> 31)
+    }
+}
+
+extension HandoffID {
+    /// The id of 16 bytes.
+    fileprivate init(unwrapping bytes: [UInt8]) {
+        guard let id = HandoffID(bytes: bytes) else { preconditionFailure("a handoff id has 16 bytes") }
+        self = id
     }
 }

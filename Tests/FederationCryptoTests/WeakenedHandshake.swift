@@ -2,8 +2,8 @@ import Crypto
 
 @testable import FederationCrypto
 
-/// The handshake as it was first designed, with the holes that PROTOCOL.md names still in it. The attacks succeed against it,
-/// which shows that the tests of the real one are able to fail.
+/// The handshake as it was first designed, with the holes that PROTOCOL.md names still in it. The attacks succeed
+/// against it, which shows that the tests of the real one are able to fail.
 enum WeakenedHandshake {
     struct Side {
         let signing: Curve25519.Signing.PrivateKey
@@ -29,7 +29,8 @@ enum WeakenedHandshake {
         /// nil when the signature does not verify.
         func key(_ message: Message, from peerEphemeral: [UInt8]) throws -> SymmetricKey? {
             let peer = try Curve25519.Signing.PublicKey(rawRepresentation: message.signingKey)
-            guard peer.isValidSignature(message.signature, for: WeakenedHandshake.ordered(ephemeral, peerEphemeral)) else {
+            guard peer.isValidSignature(message.signature, for: WeakenedHandshake.ordered(ephemeral, peerEphemeral))
+            else {
                 return nil
             }
             return try WeakenedHandshake.key(exchange, message.exchangeKey, ephemeral, peerEphemeral)

@@ -32,7 +32,9 @@ enum Wycheproof {
 
 @Suite(
     "Project Wycheproof",
-    .enabled(if: Wycheproof.folder != nil, "set VECTORS_DIR to a folder with C2SP/wycheproof's testvectors_v1 as wycheproof/"))
+    .enabled(
+        if: Wycheproof.folder != nil, "set VECTORS_DIR to a folder with C2SP/wycheproof's testvectors_v1 as wycheproof/"
+    ))
 struct WycheproofTests {
     @Test("Ed25519 accepts and refuses what it should")
     func ed25519() throws {
@@ -59,7 +61,9 @@ struct WycheproofTests {
         #expect(checked >= 500)
     }
 
-    @Test("the AEADs seal and open what they should", arguments: [("aes_gcm", AEAD.aes256gcm), ("chacha20_poly1305", .chacha20poly1305)])
+    @Test(
+        "the AEADs seal and open what they should",
+        arguments: [("aes_gcm", AEAD.aes256gcm), ("chacha20_poly1305", .chacha20poly1305)])
     func aead(file: String, aead: AEAD) throws {
         var checked = 0
         for vector in try Wycheproof.vectors(file) {

@@ -29,7 +29,9 @@ struct AccessTests {
         ).routes
     }
 
-    @Test("each route lets in the stranger, the guesser and the admin as it should", arguments: TestServer.Caller.allCases)
+    @Test(
+        "each route lets in the stranger, the guesser and the admin as it should", arguments: TestServer.Caller.allCases
+    )
     func everyRoute(_ caller: TestServer.Caller) async throws {
         try await TestServer.run { server async throws in
             let routes = Self.routes(server)
@@ -78,7 +80,8 @@ struct AccessTests {
         ])
     func field(_ value: String, _ status: Int) async throws {
         try await TestServer.run { server async throws in
-            #expect(try await server.request("GET", "/v1/status", as: .stranger, ["Authorization": value]).status == status)
+            #expect(
+                try await server.request("GET", "/v1/status", as: .stranger, ["Authorization": value]).status == status)
         }
     }
 
@@ -86,7 +89,8 @@ struct AccessTests {
         "metrics are read as configured",
         arguments: [
             (FederationRoutes.MetricsAccess.loopback, [:], 200), (.loopback, ["X-Forwarded-For": "192.0.2.1"], 401),
-            (.loopback, ["Forwarded": "for=192.0.2.1"], 401), (.loopback, ["Via": "1.1 proxy"], 401), (.everyone, [:], 200),
+            (.loopback, ["Forwarded": "for=192.0.2.1"], 401), (.loopback, ["Via": "1.1 proxy"], 401),
+            (.everyone, [:], 200),
             (.everyone, ["X-Forwarded-For": "192.0.2.1"], 200), (.nobody, [:], 401),
         ])
     func metrics(_ access: FederationRoutes.MetricsAccess, _ headers: [String: String], _ status: Int) async throws {
@@ -101,8 +105,10 @@ struct AccessTests {
         try await TestServer.run(registryAccess: .signed) { server async throws in
             let card = try server.card(of: "beta")
             #expect(try await server.request("POST", "/v1/servers", as: .stranger, jws: card).status == 200)
-            let beat = HeartbeatStatement(issuer: try TestServer.identity("beta").id, sequence: 1, issuedAt: server.clock.now().timestamp)
-                .issue(by: try TestServer.identity("beta"))
+            let beat = HeartbeatStatement(
+                issuer: try TestServer.identity("beta").id, sequence: 1, issuedAt: server.clock.now().timestamp
+            )
+            .issue(by: try TestServer.identity("beta"))
             let answer = try await server.request("POST", "/v1/servers/beta/heartbeat", as: .stranger, jws: beat)
             #expect(try answer.json["status"]?.text == "online")
             #expect(try await server.request("DELETE", "/v1/servers/beta", as: .stranger).status == 401)

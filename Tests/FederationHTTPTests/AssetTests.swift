@@ -107,6 +107,17 @@ struct AssetTests {
         }
     }
 
+    @Test("a client that asks before it uploads is told to go on")
+    func expect() async throws {
+        try await TestServer.run { server async throws in
+            var request = RawRequest(method: "PUT", path: "/v1/assets/\(Self.hash)", body: Self.content)
+            request.headers = ["Authorization": "Bearer \(TestServer.adminKey)", "Expect": "100-continue"]
+            let received = String(
+                decoding: try await server.exchange(request.bytes, closing: false).prefix(40), as: UTF8.self)
+            #expect(received.hasPrefix("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201"))
+        }
+    }
+
     @Test("an upload with another hash is refused with both, and not kept")
     func mismatch() async throws {
         try await TestServer.run { server async throws in
@@ -125,7 +136,9 @@ struct AssetTests {
         try await TestServer.run { server async throws in
             let request = RawRequest(
                 method: "PUT", path: "/v1/assets/\(Self.hash)",
-                headers: ["Authorization": "Bearer \(TestServer.adminKey)", "Content-Length": "\(Limits.assetBytes + 1)"])
+                headers: [
+                    "Authorization": "Bearer \(TestServer.adminKey)", "Content-Length": "\(Limits.assetBytes + 1)",
+                ])
             let answer = try Answer(try await server.exchange(request.bytes, closing: true), to: "PUT")
             #expect(answer.status == 413 && answer.code == "asset.tooLarge")
         }
@@ -135,7 +148,8 @@ struct AssetTests {
     func brokenOff() async throws {
         try await TestServer.run { server async throws in
             let half = Array(Self.content.prefix(1000))
-            let head = "PUT /v1/assets/\(ContentHash.of(half)) HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer \(TestServer.adminKey)\r\n"
+            let head =
+                "PUT /v1/assets/\(ContentHash.of(half)) HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer \(TestServer.adminKey)\r\n"
             let announced = Array((head + "Content-Length: 2000\r\n\r\n").utf8) + half
             let chunked = Array((head + "Transfer-Encoding: chunked\r\n\r\n3e8\r\n").utf8) + half + Array("\r\n".utf8)
             for bytes in [announced, chunked] {
@@ -156,7 +170,8 @@ struct AssetTests {
             var found: [String] = []
             var next: String? = ""
             while let after = next {
-                let page = try await server.request("GET", "/v1/assets?limit=2" + (after.isEmpty ? "" : "&after=\(after)"))
+                let page = try await server.request(
+                    "GET", "/v1/assets?limit=2" + (after.isEmpty ? "" : "&after=\(after)"))
                 found += try page.json["assets"]?.elements?.compactMap { $0["sha256"]?.text } ?? []
                 next = try page.json["next"]?.text
             }

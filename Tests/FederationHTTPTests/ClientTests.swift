@@ -1,6 +1,8 @@
 import FederationCrypto
 import FederationModel
 import FederationService
+import FederationWebSocket
+import NIOCore
 import Testing
 
 @testable import FederationHTTP
@@ -80,7 +82,7 @@ struct ClientTests {
     func early() async throws {
         try await withTwoServers { a, b, link async throws in
             let client = try await ClientProbe.connect(to: a, saying: join(try await a.enter("ada", world: "garden")))
-            link.holdCommits()
+            link.hold { if case .commit = $0 { true } else { false } }
             _ = try await travel(a)
             let redirect = try #require(try await client.receive(until: "redirect").last)
             #expect(try await b.request("GET", "/v1/handoffs?state=reserved").json["handoffs"]?.elements?.count == 1)
@@ -95,7 +97,7 @@ struct ClientTests {
     func tooEarly() async throws {
         try await withTwoServers { a, b, link async throws in
             let client = try await ClientProbe.connect(to: a, saying: join(try await a.enter("ada", world: "garden")))
-            link.holdCommits()
+            link.hold { if case .commit = $0 { true } else { false } }
             _ = try await travel(a)
             let redirect = try #require(try await client.receive(until: "redirect").last)
             let arrival = try await ClientProbe.connect(to: b, saying: arrive(try #require(redirect["token"]?.text)))
@@ -143,9 +145,71 @@ struct ClientTests {
     }
 
     @Test(
+        "a crossing is called off while it is verified, and while it is offered; the player goes on",
+        arguments: [false, true])
+    func calledOff(_ isOffered: Bool) async throws {
+        try await withTwoServers { a, b, link async throws in
+            let client = try await ClientProbe.connect(to: a, saying: join(try await a.enter("ada", world: "garden")))
+            link.hold { frame in
+                switch frame {
+                case .worldRequest: !isOffered
+                case .offer: true
+                default: false
+                }
+            }
+            let id = try await travel(a)
+            if isOffered { _ = try await client.receive(until: "offered") }
+            let answer = try await a.request("DELETE", "/v1/handoffs/\(id)")
+            #expect(answer.status == 200)
+            #expect(try answer.json["phase"]?.text == "aborted")
+            let returned = try #require(try await client.receive(until: "returned").last)
+            #expect(returned["code"]?.text == "handoff.calledOff")
+            link.release()
+            #expect(try await a.request("GET", "/v1/worlds/garden/players/ada").json["presence"]?.text == "playable")
+            #expect(try await a.request("DELETE", "/v1/handoffs/\(id)").status == 409)
+            // And nothing is left of it: the same player crosses at the next try.
+            _ = try await travel(a)
+            #expect(try await client.receive(until: "completed").last?.type == "completed")
+        }
+    }
+
+    @Test("a client that does not read is dropped as overloaded")
+    func slowReader() async throws {
+        let (closes, sent) = AsyncStream.makeStream(of: UInt16.self)
+        let stuck: @Sendable (WebSocketRoute) -> WebSocketRoute = { route in
+            WebSocketRoute(path: route.path) { channel, head in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(StuckHandler(sent), position: .first)
+                }.flatMap { route.upgrade(channel, head) }
+            }
+        }
+        try await TestServer.run(client: stuck) { server async throws in
+            try await server.publish()
+            // The welcome gets through, and nothing after it.
+            _ = try await ClientProbe.connect(to: server, saying: join(try await server.enter("ada")))
+            await server.clock.sleeper(for: ClientSocket.sendTimeout)
+            server.clock.advance(by: ClientSocket.sendTimeout)
+            var codes = closes.makeAsyncIterator()
+            #expect(await codes.next() == CloseCode.overloaded.rawValue)
+        }
+    }
+
+    @Test("a server that stops says so to its clients")
+    func stopping() async throws {
+        try await TestServer.run { server async throws in
+            try await server.publish()
+            let client = try await ClientProbe.connect(to: server, saying: join(try await server.enter("ada")))
+            #expect(try await client.receive().type == "joined")
+            await server.server.stop()
+            #expect(await client.closeCode() == CloseCode.goingAway.rawValue)
+        }
+    }
+
+    @Test(
         "an opening that is wrong is refused with a code, and the socket closes",
         arguments: [
-            ("hello", "message.notJSON", 4000), ("[]", "message.unknown", 4000), ("{\"type\":\"dance\"}", "message.unknown", 4000),
+            ("hello", "message.notJSON", 4000), ("[]", "message.unknown", 4000),
+            ("{\"type\":\"dance\"}", "message.unknown", 4000),
             ("{\"type\":\"join\"}", "body.missingField", 4000),
             ("{\"type\":\"join\",\"ticket\":\"a\",\"x\":1}", "body.unknownField", 4000),
             ("{\"type\":\"join\",\"ticket\":\"a.b.c\"}", "ticket.refused", 1008),
@@ -168,9 +232,13 @@ struct ClientTests {
             try await server.publish()
             let ticket = try await server.enter("ada")
             let forged = String(ticket.dropLast(4)) + "AAAA"
-            #expect(try await ClientProbe.connect(to: server, saying: join(forged)).receive()["code"]?.text == "ticket.refused")
+            #expect(
+                try await ClientProbe.connect(to: server, saying: join(forged)).receive()["code"]?.text
+                    == "ticket.refused")
             server.clock.advance(by: .seconds(25 * 3_600))
-            #expect(try await ClientProbe.connect(to: server, saying: join(ticket)).receive()["code"]?.text == "ticket.refused")
+            #expect(
+                try await ClientProbe.connect(to: server, saying: join(ticket)).receive()["code"]?.text
+                    == "ticket.refused")
         }
     }
 
@@ -222,5 +290,39 @@ struct ClientTests {
             #expect(await last.closeCode() == CloseCode.overloaded.rawValue)
             for client in clients { await client.connection.close() }
         }
+    }
+}
+
+/// The socket of a client that stops reading after the first message.
+private final class StuckHandler: ChannelOutboundHandler {
+    typealias OutboundIn = ByteBuffer
+
+    private let closes: AsyncStream<UInt16>.Continuation
+    private var isStuck = false
+    private var waiting: [EventLoopPromise<Void>] = []
+
+    init(_ closes: AsyncStream<UInt16>.Continuation) {
+        self.closes = closes
+    }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        guard isStuck else {
+            isStuck = true
+            context.write(data, promise: promise)
+            return
+        }
+        if let promise { waiting.append(promise) }
+        let bytes = unwrapOutboundIn(data)
+        // A Close frame: opcode 8, no mask, and the code behind the length (RFC 6455 §5.5.1).
+        if let code = bytes.getInteger(at: bytes.readerIndex + 2, as: UInt16.self),
+            bytes.readableBytesView.first == 0x88
+        {
+            closes.yield(code)
+            context.close(promise: nil)
+        }
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        for promise in waiting { promise.fail(ChannelError.ioOnClosedChannel) }
     }
 }

@@ -37,7 +37,8 @@ struct MalformedTests {
         .get("/v1/servers/beta", 404, "server.unknown"), .get("/v1/peers/beta", 404, "peer.unknown"),
         .get("/v1/routes/gate", 404, "route.unknown"), .get("/v1/routes/gate/destination", 404, "route.unknown"),
         .get("/v1/worlds/nowhere", 404, "world.unknown"), .get("/v1/worlds/nowhere/manifest", 404, "world.unknown"),
-        .get("/v1/worlds/nowhere/players", 404, "world.unknown"), .get("/v1/worlds/w/players/ada", 404, "player.unknown"),
+        .get("/v1/worlds/nowhere/players", 404, "world.unknown"),
+        .get("/v1/worlds/w/players/ada", 404, "player.unknown"),
         .get("/v1/worlds/w/players/a@b@c", 400, "path.invalid"), .get("/v1/worlds/w/players/@b", 400, "path.invalid"),
         .get("/v1/assets/abc", 400, "path.invalid"),
         .get("/v1/assets/\(String(repeating: "A", count: 64))", 400, "path.invalid"),
@@ -49,7 +50,8 @@ struct MalformedTests {
     static let queries: [Case] = [
         .get("/v1/servers?limit=0", 400, "query.invalid"), .get("/v1/servers?limit=1001", 400, "query.invalid"),
         .get("/v1/servers?limit=x", 400, "query.invalid"), .get("/v1/servers?limit=", 400, "query.invalid"),
-        .get("/v1/servers?limit=1&limit=2", 400, "query.duplicate"), .get("/v1/servers?color=red", 400, "query.unknown"),
+        .get("/v1/servers?limit=1&limit=2", 400, "query.duplicate"),
+        .get("/v1/servers?color=red", 400, "query.unknown"),
         .get("/v1/servers?status=gone", 400, "query.invalid"), .get("/v1/servers?after=A", 400, "query.invalid"),
         .get("/v1/servers?status=%zz", 400, "query.encoding"), .get("/v1/routes?to=B", 400, "query.invalid"),
         .get("/v1/handoffs?state=lost", 400, "query.invalid"), .get("/v1/assets?after=12", 400, "query.invalid"),
@@ -59,17 +61,21 @@ struct MalformedTests {
 
     static let bodies: [Case] = [
         .json("POST", "/v1/routes", "", 400, "body.notJSON"), .json("POST", "/v1/routes", "{", 400, "body.notJSON"),
-        .json("POST", "/v1/routes", "[]", 400, "body.notObject"), .json("POST", "/v1/routes", "{}", 400, "body.missingField"),
+        .json("POST", "/v1/routes", "[]", 400, "body.notObject"),
+        .json("POST", "/v1/routes", "{}", 400, "body.missingField"),
         .json("POST", "/v1/routes", #"{"portal":"a","portal":"b"}"#, 400, "body.notJSON"),
         .json("POST", "/v1/routes", #"{"portal":"gate","color":1}"#, 400, "body.unknownField"),
         .json("POST", "/v1/routes", #"{"portal":7}"#, 400, "body.invalidField"),
         .json("POST", "/v1/routes", #"{"portal":"Gate"}"#, 400, "body.invalidField"),
         .json(
-            "POST", "/v1/routes", #"{"portal":"g","destination":"b","world":"w","spawn":"1,2"}"#, 400, "body.invalidField"),
+            "POST", "/v1/routes", #"{"portal":"g","destination":"b","world":"w","spawn":"1,2"}"#, 400,
+            "body.invalidField"),
         .json(
-            "POST", "/v1/routes", #"{"portal":"g","destination":"b","world":"w","active":"yes"}"#, 400, "body.invalidField"),
+            "POST", "/v1/routes", #"{"portal":"g","destination":"b","world":"w","active":"yes"}"#, 400,
+            "body.invalidField"),
         .json("POST", "/v1/routes", String(repeating: "[", count: 100), 400, "body.notJSON"),
-        .json("POST", "/v1/routes", "\"" + String(repeating: "x", count: Limits.jsonBytes) + "\"", 413, "body.tooLarge"),
+        .json(
+            "POST", "/v1/routes", "\"" + String(repeating: "x", count: Limits.jsonBytes) + "\"", 413, "body.tooLarge"),
         .json("PATCH", "/v1/routes/gate", "{}", 400, "body.missingField"),
         .json("PATCH", "/v1/routes/gate", #"{"active":true}"#, 404, "route.unknown"),
         .json("POST", "/v1/portals/gate/travel", #"{"player":"A"}"#, 400, "body.invalidField"),
@@ -84,13 +90,16 @@ struct MalformedTests {
             method: "POST", path: "/v1/routes", headers: ["Content-Type": "text/html"], body: "{}", status: 415,
             code: "body.mediaType"),
         Case(
-            method: "POST", path: "/v1/routes", headers: ["Content-Type": "application/json", "Content-Encoding": "gzip"],
+            method: "POST", path: "/v1/routes",
+            headers: ["Content-Type": "application/json", "Content-Encoding": "gzip"],
             body: "{}", status: 415, code: "body.encoding"),
     ]
 
     static let statements: [Case] = [
         .json("POST", "/v1/servers", "{}", 400, "body.missingField"),
-        .json("POST", "/v1/servers", #"{"protected":"a","payload":"b","signature":"c","header":{}}"#, 400, "body.unknownField"),
+        .json(
+            "POST", "/v1/servers", #"{"protected":"a","payload":"b","signature":"c","header":{}}"#, 400,
+            "body.unknownField"),
         .json("POST", "/v1/servers", #"{"protected":"a","payload":"b","signature":"c"}"#, 422, "card.refused"),
         .json("POST", "/v1/peers", "nonsense", 422, "card.refused"),
         .json("POST", "/v1/peers", #"{"card":"a.b.c"}"#, 422, "card.refused"),
@@ -109,14 +118,17 @@ struct MalformedTests {
             method: "PUT", path: "/v1/worlds/w/players/ada", headers: ["Aether-Epoch": "1.0"], body: "x", status: 400,
             code: "header.invalid"),
         Case(
-            method: "PUT", path: "/v1/worlds/w/players/ada", headers: ["Aether-Client-Key": "ab"], body: "x", status: 400,
+            method: "PUT", path: "/v1/worlds/w/players/ada", headers: ["Aether-Client-Key": "ab"], body: "x",
+            status: 400,
             code: "header.invalid"),
         Case(
             method: "PUT", path: "/v1/worlds/w/players/ada",
-            headers: ["Aether-Client-Key": String(repeating: "0", count: 64)], body: "x", status: 400, code: "header.invalid"),
+            headers: ["Aether-Client-Key": String(repeating: "0", count: 64)], body: "x", status: 400,
+            code: "header.invalid"),
         Case(method: "PUT", path: "/v1/worlds/w/players/ada", body: "x", status: 404, code: "world.unknown"),
         Case(
-            method: "PUT", path: "/v1/worlds/w/players/ada", body: String(repeating: "x", count: Limits.snapshotBytes + 1),
+            method: "PUT", path: "/v1/worlds/w/players/ada",
+            body: String(repeating: "x", count: Limits.snapshotBytes + 1),
             status: 413, code: "player.stateTooLarge"),
         Case(method: "DELETE", path: "/v1/worlds/w/players/ada", status: 404, code: "player.unknown"),
     ]
@@ -139,7 +151,8 @@ struct MalformedTests {
             for wrong in cases {
                 let answer = try await server.request(
                     wrong.method, wrong.path, wrong.headers, body: wrong.body.map { Array($0.utf8) })
-                #expect(answer.status == wrong.status && answer.code == wrong.code, "\(wrong.testDescription): \(answer)")
+                #expect(
+                    answer.status == wrong.status && answer.code == wrong.code, "\(wrong.testDescription): \(answer)")
                 try Self.expectProblem(answer)
             }
         }
@@ -159,7 +172,10 @@ struct MalformedTests {
             let text = members[name]?.text ?? ""
             #expect(!text.isEmpty && !text.contains("\n"), "\(name): \(answer)")
         }
-        #expect(Set(members.keys).isSubset(of: ["type", "title", "status", "code", "detail", "remedy", "step", "expected", "actual"]))
+        #expect(
+            Set(members.keys).isSubset(of: [
+                "type", "title", "status", "code", "detail", "remedy", "step", "expected", "actual",
+            ]))
     }
 
     @Test("a method that a path does not have is answered with those that it has")
@@ -170,7 +186,8 @@ struct MalformedTests {
         }
     }
 
-    @Test("a refused HEAD has no body", arguments: ["/v1/nothing", "/v1/servers/beta", "/v1/status", "/v1/servers?x=1"])
+    @Test(
+        "a refused HEAD has no body", arguments: ["/v1/nothing", "/v1/servers/beta", "/v1/status", "/v1/servers?x=1"])
     func head(_ path: String) async throws {
         try await TestServer.run { server async throws in
             let answer = try await server.request("HEAD", path, as: .stranger)
@@ -187,6 +204,25 @@ struct MalformedTests {
                 decoding: try await server.exchange(Array(first.utf8) + second, closing: false), as: UTF8.self)
             #expect(received.hasPrefix("HTTP/1.1 401"))
             #expect(received.contains("HTTP/1.1 200 OK"))
+        }
+    }
+
+    @Test("what does not parse on a used connection is answered as well, and so is a body that breaks")
+    func laterNonsense() async throws {
+        try await TestServer.run { server async throws in
+            let first = Array("GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n".utf8)
+            let head =
+                "PUT /v1/worlds/w/players/ada HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n"
+                + "Authorization: Bearer \(TestServer.adminKey)\r\n\r\n"
+            for (bytes, code) in [
+                (Array("nonsense\r\n\r\n".utf8), "request.malformed"),
+                (Array((head + "zz\r\n").utf8), "body.incomplete"),
+            ] {
+                let received = String(
+                    decoding: try await server.exchange(first + bytes, closing: true), as: UTF8.self)
+                #expect(received.hasPrefix("HTTP/1.1 200") && received.contains("HTTP/1.1 400"))
+                #expect(received.contains(code), "\(received)")
+            }
         }
     }
 
@@ -207,7 +243,9 @@ struct MalformedTests {
         }
     }
 
-    @Test("what is not HTTP is answered with 400", arguments: ["nonsense\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "FROB / HTTP/1.1\r\n\r\n"])
+    @Test(
+        "what is not HTTP is answered with 400",
+        arguments: ["nonsense\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "FROB / HTTP/1.1\r\n\r\n"])
     func notHTTP(_ text: String) async throws {
         try await TestServer.run { server async throws in
             let received = try await server.exchange(Array(text.utf8), closing: true)

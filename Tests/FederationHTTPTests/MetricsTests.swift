@@ -64,7 +64,9 @@ struct MetricsTests {
 
     @Test(
         "numbers are written as the format reads them",
-        arguments: [(1.0, "1"), (0.5, "0.5"), (.infinity, "+Inf"), (-.infinity, "-Inf"), (.nan, "NaN"), (1e300, "1e+300")])
+        arguments: [
+            (1.0, "1"), (0.5, "0.5"), (.infinity, "+Inf"), (-.infinity, "-Inf"), (.nan, "NaN"), (1e300, "1e+300"),
+        ])
     func numbers(_ value: Double, _ text: String) {
         #expect(ExpositionFormat.number(value) == text)
     }
@@ -106,7 +108,8 @@ struct MetricsTests {
             let answer = try await server.request("GET", "/metrics", as: .stranger)
             #expect(answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8")
             let samples = try Samples(answer.text)
-            #expect(samples["aether_worlds"] == 1 && samples["aether_players"] == 1 && samples["aether_storage_ok"] == 1)
+            #expect(
+                samples["aether_worlds"] == 1 && samples["aether_players"] == 1 && samples["aether_storage_ok"] == 1)
             let requests = #"aether_http_requests_total{method="GET",route="/v1/servers/{server}",status="404"}"#
             #expect(samples[requests] == 3)
             #expect(samples.types["aether_http_request_seconds"] == "histogram")
@@ -135,7 +138,8 @@ struct Samples {
                 types[String(parts[2])] = String(parts[3])
                 continue
             }
-            let grammar = /([a-zA-Z_:][a-zA-Z0-9_:]*(?:\{(?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*",?)+\})?) (\S+)/
+            let grammar =
+                /([a-zA-Z_:][a-zA-Z0-9_:]*(?:\{(?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*",?)+\})?) (\S+)/
             let match = try #require(try grammar.wholeMatch(in: line), "\(line)")
             try #require(values[String(match.1)] == nil, "twice: \(line)")
             values[String(match.1)] = try #require(Double(match.2 == "+Inf" ? "inf" : String(match.2)))

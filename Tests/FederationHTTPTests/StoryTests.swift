@@ -49,7 +49,8 @@ struct StoryTests {
             let first = try await server.request("GET", "/v1/servers?limit=2", as: .stranger).json
             #expect(first["servers"]?.elements?.compactMap { $0["id"]?.text } == ["s1", "s2"])
             #expect(first["next"]?.text == "s2")
-            let last = try await server.request("GET", "/v1/servers?limit=2&after=s4&status=offline", as: .stranger).json
+            let last = try await server.request("GET", "/v1/servers?limit=2&after=s4&status=offline", as: .stranger)
+                .json
             #expect(last["servers"]?.elements?.compactMap { $0["id"]?.text } == ["s5"])
             #expect(last["next"] == nil)
             let none = try await server.request("GET", "/v1/servers?status=online", as: .stranger).json
@@ -145,7 +146,8 @@ struct StoryTests {
             try await server.publish()
             let path = "/v1/worlds/harbour/players/ada"
             let state: [UInt8] = [0, 1, 2, 255]
-            let entered = try await server.request("PUT", path, ["Aether-Client-Key": "\(server.identity.publicKey)"], body: state)
+            let entered = try await server.request(
+                "PUT", path, ["Aether-Client-Key": "\(server.identity.publicKey)"], body: state)
             #expect(entered.status == 201)
             let ticket = try #require(try entered.json["ticket"]?.text)
             #expect(try await server.server.redeem(ticket: ticket).player.description == "ada@alpha")
@@ -172,7 +174,8 @@ struct StoryTests {
             #expect(listed?.first?["state"] == nil)
             let left = try await server.request("DELETE", path)
             #expect(try left.json["presence"]?.text == "left")
-            #expect(try await server.request("GET", "/v1/worlds/harbour/players").json == .object(["players": .array([])]))
+            #expect(
+                try await server.request("GET", "/v1/worlds/harbour/players").json == .object(["players": .array([])]))
         }
     }
 
@@ -191,7 +194,8 @@ struct StoryTests {
             // The store is tried again after a pause.
             await server.clock.sleeper(for: .milliseconds(100))
             server.clock.advance(by: .milliseconds(100))
-            _ = try? await server.server.leave(try #require(PlayerID("ada@alpha")), world: try #require(WorldID("harbour")))
+            _ = try? await server.server.leave(
+                try #require(PlayerID("ada@alpha")), world: try #require(WorldID("harbour")))
             var isWell = false
             while !isWell { isWell = try await server.request("GET", "/healthz", as: .stranger).status == 200 }
         }
@@ -206,40 +210,41 @@ struct StoryTests {
             let again = try await server.request(
                 "GET", "/.well-known/aether-federation", as: .stranger, ["If-None-Match": answer.headers["etag"] ?? ""])
             #expect(again.status == 304)
-            #expect(try OpenSSL.verifies(answer.body))
-            var members = try #require(try answer.json.members)
-            let signature = try #require(members["signature"]?.text)
-            members["signature"] = .string((signature.first == "A" ? "B" : "A") + signature.dropFirst())
-            #expect(try !OpenSSL.verifies(JSONValue.object(members).serialized()))
+            let compact = try await server.request(
+                "GET", "/.well-known/aether-federation", as: .stranger, ["Accept": "text/html, application/jose;q=0.9"])
+            #expect(compact.headers["content-type"] == "application/jose" && compact.headers["vary"] == "Accept")
+            let parts = try ["protected", "payload", "signature"].map { try #require(try answer.json[$0]?.text) }
+            #expect(compact.text == parts.joined(separator: "."))
+            #expect(try OpenSSL.verifies(compact.text, key: server.identity.publicKey))
+            let forged = (parts[2].first == "A" ? "B" : "A") + parts[2].dropFirst()
+            #expect(
+                try !OpenSSL.verifies("\(parts[0]).\(parts[1]).\(forged)", key: server.identity.publicKey))
         }
     }
 }
 
-/// The commands of PROTOCOL.md, run by a shell.
+/// The commands of PROTOCOL.md, run by a shell on a card that was fetched.
 enum OpenSSL {
-    static func verifies(_ card: [UInt8]) throws -> Bool {
+    static func verifies(_ card: String, key: PublicKey) throws -> Bool {
+        let protocolPage = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath().deletingLastPathComponent()
+            .deletingLastPathComponent()
+            .deletingLastPathComponent().appendingPathComponent("PROTOCOL.md")
+        let page = try String(contentsOf: protocolPage, encoding: .utf8)
+        let block = try #require(page.firstMatch(of: /<!-- card check begins -->\n```sh\n([^`]*)```/)?.1)
+        let script = block.split(separator: "\n").filter { !$0.hasPrefix("curl") }.joined(separator: "\n")
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("card-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
-        try Data(card).write(to: folder.appendingPathComponent("card.json"))
+        try Data(card.utf8).write(to: folder.appendingPathComponent("card.jws"))
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/bin/sh")
         process.currentDirectoryURL = folder
         process.arguments = ["-euc", script]
+        process.environment = ProcessInfo.processInfo.environment.merging(["KEY": key.description]) { _, key in key }
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
         try process.run()
         process.waitUntilExit()
         return process.terminationStatus == 0
     }
-
-    static let script = #"""
-        member() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" "$2"; }
-        unbase64() { tr -d '\n' | tr -- '-_' '+/' | sed 's/$/===/' | sed 's/\(\(....\)*\).*/\1/' | openssl base64 -d -A; }
-        member payload card.json | unbase64 > payload.json
-        printf %s "$(member protected card.json).$(member payload card.json)" > input
-        member signature card.json | unbase64 > signature
-        { printf 302a300506032b6570032100; member key payload.json; } | tr -d '\n' | sed 's/../\\\\x&/g' | xargs printf > key.der
-        openssl pkeyutl -verify -rawin -pubin -inkey key.der -keyform DER -in input -sigfile signature
-        """#
 }

@@ -60,11 +60,24 @@ public struct HandoffLedger: Sendable {
         static func < (left: Deadline, right: Deadline) -> Bool { (left.at, left.id) < (right.at, right.id) }
     }
 
+    /// Orders the handoffs of one state for listing: the newest first.
+    private struct Newest: Comparable, Sendable {
+        let openedAt: Timestamp
+        let id: HandoffID
+
+        init(_ record: HandoffRecord) {
+            openedAt = record.openedAt
+            id = record.id
+        }
+
+        static func < (left: Newest, right: Newest) -> Bool { (right.openedAt, right.id) < (left.openedAt, left.id) }
+    }
+
     private var records: [HandoffID: HandoffRecord] = [:]
     private var open: [HandoffID: Open] = [:]
     private var openByPlayer: [PlayerID: HandoffID] = [:]
     private var openByPeer: [ServerID: Set<HandoffID>] = [:]
-    private var byState: [HandoffState: Set<HandoffID>] = [:]
+    private var byState: [HandoffState: OrderedKeys<Newest>] = [:]
     private var deadlines = Heap<Deadline>()
     /// Bytes of the snapshots that the records hold.
     public private(set) var snapshotBytes = 0
@@ -92,11 +105,9 @@ public struct HandoffLedger: Sendable {
         (openByPeer[peer] ?? []).sorted().compactMap { records[$0] }
     }
 
-    /// Handoffs in one state, the newest first, at most `limit`. The cost follows the number in that state.
+    /// Handoffs in one state, the newest first, at most `limit`.
     public func list(_ state: HandoffState, limit: Int) -> [HandoffRecord] {
-        let found = (byState[state] ?? []).compactMap { records[$0] }
-        return Array(
-            found.sorted { ($1.openedAt, $1.id) < ($0.openedAt, $0.id) }.prefix(max(0, limit)))
+        (byState[state]?.page(after: nil, limit: limit) ?? []).compactMap { records[$0.id] }
     }
 
     public func count(_ state: HandoffState) -> Int { byState[state]?.count ?? 0 }
@@ -111,8 +122,10 @@ public struct HandoffLedger: Sendable {
 
     /// Opens a handoff at the source: `prepared`. The caller freezes the player in the same transaction.
     ///
-    /// - Throws: `alreadyOpen`, `snapshotTooLarge`, `snapshotHashMismatch`, `full`.
+    /// - Throws: `invalidState` when the id is taken, `full`, `alreadyOpen`, `snapshotTooLarge`, `snapshotHashMismatch`.
     public mutating func prepare(_ record: HandoffRecord, at now: Now) throws(Failure) -> HandoffRecord {
+        precondition(record.role == .source, "a handoff is prepared at its source")
+        if let existing = records[record.id] { throw .invalidState(record.id, existing.state) }
         try checkOpening(record)
         var record = record
         record.state = .prepared
@@ -123,10 +136,15 @@ public struct HandoffLedger: Sendable {
 
     /// The decision: `prepared` becomes `committed`. From here on the player belongs to the destination. Repeated calls
     /// give the same answer.
+    ///
+    /// - Throws: `notFound`, `wrongPeer`, `invalidState`; `timeout` when the destination has answered too late: the handoff
+    ///   is then to be aborted, as ``tick(at:)`` says.
     public mutating func commit(_ id: HandoffID, from peer: ServerID, at now: Now) throws(Failure) -> HandoffRecord {
         var record = try find(id, role: .source, peer: peer)
         switch record.state {
         case .prepared:
+            // While prepared, the next attempt is the abort.
+            guard let entry = open[id], now.instant < entry.nextAttempt else { throw .timeout(id) }
             record.state = .committed
             record.changedAt = now.timestamp
             replace(record, due: now.instant + Limits.dialBackoffMinimum)
@@ -138,18 +156,19 @@ public struct HandoffLedger: Sendable {
         }
     }
 
-    /// The receipt is in: `committed` becomes `completed`.
+    /// The receipt is in: `committed` becomes `completed`. Repeated calls give the same answer.
     ///
     /// - Parameters:
     ///   - receipt: what the destination's signature was checked on.
     ///   - compact: its signed form, which is kept.
+    /// - Throws: `notFound`, `wrongPeer`, `invalidReceipt`, `invalidState`.
     public mutating func complete(
         _ id: HandoffID, receipt: AdmissionReceipt, compact: String, from peer: ServerID, at now: Now
     ) throws(Failure) -> HandoffRecord {
         var record = try find(id, role: .source, peer: peer)
-        guard receipt.handoff == id, receipt.player == record.player, receipt.epoch == record.epoch else {
-            throw .invalidReceipt(id)
-        }
+        guard receipt.handoff == id, receipt.issuer == peer, receipt.player == record.player,
+            receipt.epoch == record.epoch
+        else { throw .invalidReceipt(id) }
         switch record.state {
         case .committed:
             record.state = .completed
@@ -171,7 +190,8 @@ public struct HandoffLedger: Sendable {
     /// become of it since.
     ///
     /// - Parameter known: the player's epoch as this server knows it; nil for a stranger.
-    /// - Throws: `staleEpoch`, `alreadyOpen`, `snapshotTooLarge`, `snapshotHashMismatch`, `full`, `wrongPeer`.
+    /// - Throws: `wrongPeer` and `playerMismatch` when the id is known for something else; `staleEpoch`, `full`,
+    ///   `alreadyOpen`, `snapshotTooLarge`, `snapshotHashMismatch`.
     public mutating func reserve(
         _ envelope: SessionHandoffEnvelope, known: Epoch?, at now: Now
     ) throws(Failure) -> HandoffRecord {
@@ -180,9 +200,9 @@ public struct HandoffLedger: Sendable {
             guard existing.role == .destination, existing.peer == envelope.token.issuer else {
                 throw .wrongPeer(id, expected: existing.peer)
             }
-            guard existing.player == envelope.token.player, existing.epoch == envelope.token.epoch else {
-                throw .playerMismatch(id)
-            }
+            guard existing.player == envelope.token.player, existing.epoch == envelope.token.epoch,
+                existing.world == envelope.token.world, existing.snapshotHash == envelope.token.snapshot
+            else { throw .playerMismatch(id) }
             return existing
         }
         if let known, envelope.token.epoch <= known {
@@ -196,6 +216,8 @@ public struct HandoffLedger: Sendable {
 
     /// The source has decided: `reserved` becomes `admitted`. The caller admits the player in the same transaction.
     /// Repeated calls give the same answer.
+    ///
+    /// - Throws: `notFound`, `wrongPeer`, `playerMismatch`, `invalidState`.
     public mutating func admit(
         _ id: HandoffID, token: SessionToken, receipt: String, at now: Now
     ) throws(Failure) -> HandoffRecord {
@@ -220,7 +242,7 @@ public struct HandoffLedger: Sendable {
 
     /// The player's client shows its token: once, and only when the player is admitted.
     ///
-    /// - Throws: `replayed` the second time.
+    /// - Throws: `notFound`, `wrongPeer`, `playerMismatch`, `invalidState`; `replayed` the second time.
     public mutating func redeem(_ token: SessionToken, at now: Now) throws(Failure) -> HandoffRecord {
         var record = try find(token.handoff, role: .destination, peer: token.issuer)
         guard token.player == record.player, token.epoch == record.epoch else {
@@ -230,6 +252,15 @@ public struct HandoffLedger: Sendable {
         guard record.redeemedAt == nil else { throw .replayed(token.handoff) }
         record.redeemedAt = now.timestamp
         records[record.id] = record
+        return record
+    }
+
+    /// Takes back a redemption that nobody was told of, because it could not be made durable: the token may be shown again.
+    /// nil when the handoff is not redeemed.
+    public mutating func takeBackRedemption(of id: HandoffID) -> HandoffRecord? {
+        guard var record = records[id], record.redeemedAt != nil else { return nil }
+        record.redeemedAt = nil
+        records[id] = record
         return record
     }
 
@@ -312,7 +343,7 @@ public struct HandoffLedger: Sendable {
     private mutating func insert(_ record: HandoffRecord, due: Instant) {
         records[record.id] = record
         snapshotBytes += record.snapshot.count
-        byState[record.state, default: []].insert(record.id)
+        byState[record.state, default: OrderedKeys()].insert(Newest(record))
         guard !record.state.isFinal else { return }
         openByPlayer[record.player] = record.id
         openByPeer[record.peer, default: []].insert(record.id)
@@ -325,8 +356,8 @@ public struct HandoffLedger: Sendable {
         guard let old = records[record.id] else { return }
         records[record.id] = record
         snapshotBytes += record.snapshot.count - old.snapshot.count
-        byState[old.state]?.remove(record.id)
-        byState[record.state, default: []].insert(record.id)
+        byState[old.state]?.remove(Newest(old))
+        byState[record.state, default: OrderedKeys()].insert(Newest(record))
         if let due {
             open[record.id] = Open(nextAttempt: due, attempts: 0)
             deadlines.insert(Deadline(at: due, id: record.id))

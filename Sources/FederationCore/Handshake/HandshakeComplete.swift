@@ -1,8 +1,8 @@
 public import FederationModel
 public import FederationWire
 
-/// Ready, the last message of the handshake each way: the first sealed record, in which a server says once more who it is.
-/// The status that older texts give it, `connected`, is what its arrival means.
+/// Ready, the last message of the handshake each way: the first sealed record, in which a server says once more who
+/// it is. The status that older texts give it, `connected`, is what its arrival means.
 public struct HandshakeComplete: Hashable, Sendable {
     public let server: ServerID
 

@@ -99,9 +99,11 @@ extension HandshakeManager.Failure {
         case .invalidState(let reason):
             refusal(.invalid, "invalidState", "the peer sent \(reason)", "check that both run the same protocol")
         case .malformed(let reason):
-            refusal(.invalid, "malformed", "the handshake does not parse: \(reason)", "check what answers at that address")
+            refusal(
+                .invalid, "malformed", "the handshake does not parse: \(reason)", "check what answers at that address")
         case .oversized(let size):
-            refusal(.invalid, "oversized", "a handshake message has \(size) bytes", "check what answers at that address")
+            refusal(
+                .invalid, "oversized", "a handshake message has \(size) bytes", "check what answers at that address")
         case .incompatibleVersion(let versions):
             refusal(
                 .conflict, "incompatibleVersion",

@@ -1,16 +1,19 @@
 public import FederationCrypto
 public import FederationModel
 
-/// The handshakes of one server: one session per channel, one kept channel per peer, and the trust that completed ones give.
+/// The handshakes of one server: one session per channel, one kept channel per peer, and the trust that completed
+/// ones give.
 ///
-/// Works alone as well: whoever has a socket calls ``initiate(_:direction:expecting:entropy:at:)`` when it opens and sends the
-/// Hello, hands every message to ``receive(_:on:at:trust:)`` and does as the step says, takes the records when the step says
-/// `completed`, calls ``expire(at:)`` no later than ``nextDeadline``, and calls ``close(_:)`` when the socket closes.
+/// Works alone as well: whoever has a socket calls ``initiate(_:direction:expecting:entropy:at:)`` when it opens and
+/// sends the Hello, hands every message to ``receive(_:on:at:trust:)`` and does as the step says, takes the records
+/// when the step says `completed`, calls ``expire(at:)`` no later than ``nextDeadline``, and calls ``close(_:)`` when
+/// the socket closes.
 ///
-/// Throwing is terminal for the session: it becomes `failed` and the socket is to be closed with the failure's close code.
+/// Throwing is terminal for the session: it becomes `failed` and the socket is to be closed with the failure's close
+/// code.
 ///
-/// Two servers that dial each other at the same moment keep the channel that the lower server id dialled. A new channel that
-/// the same side dialled as the old one supersedes it: the dialler knows best that the old one is dead.
+/// Two servers that dial each other at the same moment keep the channel that the lower server id dialled. A new
+/// channel that the same side dialled as the old one supersedes it: the dialler knows best that the old one is dead.
 public struct HandshakeManager: ~Copyable, Sendable {
     public let identity: ServerIdentity
     public let configuration: HandshakeConfiguration
@@ -72,8 +75,8 @@ public struct HandshakeManager: ~Copyable, Sendable {
         return hello
     }
 
-    /// Takes the peer's next message. `trust` is asked about the id that the peer claims: at its Hello, before anything is signed
-    /// for it, again at its Signature, and once more at its Ready.
+    /// Takes the peer's next message. `trust` is asked about the id that the peer claims: at its Hello, before
+    /// anything is signed for it, again at its Signature, and once more at its Ready.
     public mutating func receive(
         _ message: [UInt8], on channel: ChannelID, at now: Now, trust: (ServerID) -> PeerTrust
     ) throws(Failure) -> HandshakeStep {
@@ -222,8 +225,8 @@ public struct HandshakeManager: ~Copyable, Sendable {
     /// When ``expire(at:)`` has something to do next.
     public var nextDeadline: Instant? { deadlines.page(after: nil, limit: 1).first?.instant }
 
-    /// Ends handshakes that take too long and trust that is over, in the order of their deadlines. The channels are to be closed
-    /// with the failures' close codes.
+    /// Ends handshakes that take too long and trust that is over, in the order of their deadlines. The channels are
+    /// to be closed with the failures' close codes.
     public mutating func expire(at now: Now) -> [(ChannelID, Failure)] {
         var expired: [(ChannelID, Failure)] = []
         while let due = deadlines.page(after: nil, limit: 1).first, due.instant <= now.instant {
@@ -238,8 +241,8 @@ public struct HandshakeManager: ~Copyable, Sendable {
         return expired
     }
 
-    /// Forgets a channel whose socket has closed. Trust that was Completed through it lasts until it expires, is revoked or
-    /// is renewed by another handshake: a peer that falls silent is a matter of health, not of trust.
+    /// Forgets a channel whose socket has closed. Trust that was Completed through it lasts until it expires, is
+    /// revoked or is renewed by another handshake: a peer that falls silent is a matter of health, not of trust.
     public mutating func close(_ channel: ChannelID) {
         guard var session = sessions.remove(channel) else { return }
         let server = session.completedPeer

@@ -29,7 +29,7 @@ public enum HandshakeStep: Hashable, Sendable {
     case send([UInt8])
     /// Send these messages, in order, and wait for the peer's next.
     case sendAll([[UInt8]])
-    /// The peer is trusted; take the records and go on. `superseding` is another channel with the same peer, to be closed as
-    /// ``CloseCode/duplicateChannel``.
+    /// The peer is trusted; take the records and go on. `superseding` is another channel with the same peer, to be
+    /// closed as ``CloseCode/duplicateChannel``.
     case completed(VerifiedPeer, superseding: ChannelID?)
 }

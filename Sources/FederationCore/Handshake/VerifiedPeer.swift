@@ -2,8 +2,8 @@ public import FederationCrypto
 public import FederationModel
 import FederationWire
 
-/// The proof that a peer holds the key that is bound to its id: its Ready has been opened with keys that both identities
-/// went into. Only this file can make one.
+/// The proof that a peer holds the key that is bound to its id: its Ready has been opened with keys that both
+/// identities went into. Only this file can make one.
 public struct VerifiedPeer: Hashable, Sendable {
     public let serverID: ServerID
     /// The Ed25519 key that the peer proved; statements from it are verified with this one.

@@ -44,7 +44,7 @@ extension FederationNode {
         do {
             let envelope = try SessionHandoffEnvelope(
                 receiving: offer.token, snapshot: offer.snapshot, handoff: offer.handoff, from: peer, audience: id,
-                at: now.timestamp)
+                at: now.timestamp + peer.clockOffset)
             if ledger.record(offer.handoff) != nil {
                 return (try ledger.reserve(envelope, known: nil, at: now), false)
             }
@@ -64,6 +64,9 @@ extension FederationNode {
     /// What only the destination knows: its worlds, and the players it keeps.
     private func checkArrival(_ envelope: SessionHandoffEnvelope) throws(Refusal) {
         let token = envelope.token
+        guard players.stateBytes + ledger.snapshotBytes + envelope.snapshot.count <= Limits.allSnapshotsBytes else {
+            throw PlayerTable.Failure.full.refusal
+        }
         guard worlds[token.world] != nil else {
             throw Refusal(
                 .notFound, code: "world.unknown", reason: "there is no world \(token.world) on \(id)",
@@ -95,14 +98,16 @@ extension FederationNode {
             before.state != .aborted
         else {
             let rejection = FederationFrame.HandoffRejection(
-                handoff: commit.handoff, code: "handoff.unknown", reason: "no place is kept for this handoff")
+                handoff: commit.handoff, code: Self.nothingReserved, reason: "no place is kept for this handoff")
             return [.send(.reject(rejection), on: channel)]
         }
         if before.state == .admitted { return receipt(of: before, on: channel) }
         do {
+            // Decided is decided, whatever time it is: the channel proves who says so and that nobody repeats it, and a clock
+            // that was set wrong since the offer must not keep the player out.
             let token = try SessionToken.verify(
                 commit.token, issuer: peer.serverID, key: peer.publicKey, audience: id, at: now.timestamp,
-                leeway: Limits.tokenLeeway)
+                leeway: Self.anyTime)
             return try admit(token, before: before, on: channel, at: now)
         } catch let failure as HandoffLedger.Failure {
             return [.report(.refusedFrame(peer.serverID, code: failure.refusal.code))]
@@ -110,6 +115,12 @@ extension FederationNode {
             return [.report(.refusedFrame(peer.serverID, code: "token.refused"))]
         }
     }
+
+    /// The code of a rejection by which the destination says that it keeps no place: the offer was never seen, or is lost.
+    static let nothingReserved = "handoff.unknown"
+
+    /// Longer than any clock is wrong.
+    private static let anyTime = Duration.seconds(100 * 365 * 24 * 3_600)
 
     private mutating func admit(
         _ token: SessionToken, before: HandoffRecord, on channel: ChannelID, at now: Now
@@ -185,12 +196,14 @@ extension FederationNode {
                         remedy: "sign this connection's challenge with the client's key", step: .handoff)
                 }
             }
-            let record = try ledger.redeem(token, at: now)
+            var redeemed = ledger
+            let record = try redeemed.redeem(token, at: now)
             guard let player = players[record.player], player.isHere, player.epoch == record.epoch else {
                 throw Refusal(
                     .conflict, code: "player.gone", reason: "\(record.player) has moved on since",
                     remedy: "connect to the server where the player is", step: .handoff)
             }
+            ledger = redeemed
             return (player, [.persist([.putHandoff(record)])])
         } catch let failure as HandoffLedger.Failure {
             throw failure.refusal
@@ -212,7 +225,8 @@ extension FederationNode {
                 remedy: "the operator adds the peer, or waits until its handshake is completed", step: .handshake)
         }
         return try SessionToken.verify(
-            compact, issuer: issuer, key: peer.publicKey, audience: id, at: now.timestamp, leeway: Limits.tokenLeeway)
+            compact, issuer: issuer, key: peer.publicKey, audience: id, at: now.timestamp + peer.clockOffset,
+            leeway: Limits.tokenLeeway)
     }
 
     /// What fits into a rejection's reason.

@@ -45,7 +45,7 @@ extension FederationNode {
             return (.send(messages), [])
         case .completed(let peer, let superseded):
             var effects: [Effect] = []
-            if let superseded { effects.append(.close(superseded, .duplicateChannel)) }
+            if let superseded { effects += drop(superseded, .duplicateChannel) }
             effects += established(channel, with: peer, direction: direction, at: now)
             return (.established([]), effects)
         }
@@ -59,9 +59,21 @@ extension FederationNode {
     /// A socket has closed.
     public mutating func channelClosed(_ channel: ChannelID, at now: Now) -> [Effect] {
         handshakes.close(channel)
-        guard let session = sessions.removeValue(forKey: channel) else { return [] }
-        if channels[session.peer.serverID] == channel { channels[session.peer.serverID] = nil }
-        return [.report(.channelClosed(session.peer.serverID))]
+        return forget(channel).map { [.report(.channelClosed($0))] } ?? []
+    }
+
+    /// Closes a channel and forgets it at once: until its socket has closed, nothing more is sent or taken on it.
+    mutating func drop(_ channel: ChannelID, _ code: CloseCode) -> [Effect] {
+        var effects: [Effect] = [.close(channel, code)]
+        if let server = forget(channel) { effects.append(.report(.channelClosed(server))) }
+        return effects
+    }
+
+    /// The peer of an established channel, which is one no more.
+    private mutating func forget(_ channel: ChannelID) -> ServerID? {
+        guard let server = sessions.removeValue(forKey: channel)?.peer.serverID else { return nil }
+        if channels[server] == channel { channels[server] = nil }
+        return server
     }
 
     /// The peer at the other end of an established channel.
@@ -83,11 +95,12 @@ extension FederationNode {
     private mutating func established(
         _ channel: ChannelID, with peer: VerifiedPeer, direction: ChannelDirection, at now: Now
     ) -> [Effect] {
-        if let old = channels[peer.serverID], old != channel { sessions[old] = nil }
+        var effects: [Effect] = []
+        if let old = channels[peer.serverID] { effects += drop(old, .duplicateChannel) }
         sessions[channel] = PeerSession(peer: peer, direction: direction)
         channels[peer.serverID] = channel
         heartbeats.insert(HeartbeatDue(at: now.instant + configuration.health.interval, channel: channel))
-        var effects: [Effect] = [.report(.channelEstablished(peer.serverID, direction))]
+        effects.append(.report(.channelEstablished(peer.serverID, direction)))
         effects += alive(peer.serverID, at: now)
         effects += resumeHandoffs(with: peer, on: channel, at: now)
         return effects
@@ -101,7 +114,7 @@ extension FederationNode {
             heartbeats.removeMin()
             guard var session = sessions[due.channel] else { continue }
             guard verifiedPeer(session.peer.serverID, at: now) != nil else {
-                effects.append(.close(due.channel, .trustExpired))
+                effects += drop(due.channel, .trustExpired)
                 continue
             }
             session.sequence += 1
@@ -135,9 +148,17 @@ extension FederationNode {
         if let change = health.recordSuccess(server, at: now.instant) {
             effects += apply(change, at: now)
         }
-        // A wall clock that was set back makes the heartbeat look old; the registry then keeps the newer one.
-        if let changed = try? registry.recordHeartbeat(server, at: now.timestamp) {
-            effects.append(.persist([.putServer(changed, card: cards[server])]))
+        let before = registry.server(server)?.status
+        do {
+            try registry.recordHeartbeat(server, at: now.timestamp)
+        } catch .heartbeatBackwards {
+            // This server's wall clock was set back. The registry keeps the newer time; the peer is there all the same.
+            _ = try? registry.updateStatus(server, to: .online)
+        } catch {
+            return effects
+        }
+        if let entry = registry.server(server), entry.status != before {
+            effects.append(.persist([.putServer(entry, card: cards[server])]))
         }
         return effects
     }
@@ -148,11 +169,11 @@ extension FederationNode {
     public mutating func receive(_ frame: FederationFrame, on channel: ChannelID, at now: Now) -> [Effect] {
         guard let session = sessions[channel] else { return [] }
         guard let peer = verifiedPeer(session.peer.serverID, at: now) else {
-            return [.close(channel, .trustExpired)]
+            return drop(channel, .trustExpired)
         }
         switch frame {
         case .ready:
-            return [.close(channel, .protocolError)]
+            return drop(channel, .protocolError)
         case .heartbeat(let heartbeat):
             return [.send(.acknowledgement(heartbeat), on: channel)]
         case .acknowledgement(let heartbeat):

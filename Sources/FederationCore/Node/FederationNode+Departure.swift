@@ -154,7 +154,11 @@ extension FederationNode {
                     step: .handoff),
                 at: now)
         case .committed:
-            // The decision stands. The destination has lost the reservation (restored from a backup): offer it again.
+            // The decision stands. A destination that has lost the reservation is offered the player again; one that refuses
+            // for any other reason hears of it again at the next repetition, which has its pauses.
+            guard rejection.code == Self.nothingReserved else {
+                return [.report(.refusedFrame(peer.serverID, code: rejection.code))]
+            }
             return sendOffer(record, at: now)
         case .completed, .aborted, .reserved, .admitted:
             return []

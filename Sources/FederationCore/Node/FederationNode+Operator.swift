@@ -40,7 +40,8 @@ extension FederationNode {
         return (entry, effects)
     }
 
-    /// A server says that it is alive, by a signed statement.
+    /// A server says that it is alive, by a signed statement; when it then falls silent, that counts. Whether a peer is alive
+    /// is for its channel to show: the statement of one is checked and changes nothing.
     public mutating func heartbeat(
         _ server: ServerID, statement compact: String, at now: Now
     ) throws(Refusal) -> (FederatedServer, [Effect]) {
@@ -53,14 +54,18 @@ extension FederationNode {
                 .forbidden, code: "heartbeat.refused", reason: "the heartbeat \(error.reason)",
                 remedy: "sign it with the key that is registered for \(server), and set its clock right")
         }
+        guard peers[server] == nil else { return (entry, []) }
+        var effects: [Effect] = []
         do {
-            guard let changed = try registry.recordHeartbeat(server, at: statement.issuedAt) else {
-                return (registry.server(server) ?? entry, [])
+            if let changed = try registry.recordHeartbeat(server, at: statement.issuedAt) {
+                effects.append(.persist([.putServer(changed, card: cards[server])]))
             }
-            return (changed, [.persist([.putServer(changed, card: cards[server])])])
         } catch {
             throw error.refusal
         }
+        health.watch(server, at: now.instant)
+        if let change = health.recordSuccess(server, at: now.instant) { effects += apply(change, at: now) }
+        return (registry.server(server) ?? entry, effects)
     }
 
     /// Removes a server from the registry. Its id stays bound to its key.
@@ -77,6 +82,7 @@ extension FederationNode {
             throw error.refusal
         }
         cards[server] = nil
+        health.forget(server)
         let tombstone = ServerTombstone(
             server: server, publicKey: removed.publicKey, isSuspended: removed.status == .suspended)
         return [.persist([.removeServer(server), .putTombstone(tombstone)])]
@@ -102,14 +108,23 @@ extension FederationNode {
         return (entry, effects)
     }
 
-    /// Stops trusting a server, at once: the channel closes, and no dial goes out.
+    /// Stops trusting a server, at once: the channel closes, no dial goes out, and players who were offered to it and not
+    /// yet handed over go on here. What is decided stays decided, and goes on when the server is a peer again.
     public mutating func removePeer(_ server: ServerID, at now: Now) throws(Refusal) -> [Effect] {
         guard peers.removeValue(forKey: server) != nil else { throw Self.unknownPeer(server) }
         health.forget(server)
-        return [.persist([.removePeer(server)])] + cutOff(server)
+        var changes: [StoreChange] = [.removePeer(server)]
+        // Nobody looks after it any more, so nothing that was seen of it holds.
+        if let entry = registry.server(server), entry.status != .offline,
+            let offline = try? registry.updateStatus(server, to: .offline)
+        {
+            changes.append(.putServer(offline, card: cards[server]))
+        }
+        return [.persist(changes)] + cutOff(server, at: now) { .destinationUntrusted($0, server) }
     }
 
-    /// Excludes a server until it is reinstated: the channel closes, routes to it refuse.
+    /// Excludes a server until it is reinstated: the channel closes, routes to it refuse, and players who were offered to it
+    /// and not yet handed over go on here.
     public mutating func suspend(_ server: ServerID, reason: String, at now: Now) throws(Refusal) -> [Effect] {
         let entry: FederatedServer
         do {
@@ -117,7 +132,8 @@ extension FederationNode {
         } catch {
             throw error.refusal
         }
-        return [.persist([.putServer(entry, card: cards[server])])] + cutOff(server)
+        return [.persist([.putServer(entry, card: cards[server])])]
+            + cutOff(server, at: now) { .destinationSuspended($0, server) }
     }
 
     /// Ends a suspension: the server is Offline until it answers.
@@ -131,12 +147,18 @@ extension FederationNode {
         return [.persist([.putServer(entry, card: cards[server])])] + dialEffects(for: server)
     }
 
-    private mutating func cutOff(_ server: ServerID) -> [Effect] {
-        var effects: [Effect] = [.hangUp(server)]
+    private mutating func cutOff(
+        _ server: ServerID, at now: Now, because reason: (PortalID) -> RoutingTable.Failure
+    ) -> [Effect] {
+        var effects: [Effect] = []
+        for record in ledger.openHandoffs(with: server) where record.state == .prepared {
+            effects += abort(record.id, because: reason(record.portal).refusal, at: now)
+        }
+        effects.append(.hangUp(server))
         var closing = Set<ChannelID>()
         if let channel = channels[server] { closing.insert(channel) }
         if let channel = handshakes.revoke(server) { closing.insert(channel) }
-        effects += closing.sorted().map { .close($0, .suspended) }
+        for channel in closing.sorted() { effects += drop(channel, .suspended) }
         return effects
     }
 

@@ -28,6 +28,8 @@ public struct FederationNode: ~Copyable, Sendable {
     var channels: [ServerID: ChannelID] = [:]
     var heartbeats = Heap<HeartbeatDue>()
     var cardSequence: UInt64
+    /// When this server's card is to be issued anew.
+    var cardDue: Instant?
 
     /// This server's own card as it stands.
     public struct SignedCard: Sendable {
@@ -82,6 +84,10 @@ public struct FederationNode: ~Copyable, Sendable {
             peers[peer.server] = peer
             health.watch(peer.server, at: now.instant)
         }
+        // Servers that say by statements that they are alive; one that fell silent before is offline already.
+        for server in stored.servers where server.status == .online || server.status == .degraded {
+            health.watch(server.id, at: now.instant)
+        }
     }
 
     /// The first effects of a node's life: its card, and a dial for each peer.
@@ -97,14 +103,15 @@ public struct FederationNode: ~Copyable, Sendable {
 
     /// When ``tick(at:)`` has something to do next.
     public var nextDeadline: Instant? {
-        [handshakes.nextDeadline, health.nextDeadline, ledger.nextDeadline, heartbeats.min?.at].compactMap(\.self).min()
+        [handshakes.nextDeadline, health.nextDeadline, ledger.nextDeadline, heartbeats.min?.at, cardDue]
+            .compactMap(\.self).min()
     }
 
     /// The passing of time: handshakes that take too long, heartbeats to send, silence that counts, handoffs that wait.
     public mutating func tick(at now: Now) -> [Effect] {
         var effects: [Effect] = []
         for (channel, failure) in handshakes.expire(at: now) {
-            effects.append(.close(channel, failure.closeCode))
+            effects += drop(channel, failure.closeCode)
         }
         effects += sendHeartbeats(at: now)
         for change in health.tick(at: now.instant) {
@@ -113,9 +120,7 @@ public struct FederationNode: ~Copyable, Sendable {
         for due in ledger.tick(at: now.instant) {
             effects += carryOut(due, at: now)
         }
-        if let card, card.card.issued + configuration.cardLifetime / 2 < now.timestamp {
-            effects += refreshCard(at: now)
-        }
+        if let cardDue, cardDue <= now.instant { effects += refreshCard(at: now) }
         return effects
     }
 
@@ -123,6 +128,7 @@ public struct FederationNode: ~Copyable, Sendable {
     /// well before it expires.
     public mutating func refreshCard(at now: Now) -> [Effect] {
         cardSequence += 1
+        cardDue = now.instant + configuration.cardLifetime / 2
         let fresh = ServerCard(
             id: id, name: configuration.name, endpoint: configuration.endpoint, publicKey: identity.publicKey,
             sequence: cardSequence, worlds: Array(worlds.keys.sorted().prefix(ServerCard.maximumWorlds)), issued: now.timestamp,
@@ -166,7 +172,7 @@ public struct FederationNode: ~Copyable, Sendable {
             }
         // A channel that carries no answers only hides that another could be opened.
         if change.to == .unreachable, let channel = channels[change.server] {
-            effects.append(.close(channel, .silent))
+            effects += drop(channel, .silent)
         }
         guard let entry = registry.server(change.server), entry.status != status, entry.status != .suspended else {
             return effects

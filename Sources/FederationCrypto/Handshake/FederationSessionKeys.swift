@@ -7,8 +7,8 @@ public struct FederationSessionKeys: ~Copyable, Sendable {
     /// What this side opens with.
     let inbound: TrafficKey
 
-    /// The key schedule: one HKDF label for each key, IV and direction. The direction comes from the role, so one side's
-    /// outbound key is the other's inbound key.
+    /// The key schedule: one HKDF label for each key, IV and direction. The direction comes from the role, so one
+    /// side's outbound key is the other's inbound key.
     init(secret: borrowing SecretBytes, transcript: [UInt8], suite: CipherSuite, role: HandshakeRole) {
         let lowToHigh = TrafficKey(
             aead: suite.aead,

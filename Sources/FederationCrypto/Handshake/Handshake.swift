@@ -1,11 +1,11 @@
 import Crypto
 public import FederationModel
 
-/// One side of the handshake that opens a channel between two servers. Both sides run the same machine: Hello both ways,
-/// Signature both ways, then keys. PROTOCOL.md has the layout of the messages.
+/// One side of the handshake that opens a channel between two servers. Both sides run the same machine: Hello both
+/// ways, Signature both ways, then keys. PROTOCOL.md has the layout of the messages.
 ///
-/// Terms: the side whose ephemeral X25519 key sorts first is *low*, the other *high*; everything that must differ between
-/// the two sides follows from that and not from who dialled.
+/// Terms: the side whose ephemeral X25519 key sorts first is *low*, the other *high*; everything that must differ
+/// between the two sides follows from that and not from who dialled.
 ///
 /// States, each named for what it awaits:
 /// - `awaitingHello` can become `awaitingSignature`
@@ -15,8 +15,8 @@ public import FederationModel
 ///
 /// A peer is trusted only once a record that it sealed has been opened with these keys.
 public struct Handshake: ~Copyable, Sendable {
-    /// Whom the peer's Signature proves it to be: the holder of `publicKey`, who says that its id is `server`. Whether that key
-    /// belongs to that id is for the caller to know.
+    /// Whom the peer's Signature proves it to be: the holder of `publicKey`, who says that its id is `server`.
+    /// Whether that key belongs to that id is for the caller to know.
     public struct PeerClaim: Hashable, Sendable {
         public let server: ServerID
         public let publicKey: PublicKey
@@ -27,7 +27,8 @@ public struct Handshake: ~Copyable, Sendable {
 
     private var state: State
 
-    /// Starts a handshake with `peer`, or with whoever comes when `peer` is nil. `timestamp` is this server's wall clock.
+    /// Starts a handshake with `peer`, or with whoever comes when `peer` is nil. `timestamp` is this server's wall
+    /// clock.
     public init(
         identity: ServerIdentity, expecting peer: ServerID?, configuration: HandshakeConfiguration,
         entropy: consuming HandshakeEntropy, at timestamp: Timestamp
@@ -46,8 +47,8 @@ public struct Handshake: ~Copyable, Sendable {
                 decapsulation: decapsulation, hello: hello, helloBytes: helloMessage))
     }
 
-    /// Takes the peer's Hello and returns the Signature to send. `admit` is asked about the id that the peer claims before
-    /// anything is computed for it; it throws to refuse.
+    /// Takes the peer's Hello and returns the Signature to send. `admit` is asked about the id that the peer claims
+    /// before anything is computed for it; it throws to refuse.
     public mutating func receive(
         hello bytes: [UInt8], at timestamp: Timestamp,
         admit: (ServerID) throws(Failure) -> Void = { (_: ServerID) throws(Failure) in }
@@ -78,8 +79,8 @@ public struct Handshake: ~Copyable, Sendable {
         }
     }
 
-    /// Derives the keys, given the key that trust policy binds to the id of the claim. Throws `wrongKey` when the peer proved
-    /// another one.
+    /// Derives the keys, given the key that trust policy binds to the id of the claim. Throws `wrongKey` when the
+    /// peer proved another one.
     public mutating func complete(trusting key: PublicKey) throws(Failure) -> SecureChannel {
         switch takeState() {
         case .awaitingHello: throw .invalidState("the peer has not said Hello yet")
@@ -114,14 +115,19 @@ public struct SecureChannel: ~Copyable, Sendable {
     let keys: FederationSessionKeys
     let exporterSecret: ExporterSecret
 
-    /// `count` bytes (1 to 8160) for `label`, bound to the channel (RFC 5705 in spirit): both ends get the same, different labels
-    /// give independent bytes. For parts of a program that need keys of their own.
+    /// `count` bytes (1 to 8160) for `label`, bound to the channel (RFC 5705 in spirit): both ends get the same,
+    /// different labels give independent bytes. For parts of a program that need keys of their own.
     public borrowing func export(_ label: String, count: Int) -> SecretBytes {
         exporterSecret.derive(label, count: count)
     }
 
     /// The record layer, both directions.
     public consuming func records() -> RecordLayer {
-        RecordLayer(keys: keys)
+        records(recordsPerKey: Limits.recordsPerKey, keyLifetime: Limits.keyLifetime)
+    }
+
+    /// With bounds that a test can reach.
+    consuming func records(recordsPerKey: UInt64, keyLifetime: Duration) -> RecordLayer {
+        RecordLayer(keys: keys, recordsPerKey: recordsPerKey, keyLifetime: keyLifetime)
     }
 }

@@ -1,7 +1,8 @@
 public import FederationModel
 
-/// Signature, the second message each way: the sender's long-lived keys, the answer to the peer's encapsulation key, and
-/// the proof that all of it belongs to this one handshake. Its layout is in PROTOCOL.md; one value has one encoding.
+/// Signature, the second message each way: the sender's long-lived keys, the answer to the peer's encapsulation key,
+/// and the proof that all of it belongs to this one handshake. Its layout is in PROTOCOL.md; one value has one
+/// encoding.
 public struct HandshakeResponse: Hashable, Sendable {
     static let kind: UInt8 = 2
 

@@ -34,7 +34,9 @@ struct AwaitingHello: ~Copyable, Sendable {
             isLow
             ? canonicalTranscript(low: helloBytes, high: bytes) : canonicalTranscript(low: bytes, high: helloBytes)
         return try answer(
-            peer, Agreement(role: isLow ? .low : .high, version: version, suite: suite, helloHash: helloHash,
+            peer,
+            Agreement(
+                role: isLow ? .low : .high, version: version, suite: suite, helloHash: helloHash,
                 clockOffset: peer.sentAt - timestamp))
     }
 
@@ -43,7 +45,9 @@ struct AwaitingHello: ~Copyable, Sendable {
     ) throws(Handshake.Failure) {
         guard peer.server != identity.id, peer.ephemeralKey != hello.ephemeralKey else { throw .reflected }
         if let expected, peer.server != expected { throw .wrongPeer(expected: expected, actual: peer.server) }
-        if let meant = peer.expectedPeer, meant != identity.id { throw .wrongPeer(expected: meant, actual: identity.id) }
+        if let meant = peer.expectedPeer, meant != identity.id {
+            throw .wrongPeer(expected: meant, actual: identity.id)
+        }
         let offset = peer.sentAt - timestamp
         guard offset <= configuration.clockSkew, offset >= .zero - configuration.clockSkew else {
             throw .clockSkew(offset)
@@ -173,8 +177,8 @@ struct AwaitingTrust: ~Copyable, Sendable {
             exporterSecret: ExporterSecret(secret: secret, transcript: transcript))
     }
 
-    /// What the peer encapsulated; nil in a classical suite. A forged ciphertext gives another secret (FIPS 203 §6.3), and
-    /// then no record opens.
+    /// What the peer encapsulated; nil in a classical suite. A forged ciphertext gives another secret (FIPS 203
+    /// §6.3), and then no record opens.
     private borrowing func decapsulate() throws(Handshake.Failure) -> SecretBytes? {
         guard waiting.agreement.suite.isHybrid else { return nil }
         guard let key = waiting.decapsulation, let secret = try? key.decapsulate(response.ciphertext) else {

@@ -11,7 +11,8 @@ func canonicalTranscript(low: [UInt8], high: [UInt8]) -> [UInt8] {
     hashFields(Label.hello, low, high)
 }
 
-/// The hash of the whole handshake, `transcript` in PROTOCOL.md: it holds both Hellos, both identities and both answers.
+/// The hash of the whole handshake, `transcript` in PROTOCOL.md: it holds both Hellos, both identities and both
+/// answers.
 func completeTranscript(helloHash: [UInt8], lowSignature: [UInt8], highSignature: [UInt8]) -> [UInt8] {
     hashFields(Label.transcript, helloHash, lowSignature, highSignature)
 }

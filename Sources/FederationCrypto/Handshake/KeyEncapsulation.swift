@@ -23,8 +23,8 @@ public struct KeyEncapsulation: Sendable {
 
     let encapsulate: @Sendable (_ encapsulationKey: [UInt8]) throws -> Encapsulated
 
-    /// A strategy that returns a ciphertext of 1088 bytes and a secret of 32 bytes, or throws when the key (1184 bytes) is
-    /// not a valid one (FIPS 203 §7.2).
+    /// A strategy that returns a ciphertext of 1088 bytes and a secret of 32 bytes, or throws when the key (1184
+    /// bytes) is not a valid one (FIPS 203 §7.2).
     public init(_ encapsulate: @escaping @Sendable (_ encapsulationKey: [UInt8]) throws -> Encapsulated) {
         self.encapsulate = encapsulate
     }

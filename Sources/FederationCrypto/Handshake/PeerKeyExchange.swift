@@ -8,8 +8,8 @@ struct EncapsulatedSecrets: ~Copyable {
     let high: SecretBytes
 }
 
-/// The secret of the channel: `X25519(e,E) ‖ X25519(k,K) ‖ z_low ‖ z_high`, the last two only in hybrid suites. Symmetric:
-/// both sides get the same bytes whoever dialled.
+/// The secret of the channel: `X25519(e,E) ‖ X25519(k,K) ‖ z_low ‖ z_high`, the last two only in hybrid suites.
+/// Symmetric: both sides get the same bytes whoever dialled.
 ///
 /// The ephemeral exchange and the encapsulations give forward secrecy; the exchange of long-lived keys makes a stolen
 /// signing key alone useless for passing as its owner.

@@ -12,8 +12,8 @@ extension PublicKey {
         return isValidEd25519(signature, over: bytes)
     }
 
-    /// Whether the 32 bytes can be a key at all: canonically encoded and not of small order. Whether they are a point of
-    /// the curve is only found out by verifying.
+    /// Whether the 32 bytes can be a key at all: canonically encoded and not of small order. Whether they are a point
+    /// of the curve is only found out by verifying.
     public var isAcceptable: Bool { isAcceptablePoint(bytes) }
 
     func isValidEd25519(_ signature: [UInt8], over bytes: [UInt8]) -> Bool {

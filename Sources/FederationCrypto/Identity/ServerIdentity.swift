@@ -26,8 +26,8 @@ public final class ServerIdentity: Sendable {
     /// The length of a seed in bytes.
     public static let seedBytes = 32
 
-    /// The identity whose Ed25519 private key is `seed` (RFC 8032 §5.1.5). The X25519 key is derived from it with HKDF under
-    /// a label of its own. Callers overwrite their copy of the seed.
+    /// The identity whose Ed25519 private key is `seed` (RFC 8032 §5.1.5). The X25519 key is derived from it with
+    /// HKDF under a label of its own. Callers overwrite their copy of the seed.
     public init(id: ServerID, seed: [UInt8]) throws(Failure) {
         guard seed.count == Self.seedBytes, seed.contains(where: { $0 != 0 }) else { throw .invalidSeed }
         let secret = SymmetricKey(data: seed)
@@ -46,8 +46,8 @@ public final class ServerIdentity: Sendable {
         exchangeKey = Array(agreementKey.publicKey.rawRepresentation)
     }
 
-    /// The Ed25519 signature over `message`, 64 bytes, bound to `use` as ``SignatureUse`` says. For a statement `message` is
-    /// the JWS signing input and must carry that statement's header.
+    /// The Ed25519 signature over `message`, 64 bytes, bound to `use` as ``SignatureUse`` says. For a statement
+    /// `message` is the JWS signing input and must carry that statement's header.
     public func sign(_ message: [UInt8], for use: SignatureUse) throws(Failure) -> [UInt8] {
         guard let bytes = use.signedBytes(message) else { throw .notAStatement(use) }
         do {

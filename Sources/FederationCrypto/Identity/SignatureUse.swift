@@ -1,9 +1,9 @@
-/// What a signature is for. Every use has its own label inside the signed bytes, so that a signature made for one use is
-/// worth nothing in another. There is no use for signing what a stranger chose.
+/// What a signature is for. Every use has its own label inside the signed bytes, so that a signature made for one use
+/// is worth nothing in another. There is no use for signing what a stranger chose.
 ///
-/// Uses of two kinds exist. A *message* is signed as `length of label (2 bytes) ‖ label ‖ message`. A *statement* is a
-/// compact JWS (RFC 7515), signed over its own text as the RFC says; its label is the `typ` in the protected header. The
-/// two cannot be mistaken: a message begins with a zero byte, a statement with `e`.
+/// Uses of two kinds exist. A *message* is signed as `length of label (2 bytes) ‖ label ‖ message`. A *statement* is
+/// a compact JWS (RFC 7515), signed over its own text as the RFC says; its label is the `typ` in the protected
+/// header. The two cannot be mistaken: a message begins with a zero byte, a statement with `e`.
 public enum SignatureUse: String, Hashable, Sendable, CaseIterable {
     /// A server's part of the channel handshake.
     case handshake = "aether-federation v1 handshake"

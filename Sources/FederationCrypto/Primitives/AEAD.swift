@@ -43,7 +43,8 @@ enum AEAD: Sendable {
             let box = try AES.GCM.SealedBox(nonce: try AES.GCM.Nonce(data: nonce), ciphertext: ciphertext, tag: tag)
             return Array(try AES.GCM.open(box, using: key, authenticating: data))
         case .chacha20poly1305:
-            let box = try ChaChaPoly.SealedBox(nonce: try ChaChaPoly.Nonce(data: nonce), ciphertext: ciphertext, tag: tag)
+            let box = try ChaChaPoly.SealedBox(
+                nonce: try ChaChaPoly.Nonce(data: nonce), ciphertext: ciphertext, tag: tag)
             return Array(try ChaChaPoly.open(box, using: key, authenticating: data))
         }
     }

@@ -1,5 +1,6 @@
-/// Writes the fixed binary layout of the handshake: integers big-endian, every other field preceded by its length in two
-/// bytes. What is signed or hashed is always written here, so no two different lists of fields have the same bytes.
+/// Writes the fixed binary layout of the handshake: integers big-endian, every other field preceded by its length in
+/// two bytes. What is signed or hashed is always written here, so no two different lists of fields have the same
+/// bytes.
 struct FieldWriter {
     private(set) var bytes: [UInt8] = []
 

@@ -1,11 +1,12 @@
 public import FederationModel
 
-/// Seals frames into records and opens records into frames, both directions of one channel. One binary WebSocket message is
-/// one record.
+/// Seals frames into records and opens records into frames, both directions of one channel. One binary WebSocket
+/// message is one record.
 ///
-/// Terms: a *record* is a sealed content byte and a body. Content 0 is a frame; content 1 announces that the sender's next
-/// record uses the next key. Counters are implicit and start at 0 under every key, so a record opens only in its place: what
-/// is repeated, dropped, reordered or changed does not open. Every failure is terminal: afterwards both directions refuse.
+/// Terms: a *record* is a sealed content byte and a body. Content 0 is a frame; content 1 announces that the sender's
+/// next record uses the next key. Counters are implicit and start at 0 under every key, so a record opens only in its
+/// place: what is repeated, dropped, reordered or changed does not open. Every failure is terminal: afterwards both
+/// directions refuse.
 ///
 /// No allocation happens before the size is checked, and nothing here waits: it is made to run on an event loop.
 public struct RecordLayer: ~Copyable, Sendable {
@@ -66,8 +67,8 @@ public struct RecordLayer: ~Copyable, Sendable {
         self.keyLifetime = keyLifetime
     }
 
-    /// The records to send for `frame`, in order: one, or an announcement and one when the key is due to change. `now` is any
-    /// monotonic clock.
+    /// The records to send for `frame`, in order: one, or an announcement and one when the key is due to change.
+    /// `now` is any monotonic clock.
     public mutating func seal(_ frame: [UInt8], at now: Instant) throws(Failure) -> [[UInt8]] {
         guard !isClosed else { throw .closed }
         guard frame.count <= Limits.frameBytes else {

@@ -28,7 +28,8 @@ public struct AdmissionReceipt: SignedStatement {
         self.issuedAt = Timestamp(seconds: issuedAt.seconds)
     }
 
-    /// The receipt in `text`, when `key`, which belongs to `issuer`, signed it for `audience`. A receipt does not expire.
+    /// The receipt in `text`, when `key`, which belongs to `issuer`, signed it for `audience`. A receipt does not
+    /// expire.
     public static func verify(
         _ text: String, issuer: ServerID, key: PublicKey, audience: ServerID
     ) throws(StatementFailure) -> AdmissionReceipt {

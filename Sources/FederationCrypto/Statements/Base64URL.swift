@@ -18,8 +18,8 @@ public enum Base64URL {
         return String(decoding: text, as: UTF8.self)
     }
 
-    /// The bytes that `text` stands for; nil on padding, on any character outside the alphabet, on an impossible length, and
-    /// when bits that stand for nothing are not zero.
+    /// The bytes that `text` stands for; nil on padding, on any character outside the alphabet, on an impossible
+    /// length, and when bits that stand for nothing are not zero.
     public static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
         guard text.count % 4 != 1 else { return nil }
         var bytes: [UInt8] = []

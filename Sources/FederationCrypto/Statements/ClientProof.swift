@@ -1,12 +1,13 @@
 public import FederationModel
 
-/// How a player's client shows that it holds the key a token names (`cnf`, RFC 7800): it signs the destination's challenge
-/// together with the token's id, which is the handoff's. A stolen token alone is then useless.
+/// How a player's client shows that it holds the key a token names (`cnf`, RFC 7800): it signs the destination's
+/// challenge together with the token's id, which is the handoff's. A stolen token alone is then useless.
 public enum ClientProof {
     /// The length of a challenge in bytes. The server draws a new one for every connection.
     public static let challengeBytes = 32
 
-    /// The bytes that the client signs with Ed25519: label, challenge and token id (16 bytes), each with its length in front.
+    /// The bytes that the client signs with Ed25519: label, challenge and token id (16 bytes), each with its length
+    /// in front.
     public static func signedBytes(challenge: [UInt8], handoff: HandoffID) -> [UInt8] {
         guard let bytes = SignatureUse.clientProof.signedBytes(message(challenge, handoff)) else {
             preconditionFailure("a message has signed bytes")

@@ -182,7 +182,8 @@ private struct JSONParser {
         }
     }
 
-    /// `\uXXXX`, or two of them that make a surrogate pair (RFC 8259 §7). A surrogate without its other half is refused.
+    /// `\uXXXX`, or two of them that make a surrogate pair (RFC 8259 §7). A surrogate without its other half is
+    /// refused.
     private mutating func escapedScalar(_ start: Int) throws(JSONValue.Failure) -> Unicode.Scalar {
         let first = try fourHexDigits(start)
         if let scalar = Unicode.Scalar(first) { return scalar }

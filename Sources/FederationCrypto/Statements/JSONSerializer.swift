@@ -1,6 +1,6 @@
 extension JSONValue {
-    /// The value as JSON in UTF-8, without white space, keys sorted by their UTF-8 bytes, only `"`, `\` and control characters
-    /// escaped. Equal values give equal bytes.
+    /// The value as JSON in UTF-8, without white space, keys sorted by their UTF-8 bytes, only `"`, `\` and control
+    /// characters escaped. Equal values give equal bytes.
     public func serialized() -> [UInt8] {
         var bytes: [UInt8] = []
         write(into: &bytes)

@@ -1,7 +1,8 @@
 /// A JSON value (RFC 8259).
 ///
-/// ``parse(_:maximumBytes:maximumDepth:)`` reads the grammar exactly, bounded in size and depth, and refuses an object that has
-/// a key twice, so that no two readers see different values in the same text. ``serialized()`` writes one text per value.
+/// ``parse(_:maximumBytes:maximumDepth:)`` reads the grammar exactly, bounded in size and depth, and refuses an
+/// object that has a key twice, so that no two readers see different values in the same text. ``serialized()`` writes
+/// one text per value.
 public enum JSONValue: Hashable, Sendable {
     case null
     case bool(Bool)

@@ -1,7 +1,8 @@
 public import FederationModel
 
-/// What a server says of itself, signed by the key that it names: the content of `/.well-known/aether-federation` and of a
-/// registration. It proves that whoever made it holds the key; that the key belongs to the id is for trust policy to say.
+/// What a server says of itself, signed by the key that it names: the content of `/.well-known/aether-federation` and
+/// of a registration. It proves that whoever made it holds the key; that the key belongs to the id is for trust
+/// policy to say.
 public struct ServerCard: SignedStatement {
     public static let use = SignatureUse.serverCard
 
@@ -41,8 +42,8 @@ public struct ServerCard: SignedStatement {
         self.expires = Timestamp(seconds: expires.seconds)
     }
 
-    /// The card in `text`, when it is signed by the key that it names and valid at `timestamp`. Its date of issue may lie
-    /// ``Limits/clockSkew`` in the future.
+    /// The card in `text`, when it is signed by the key that it names and valid at `timestamp`. Its date of issue may
+    /// lie ``Limits/clockSkew`` in the future.
     public static func verify(_ text: String, at timestamp: Timestamp) throws(StatementFailure) -> ServerCard {
         let claimed = try ServerCard(claims: try CompactJWS.unverified(text, for: use))
         let card = try verified(text, issuer: claimed.id, key: claimed.publicKey)

@@ -1,8 +1,8 @@
 public import FederationModel
 
-/// The source's signed word that a player may enter at the destination: a JWT (RFC 7519) with EdDSA, which a world server in
-/// any language verifies with a standard library. Redeemed once: the destination records ``handoff`` in the transaction that
-/// admits the player.
+/// The source's signed word that a player may enter at the destination: a JWT (RFC 7519) with EdDSA, which a world
+/// server in any language verifies with a standard library. Redeemed once: the destination records ``handoff`` in the
+/// transaction that admits the player.
 public struct SessionToken: SignedStatement {
     public static let use = SignatureUse.sessionToken
 
@@ -60,10 +60,11 @@ public struct SessionToken: SignedStatement {
         self.clientKey = clientKey
     }
 
-    /// The token in `text`, when `key`, which belongs to `issuer`, signed it for `audience` and it is valid at `timestamp`.
+    /// The token in `text`, when `key`, which belongs to `issuer`, signed it for `audience` and it is valid at
+    /// `timestamp`.
     ///
-    /// `timestamp` is compared with times that the issuer's clock gave. A caller that knows how far that clock is off corrects
-    /// for it, or allows `leeway` on both sides.
+    /// `timestamp` is compared with times that the issuer's clock gave. A caller that knows how far that clock is off
+    /// corrects for it, or allows `leeway` on both sides.
     public static func verify(
         _ text: String, issuer: ServerID, key: PublicKey, audience: ServerID, at timestamp: Timestamp,
         leeway: Duration = .zero
@@ -125,7 +126,9 @@ public struct SessionToken: SignedStatement {
     }
 
     private func check() throws(StatementFailure) {
-        guard (0...Limits.snapshotBytes).contains(size ?? 0) else { throw .malformed("size is over \(Limits.snapshotBytes)") }
+        guard (0...Limits.snapshotBytes).contains(size ?? 0) else {
+            throw .malformed("size is over \(Limits.snapshotBytes)")
+        }
         guard notBefore < expiresAt, issuedAt < expiresAt else { throw .malformed("exp is not after nbf and iat") }
         guard expiresAt - issuedAt <= Limits.tokenLifetime else {
             throw .malformed("exp is more than \(Limits.tokenLifetime.components.seconds) s after iat")

@@ -30,7 +30,8 @@ extension SessionToken {
                     remedy: "travel again from the source", step: .handoff)
             case .badSignature:
                 Refusal(
-                    .forbidden, code: "token.bad-signature", reason: "the session token is not signed by the source's key",
+                    .forbidden, code: "token.bad-signature",
+                    reason: "the session token is not signed by the source's key",
                     remedy: "travel again from the source; if this repeats, compare the servers' key fingerprints",
                     step: .handoff)
             case .wrongIssuer:

@@ -2,8 +2,8 @@ public import FederationModel
 
 /// Something that a server states under its signature: a compact JWS whose `typ` says what it is.
 ///
-/// Issuing never fails: numbers over 2^53-1, which not every JSON reader holds exactly, are written as 2^53-1, and times
-/// before 1970 as 1970. Reading is strict.
+/// Issuing never fails: numbers over 2^53-1, which not every JSON reader holds exactly, are written as 2^53-1, and
+/// times before 1970 as 1970. Reading is strict.
 public protocol SignedStatement: Hashable, Sendable {
     /// The use under which it is signed.
     static var use: SignatureUse { get }

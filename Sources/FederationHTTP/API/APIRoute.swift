@@ -44,7 +44,9 @@ struct RouteTable: Sendable {
     /// The methods of a path as `Allow` lists them; nil when no route has that path.
     func allow(_ path: String) -> String? {
         let parts = path.split(separator: "/")
-        let methods = entries.lazy.filter { Self.matches($0.parts, parts) }.reduce(into: Set()) { $0.formUnion($1.methods) }
+        let methods = entries.lazy.filter { Self.matches($0.parts, parts) }.reduce(into: Set()) {
+            $0.formUnion($1.methods)
+        }
         return methods.isEmpty ? nil : methods.sorted().joined(separator: ", ")
     }
 

@@ -76,7 +76,8 @@ extension FederationRoutes {
             var offset = range.lowerBound
             while offset < range.upperBound {
                 let length = Int(min(Self.chunkBytes, range.upperBound - offset))
-                guard let bytes = try await assets.read(hash, offset: offset, length: length), bytes.count == length else {
+                guard let bytes = try await assets.read(hash, offset: offset, length: length), bytes.count == length
+                else {
                     throw Refusal(
                         .unavailable, code: "asset.lost", reason: "asset \(hash) vanished while it was being sent",
                         remedy: "ask again")

@@ -78,7 +78,8 @@ public struct FederationRoutes: Sendable {
             guard let problem = verdict.problem else { return }
             if verdict != .missing {
                 context.logger.warning(
-                    "an admin key was refused", metadata: ["remote": "\(context.remote.text)", "code": "\(problem.code)"])
+                    "an admin key was refused",
+                    metadata: ["remote": "\(context.remote.text)", "code": "\(problem.code)"])
             }
             throw problem
         }

@@ -14,7 +14,8 @@ extension FederationRoutes {
             APIRoute(.post, "/v1/peers", .admin) { request, _ in
                 let entry = try await server.addPeer(try await request.compactJWS())
                 return .json(
-                    try await server.peer(entry.id).json, status: .created, headers: [.location: "/v1/peers/\(entry.id)"])
+                    try await server.peer(entry.id).json, status: .created,
+                    headers: [.location: "/v1/peers/\(entry.id)"])
             },
             APIRoute(.get, "/v1/peers/{server}", .admin) { _, context in
                 .json(try await server.peer(try context.server()).json)

@@ -31,8 +31,9 @@ extension FederationRoutes {
         let query = try Query(request, known: ["after", "limit"])
         let limit = try query.limit()
         let after = try query.value("after", as: PlayerID.self, "name@home-server")
-        let found = try await server.players(in: world).lazy.filter { record in after.map { $0 < record.player } ?? true }
-            .prefix(limit)
+        let found = try await server.players(in: world).lazy.filter { record in after.map { $0 < record.player } ?? true
+        }
+        .prefix(limit)
         return .page(
             "players", found.map { .object($0.briefMembers) }, limit: limit, next: found.last?.player.description)
     }
@@ -64,7 +65,8 @@ extension FederationRoutes {
         guard let field else { return nil }
         guard field.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let number = UInt64(field) else {
             throw .badRequest(
-                "header.invalid", "Aether-Epoch is \(quoted(field))", remedy: "send the epoch that this server answered")
+                "header.invalid", "Aether-Epoch is \(quoted(field))", remedy: "send the epoch that this server answered"
+            )
         }
         return Epoch(number)
     }

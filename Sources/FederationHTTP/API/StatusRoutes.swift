@@ -27,14 +27,26 @@ extension FederationRoutes {
                 .unavailable, code: "server.starting", reason: "this server has not made its card yet",
                 remedy: "try again in a moment")
         }
-        let body = try Self.flattened(card.compact)
-        let bytes = body.serialized() + [0x0A]
+        let isCompact = Self.wantsCompact(request)
+        let bytes =
+            isCompact ? Array(card.compact.utf8) : try Self.flattened(card.compact).serialized() + [0x0A]
         let tag = EntityTag(ContentHash.of(bytes))
-        let headers: HTTPFields = [.eTag: tag.text, .cacheControl: "public, max-age=\(Self.cardSeconds)"]
+        let headers: HTTPFields = [
+            .eTag: tag.text, .cacheControl: "public, max-age=\(Self.cardSeconds)", .vary: "Accept",
+        ]
         if tag.isNamed(byIfNoneMatch: request.headers[values: .ifNoneMatch]) {
             return Response(status: .notModified, headers: headers)
         }
-        return .bytes(bytes, type: MediaType.joseJSON, headers: headers)
+        return .bytes(bytes, type: isCompact ? MediaType.jose : MediaType.joseJSON, headers: headers)
+    }
+
+    /// Whether the caller asks for `application/jose` by name. Everybody else gets JSON.
+    private static func wantsCompact(_ request: Request) -> Bool {
+        request.headers[values: .accept].contains { field in
+            field.split(separator: ",").contains { range in
+                range.split(separator: ";").first?.split(separator: " ").joined().lowercased() == MediaType.jose
+            }
+        }
     }
 
     /// A compact JWS in the flattened JSON form of RFC 7515 §7.2.2.

@@ -91,7 +91,8 @@ struct AnswerMiddleware: RouterMiddleware {
 
     private static func harden(_ response: inout Response, _ context: FederationRequestContext) {
         let standard: [(HTTPField.Name, String)] = [
-            (.cacheControl, "no-store"), (.contentSecurityPolicy, "default-src 'none'; frame-ancestors 'none'; sandbox"),
+            (.cacheControl, "no-store"),
+            (.contentSecurityPolicy, "default-src 'none'; frame-ancestors 'none'; sandbox"),
             (.crossOriginResourcePolicy, "same-origin"), (.referrerPolicy, "no-referrer"),
             (.xContentTypeOptions, "nosniff"), (.requestID, context.requestID),
         ]

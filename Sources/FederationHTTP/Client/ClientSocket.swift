@@ -41,7 +41,8 @@ public struct ClientSocket: Sendable {
     /// Bounds and timers of the socket.
     static let configuration = WebSocketConfiguration(
         role: .server, accepts: .text, maximumMessageBytes: Limits.clientMessageBytes, maximumFragments: 16,
-        pingInterval: .seconds(20), idleTimeout: .seconds(60), closeCode: { failure in
+        pingInterval: .seconds(20), idleTimeout: .seconds(60),
+        closeCode: { failure in
             failure == .silent ? CloseCode.silent.rawValue : failure.standardCode
         })
 
@@ -143,7 +144,8 @@ public struct ClientSocket: Sendable {
     /// Waits for the end of the connection, and for a message that must not come.
     private func silence(of connection: WebSocketConnection) async -> Ending {
         await connection.messages.next() == nil
-            ? .close(1000, "") : .close(CloseCode.protocolError.rawValue, "a client only listens after its first message")
+            ? .close(1000, "")
+            : .close(CloseCode.protocolError.rawValue, "a client only listens after its first message")
     }
 
     // MARK: Sending

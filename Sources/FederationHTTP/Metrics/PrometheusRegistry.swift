@@ -64,7 +64,8 @@ public final class PrometheusRegistry: MetricsFactory, Sendable {
     public func text(gauges: [(name: String, value: Double)] = []) -> String {
         let (families, hidden) = state.withLock { ($0.families, $0.hidden) }
         var sections: [(name: String, lines: [String])] = families.map { name, family in
-            let lines = family.series.keys.sorted().flatMap { labels in family.series[labels]?.lines(name, labels) ?? [] }
+            let lines = family.series.keys.sorted().flatMap { labels in family.series[labels]?.lines(name, labels) ?? []
+            }
             return (name, ["# TYPE \(name) \(family.kind.rawValue)"] + lines)
         }
         sections += gauges.map { name, value in

@@ -14,7 +14,8 @@ struct Query: Sendable {
         var items: [String: String] = [:]
         for pair in (request.uri.query ?? "").split(separator: "&") {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard let name = percentDecoded(parts[0]), let value = percentDecoded(parts.count == 2 ? parts[1] : "") else {
+            guard let name = percentDecoded(parts[0]), let value = percentDecoded(parts.count == 2 ? parts[1] : "")
+            else {
                 throw .badRequest(
                     "query.encoding", "the query has a % that is not followed by two hex digits of UTF-8 text",
                     remedy: "percent-encode the query (RFC 3986)")

@@ -2,7 +2,6 @@ import FederationCrypto
 import FederationModel
 import HTTPTypes
 import Hummingbird
-import NIOHTTP1
 
 extension Request {
     /// The whole body.
@@ -43,15 +42,14 @@ extension Request {
     private static func next(_ iterator: inout RequestBody.AsyncIterator) async throws -> ByteBuffer? {
         do {
             return try await iterator.next()
-        } catch let error as HTTPParserError {
-            throw error
         } catch {
             throw incomplete
         }
     }
 
     private static let incomplete = Problem.badRequest(
-        "body.incomplete", "the connection broke before the whole body had come", remedy: "send the request again")
+        "body.incomplete", "the body broke off, or is not in the coding that its head announces",
+        remedy: "send the request again")
 
     /// The members of a JSON body.
     func members(_ known: String...) async throws -> Members {
@@ -91,5 +89,6 @@ extension Request {
     }
 
     private static let notJWS = Problem.badRequest(
-        "body.notJWS", "the body is not a signed statement", remedy: "send a compact or a flattened JSON JWS (RFC 7515)")
+        "body.notJWS", "the body is not a signed statement", remedy: "send a compact or a flattened JSON JWS (RFC 7515)"
+    )
 }

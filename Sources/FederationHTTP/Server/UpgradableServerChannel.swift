@@ -84,7 +84,7 @@ struct UpgradableServerChannel: HTTPChannelHandler {
     /// What stands above NIO's HTTP handlers in Hummingbird's own HTTP/1.1 channel.
     private func configureHTTP(_ channel: any Channel, _ logger: Logger) throws -> Parts {
         try channel.pipeline.syncOperations.addHandlers([
-            HTTP1ToHTTPServerCodec(secure: false),
+            ExchangeHandler(), HTTP1ToHTTPServerCodec(secure: false),
             HTTPConnectionStateHandler(idleTimeout: .nanoseconds(limits.idleTimeout.nanoseconds), logger: logger),
         ])
         return try NIOAsyncChannel(

@@ -44,7 +44,8 @@ struct HandshakeManagerStateTests {
             if state == .failed { _ = try? pair.receive(.alpha, [], 1) }
             self.pair = pair
             messages = [
-                .hello: hello, .signature: signature, .ready: ready, .garbage: [UInt8](repeating: 0xAB, count: 64), .nothing: [],
+                .hello: hello, .signature: signature, .ready: ready, .garbage: [UInt8](repeating: 0xAB, count: 64),
+                .nothing: [],
                 .tooLong: [UInt8](repeating: 1, count: Limits.handshakeMessageBytes + 1),
             ]
         }
@@ -59,11 +60,15 @@ struct HandshakeManagerStateTests {
         }
     }
 
-    @Test("only what is due is taken; everything else fails the channel for good", arguments: State.allCases, Message.allCases)
+    @Test(
+        "only what is due is taken; everything else fails the channel for good", arguments: State.allCases,
+        Message.allCases)
     func table(state: State, message: Message) throws {
         let scene = try Scene(state)
         let bytes = try #require(scene.messages[message])
-        let failure = handshakeFailure { () throws(HandshakeManager.Failure) in _ = try scene.pair.receive(.alpha, bytes, 1) }
+        let failure = handshakeFailure { () throws(HandshakeManager.Failure) in
+            _ = try scene.pair.receive(.alpha, bytes, 1)
+        }
         if message == Self.due(in: state) {
             #expect(failure == nil)
             return
@@ -86,7 +91,9 @@ struct HandshakeManagerStateTests {
             }
         }
         scene.pair.alpha.close(ChannelID(1))
-        let gone = handshakeFailure { () throws(HandshakeManager.Failure) in _ = try scene.pair.receive(.alpha, bytes, 1) }
+        let gone = handshakeFailure { () throws(HandshakeManager.Failure) in
+            _ = try scene.pair.receive(.alpha, bytes, 1)
+        }
         #expect(gone == .sessionNotFound)
     }
 
@@ -109,12 +116,14 @@ struct HandshakeManagerStateTests {
         let failure: HandshakeManager.Failure
     }
 
-    static let policies = [
-        Policy(trust: .unknown, failure: .untrustedPeer(HandshakePair.betaID)),
-        Policy(trust: .suspended, failure: .suspended(HandshakePair.betaID)),
-        Policy(
-            trust: .bound(PublicKey(bytes: [UInt8](repeating: 9, count: 32))!), failure: .wrongKey(HandshakePair.betaID)),
-    ]
+    static let policies =
+        [
+            Policy(trust: .unknown, failure: .untrustedPeer(HandshakePair.betaID)),
+            Policy(trust: .suspended, failure: .suspended(HandshakePair.betaID)),
+        ]
+        + [PublicKey(bytes: [UInt8](repeating: 9, count: 32))].compactMap(\.self).map {
+            Policy(trust: .bound($0), failure: .wrongKey(HandshakePair.betaID))
+        }
 
     @Test(
         "trust policy is asked at every message, so what changes in between counts", arguments: policies,
@@ -124,7 +133,9 @@ struct HandshakeManagerStateTests {
         scene.pair.alphaTrust = policy.trust
         let due = try #require(Self.due(in: state))
         let bytes = try #require(scene.messages[due])
-        let failure = handshakeFailure { () throws(HandshakeManager.Failure) in _ = try scene.pair.receive(.alpha, bytes, 1) }
+        let failure = handshakeFailure { () throws(HandshakeManager.Failure) in
+            _ = try scene.pair.receive(.alpha, bytes, 1)
+        }
         if case .bound = policy.trust, state == .awaitingHello {
             // No key has been proved yet.
             #expect(failure == nil)
@@ -141,7 +152,10 @@ struct HandshakeManagerStateTests {
             .ready(FederationFrame.Ready(server: ServerID(unchecked: "gamma"))),
             .wrongPeer(expected: HandshakePair.betaID, actual: ServerID(unchecked: "gamma"))
         ),
-        (.heartbeat(FederationFrame.Heartbeat(sequence: 1, sentAt: HandshakePair.start.timestamp)), .malformed("the first record is not Ready")),
+        (
+            .heartbeat(FederationFrame.Heartbeat(sequence: 1, sentAt: HandshakePair.start.timestamp)),
+            .malformed("the first record is not Ready")
+        ),
         (nil, .malformed("the first record is not Ready")),
     ]
 
@@ -150,7 +164,8 @@ struct HandshakeManagerStateTests {
         let pair = try HandshakePair()
         let alphaHello = try pair.initiate(.alpha, 1, dialledBy: .alpha)
         var peer = try Handshake(
-            identity: pair.betaIdentity, expecting: nil, configuration: HandshakeConfiguration(), entropy: pair.entropy(),
+            identity: pair.betaIdentity, expecting: nil, configuration: HandshakeConfiguration(),
+            entropy: pair.entropy(),
             at: pair.now.timestamp)
         let alphaSignature = try sent(try pair.receive(.alpha, peer.helloMessage, 1))
         let signature = try peer.receive(hello: alphaHello, at: pair.now.timestamp)
@@ -159,7 +174,8 @@ struct HandshakeManagerStateTests {
         var records = try peer.complete(trusting: pair.alphaIdentity.publicKey).records()
         let bytes = try frame.map { try FrameCodec.encode($0) } ?? [0xFF, 0xFF]
         let record = try records.seal(bytes, at: pair.now.instant)[0]
-        let failure = handshakeFailure { () throws(HandshakeManager.Failure) in _ = try pair.receive(.alpha, record, 1) }
+        let failure = handshakeFailure { () throws(HandshakeManager.Failure) in _ = try pair.receive(.alpha, record, 1)
+        }
         #expect(failure == expected)
         #expect((pair.verified(.alpha) != nil) == (expected == nil))
     }
@@ -169,7 +185,9 @@ struct HandshakeManagerStateTests {
         let scene = try Scene(.awaitingReady)
         var ready = try #require(scene.messages[.ready])
         ready[0] ^= 1
-        let failure = handshakeFailure { () throws(HandshakeManager.Failure) in _ = try scene.pair.receive(.alpha, ready, 1) }
+        let failure = handshakeFailure { () throws(HandshakeManager.Failure) in
+            _ = try scene.pair.receive(.alpha, ready, 1)
+        }
         #expect(failure == .badRecord)
         #expect(scene.pair.verified(.alpha) == nil)
     }

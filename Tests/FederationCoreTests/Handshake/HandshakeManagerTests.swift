@@ -37,7 +37,8 @@ struct HandshakeManagerTests {
     func records() throws {
         let pair = try HandshakePair()
         try pair.connect(1, dialledBy: .alpha)
-        guard var one = pair.alpha.takeRecords(for: ChannelID(1)), var other = pair.beta.takeRecords(for: ChannelID(1)) else {
+        guard var one = pair.alpha.takeRecords(for: ChannelID(1)), var other = pair.beta.takeRecords(for: ChannelID(1))
+        else {
             Issue.record("no records")
             return
         }
@@ -165,7 +166,8 @@ struct HandshakeManagerTests {
         pair.advance(Limits.handshakeTimeout - .nanoseconds(1))
         #expect(pair.expire(.alpha).isEmpty)
         pair.advance(.nanoseconds(1))
-        let failure = handshakeFailure { () throws(HandshakeManager.Failure) in _ = try pair.receive(.alpha, message, 1) }
+        let failure = handshakeFailure { () throws(HandshakeManager.Failure) in _ = try pair.receive(.alpha, message, 1)
+        }
         #expect(failure == .timeout)
         #expect(pair.phase(.alpha, 1) == .failed(.timeout))
         let betaExpired = pair.expire(.beta)

@@ -4,8 +4,8 @@ import FederationWire
 
 @testable import FederationCore
 
-/// Two servers with a handshake manager each, and channels between them. `alpha` has the lower id. A class, because the macros
-/// of the testing library cannot look into what cannot be copied.
+/// Two servers with a handshake manager each, and channels between them. `alpha` has the lower id. A class, because
+/// the macros of the testing library cannot look into what cannot be copied.
 final class HandshakePair {
     static let alphaID = ServerID(unchecked: "alpha")
     static let betaID = ServerID(unchecked: "beta")
@@ -71,7 +71,8 @@ final class HandshakePair {
         }
     }
 
-    func receive(_ side: Side, _ message: [UInt8], _ channel: UInt64) throws(HandshakeManager.Failure) -> HandshakeStep {
+    func receive(_ side: Side, _ message: [UInt8], _ channel: UInt64) throws(HandshakeManager.Failure) -> HandshakeStep
+    {
         switch side {
         case .alpha:
             let trust = alphaTrust
@@ -82,8 +83,8 @@ final class HandshakePair {
         }
     }
 
-    /// Opens a channel and runs it until each side has the other's Ready in hand, not yet delivered. Returns the Ready for
-    /// alpha and the one for beta.
+    /// Opens a channel and runs it until each side has the other's Ready in hand, not yet delivered. Returns the
+    /// Ready for alpha and the one for beta.
     func runToReady(_ channel: UInt64, dialledBy dialler: Side) throws -> (alpha: [UInt8], beta: [UInt8]) {
         let alphaHello = try initiate(.alpha, channel, dialledBy: dialler)
         let betaHello = try initiate(.beta, channel, dialledBy: dialler)

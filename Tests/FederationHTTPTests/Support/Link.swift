@@ -43,8 +43,8 @@ final class Link: Sendable {
         back = Pipe()
     }
 
-    /// Holds frames to the second server back from the first commit on.
-    func holdCommits() { there.holdCommits() }
+    /// Holds frames to the second server back from the first one on that is meant.
+    func hold(from isMeant: @escaping @Sendable (FederationFrame) -> Bool) { there.hold(from: isMeant) }
 
     /// Lets them go on.
     func release() { there.release() }
@@ -72,7 +72,7 @@ final class Link: Sendable {
 /// One direction.
 private final class Pipe: PeerChannel {
     private struct State {
-        var holdsCommits = false
+        var isMeant: (@Sendable (FederationFrame) -> Bool)?
         var held: [FederationFrame] = []
     }
 
@@ -92,9 +92,7 @@ private final class Pipe: PeerChannel {
 
     func send(_ frame: FederationFrame) {
         state.withLock { state in
-            if case .commit = frame, state.holdsCommits {
-                state.held.append(frame)
-            } else if state.held.isEmpty {
+            if state.held.isEmpty, state.isMeant?(frame) != true {
                 sender.yield(frame)
             } else {
                 state.held.append(frame)
@@ -106,13 +104,13 @@ private final class Pipe: PeerChannel {
         sender.finish()
     }
 
-    func holdCommits() {
-        state.withLock { $0.holdsCommits = true }
+    func hold(from isMeant: @escaping @Sendable (FederationFrame) -> Bool) {
+        state.withLock { $0.isMeant = isMeant }
     }
 
     func release() {
         state.withLock { state in
-            state.holdsCommits = false
+            state.isMeant = nil
             for frame in state.held { sender.yield(frame) }
             state.held = []
         }

@@ -28,7 +28,8 @@ struct Answer: Sendable, CustomStringConvertible {
     /// - Parameter method: of the request; a HEAD has no body, whatever its Content-Length.
     init(_ bytes: [UInt8], to method: String) throws {
         let end = try #require(
-            bytes.indices.first { bytes[$0...].starts(with: [13, 10, 13, 10]) }, "no end of the head in \(bytes.count) bytes")
+            bytes.indices.first { bytes[$0...].starts(with: [13, 10, 13, 10]) },
+            "no end of the head in \(bytes.count) bytes")
         let head = String(decoding: bytes[..<end], as: UTF8.self)
         let lines = head.split(separator: "\r\n").map(String.init)
         status = try #require(Int(lines[0].split(separator: " ")[1]))

@@ -31,6 +31,7 @@ struct TestServer: Sendable {
         metricsAccess: FederationRoutes.MetricsAccess = .loopback,
         registryAccess: FederationRoutes.RegistryAccess = .admin,
         held: (MemoryAssetStore) -> any AssetStore = { $0 },
+        client: (WebSocketRoute) -> WebSocketRoute = { $0 }, logger: Logger = quiet,
         _ body: @escaping @Sendable (TestServer) async throws -> Result
     ) async throws -> Result {
         let identity = try identity(id)
@@ -42,15 +43,15 @@ struct TestServer: Sendable {
             identity: identity,
             configuration: NodeConfiguration(
                 name: "The \(id) server", endpoint: try #require(Endpoint("ws://127.0.0.1:7700"))),
-            store: store, assets: held(assets), clock: clock, logger: quiet)
+            store: store, assets: held(assets), clock: clock, logger: logger)
         let routes = FederationRoutes(
             server: server, admin: AdminAuthenticator(keyHash: AdminAuthenticator.hash(of: adminKey)), metrics: metrics,
             metricsAccess: metricsAccess, registryAccess: registryAccess, clock: clock)
         let application = Application(
             router: routes.makeRouter(),
-            server: try .upgradable(routes: [ClientSocket(server: server, clock: clock).route]),
+            server: try .upgradable(routes: [client(ClientSocket(server: server, clock: clock).route)]),
             configuration: .listener(host: "127.0.0.1", port: 0),
-            onServerRunning: { channel in bound.yield(channel.localAddress?.port ?? 0) }, logger: quiet)
+            onServerRunning: { channel in bound.yield(channel.localAddress?.port ?? 0) }, logger: logger)
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await application.run() }
             defer { group.cancelAll() }
@@ -81,7 +82,7 @@ struct TestServer: Sendable {
         ).issue(by: identity)
     }
 
-    private static let quiet = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+    static let quiet = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
 
     // MARK: Requests
 
@@ -138,7 +139,9 @@ struct TestServer: Sendable {
     /// Publishes a world with two files.
     @discardableResult
     func publish(_ world: String = "harbour") async throws -> WorldManifest {
-        let files = ["scene.json": Array("{\"name\":\"\(world)\"}".utf8), "sea.bin": [UInt8](repeating: 7, count: 100_000)]
+        let files = [
+            "scene.json": Array("{\"name\":\"\(world)\"}".utf8), "sea.bin": [UInt8](repeating: 7, count: 100_000),
+        ]
         var entries: [AssetEntry] = []
         for (path, bytes) in files.sorted(by: { $0.key < $1.key }) {
             let hash = await assets.add(bytes)
@@ -155,7 +158,8 @@ struct TestServer: Sendable {
 
     /// Enters a player at home and returns their ticket.
     @discardableResult
-    func enter(_ player: String, world: String = "harbour", state: String = "a lamp and 3 coins") async throws -> String {
+    func enter(_ player: String, world: String = "harbour", state: String = "a lamp and 3 coins") async throws -> String
+    {
         let answer = try await request(
             "PUT", "/v1/worlds/\(world)/players/\(player)", ["Content-Type": "application/octet-stream"],
             body: Array(state.utf8))

@@ -1,0 +1,176 @@
+import Crypto
+import FederationModel
+import Foundation
+import Testing
+
+@testable import FederationCrypto
+
+/// Complete handshakes with fixed entropy; see `Tests/Vectors/README.md`.
+@Suite("Handshake vectors")
+struct HandshakeVectorTests {
+    static let folder = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
+        .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("Vectors")
+    static let file = folder.appendingPathComponent("handshake.json")
+
+    /// What goes into one side.
+    struct Side {
+        let id: ServerID
+        let seed: UInt8
+        let x25519: UInt8
+        let mlkem: UInt8
+        /// What this side encapsulates: nil to draw it, when the file is written.
+        var ciphertext: [UInt8]?
+        var secret: [UInt8]?
+
+        func json(_ ciphertext: [UInt8], _ secret: [UInt8]) -> JSONValue {
+            .object([
+                "id": .string(id.rawValue), "seed": repeated(seed, 32), "x25519_seed": repeated(x25519, 32),
+                "mlkem_seed": repeated(mlkem, 64), "kem_ciphertext": .string(hexString(ciphertext)),
+                "kem_secret": .string(hexString(secret)),
+            ])
+        }
+
+        private func repeated(_ byte: UInt8, _ count: Int) -> JSONValue {
+            .string(hexString([UInt8](repeating: byte, count: count)))
+        }
+    }
+
+    static let dialler = Side(id: Sample.alpha, seed: 0x11, x25519: 0x21, mlkem: 0x31)
+    static let acceptor = Side(id: Sample.beta, seed: 0x12, x25519: 0x22, mlkem: 0x32)
+
+    @Test("the handshakes of the file come out byte by byte", .disabled(if: isWriting, "the file is being written"))
+    func reproduces() throws {
+        let json = try JSONValue.parse(Array(try Data(contentsOf: Self.file)))
+        let vectors = try #require(json["vectors"]?.elements)
+        #expect(vectors.count == CipherSuite.allCases.count)
+        for (suite, expected) in zip(CipherSuite.allCases, vectors) {
+            func side(_ name: String, _ side: Side) -> Side {
+                var side = side
+                side.ciphertext = (expected[name]?["kem_ciphertext"]?.text).map(hex)
+                side.secret = (expected[name]?["kem_secret"]?.text).map(hex)
+                return side
+            }
+            let actual = try Self.run(suite, side("dialler", Self.dialler), side("acceptor", Self.acceptor))
+            for name in try #require(expected.members).keys.sorted() {
+                #expect(actual[name] == expected[name], "\(suite) \(name)")
+            }
+        }
+    }
+
+    static let isWriting = ProcessInfo.processInfo.environment["AETHER_WRITE_VECTORS"] != nil
+
+    @Test("the file is written", .enabled(if: isWriting, "only with AETHER_WRITE_VECTORS set"))
+    func writes() throws {
+        let vectors = try CipherSuite.allCases.map { try Self.run($0, Self.dialler, Self.acceptor) }
+        let text = JSONValue.object(["vectors": .array(vectors)]).serializedText() + "\n"
+        try Data(text.utf8).write(to: Self.file)
+    }
+
+    @Test(
+        "a second implementation in Python computes the same",
+        .enabled(if: Python.hasCryptography, "python3 with cryptography 48 or later is not installed"))
+    func python() throws {
+        let script = Self.folder.appendingPathComponent("check_handshake.py").path
+        let result = try Python.run([script])
+        #expect(result.status == 0, "\(result.output)")
+    }
+
+    /// Runs a handshake and three frames each way, with a change of keys before the third.
+    static func run(_ suite: CipherSuite, _ dialler: Side, _ acceptor: Side) throws -> JSONValue {
+        let drawn = [DrawnSecret(dialler), DrawnSecret(acceptor)]
+        let identities = try [dialler, acceptor].map {
+            try ServerIdentity(id: $0.id, seed: [UInt8](repeating: $0.seed, count: 32))
+        }
+        func handshake(_ index: Int, _ side: Side, expecting peer: ServerID?) throws -> Handshake {
+            try Handshake(
+                identity: identities[index], expecting: peer,
+                configuration: HandshakeConfiguration(
+                    suites: [suite],
+                    encapsulation: try drawn[index].strategy(
+                        to: index == 0 ? acceptor : dialler)),
+                entropy: HandshakeEntropy(
+                    x25519: [UInt8](repeating: side.x25519, count: 32), mlkem: [UInt8](repeating: side.mlkem, count: 64)
+                ),
+                at: Sample.time)
+        }
+        var one = try handshake(0, dialler, expecting: acceptor.id)
+        var other = try handshake(1, acceptor, expecting: nil)
+        let hellos = [one.helloMessage, other.helloMessage]
+        let signatures = [
+            try one.receive(hello: hellos[1], at: Sample.time), try other.receive(hello: hellos[0], at: Sample.time),
+        ]
+        _ = try one.receive(signature: signatures[1])
+        _ = try other.receive(signature: signatures[0])
+        let oneChannel = try one.complete(trusting: identities[1].publicKey)
+        let otherChannel = try other.complete(trusting: identities[0].publicKey)
+        let keys = try hellos.map { try HandshakeChallenge.decode($0, versions: .current).ephemeralKey }
+        let isLow = keys[0].lexicographicallyPrecedes(keys[1])
+        let order = isLow ? [0, 1] : [1, 0]
+        let helloHash = canonicalTranscript(low: hellos[order[0]], high: hellos[order[1]])
+        let transcript = completeTranscript(
+            helloHash: helloHash, lowSignature: signatures[order[0]], highSignature: signatures[order[1]])
+        let export = oneChannel.export("test", count: 32).key.withUnsafeBytes { Array($0) }
+        let sealed = [try records(oneChannel), try records(otherChannel)]
+        func text(_ bytes: [UInt8]) -> JSONValue { .string(hexString(bytes)) }
+        return .object([
+            "suite": .integer(Int64(suite.rawValue)),
+            "dialler": dialler.json(suite.isHybrid ? drawn[0].ciphertext : [], suite.isHybrid ? drawn[0].secret : []),
+            "acceptor": acceptor.json(suite.isHybrid ? drawn[1].ciphertext : [], suite.isHybrid ? drawn[1].secret : []),
+            "dialler_hello": text(hellos[0]), "acceptor_hello": text(hellos[1]), "dialler_is_low": .bool(isLow),
+            "hello_hash": text(helloHash), "dialler_signature": text(signatures[0]),
+            "acceptor_signature": text(signatures[1]), "transcript": text(transcript), "export_test": text(export),
+            "low_to_high": .array(sealed[order[0]].map(text)), "high_to_low": .array(sealed[order[1]].map(text)),
+        ])
+    }
+
+    private static func records(_ channel: consuming SecureChannel) throws -> [[UInt8]] {
+        var layer = channel.records(recordsPerKey: 2, keyLifetime: .seconds(3_600))
+        return try ["first", "second", "third"].flatMap { try layer.seal(Array($0.utf8), at: Sample.instant) }
+    }
+}
+
+/// What one side encapsulates: drawn once, or given by the file.
+private final class DrawnSecret {
+    private(set) var ciphertext: [UInt8]
+    private(set) var secret: [UInt8]
+
+    init(_ side: HandshakeVectorTests.Side) {
+        ciphertext = side.ciphertext ?? []
+        secret = side.secret ?? []
+    }
+
+    func strategy(to peer: HandshakeVectorTests.Side) throws -> KeyEncapsulation {
+        if ciphertext.isEmpty {
+            let key = try MLKEM768.PrivateKey(
+                seedRepresentation: [UInt8](repeating: peer.mlkem, count: 64), publicKey: nil)
+            let result = try key.publicKey.encapsulate()
+            ciphertext = Array(result.encapsulated)
+            secret = result.sharedSecret.withUnsafeBytes { Array($0) }
+        }
+        let (ciphertext, secret) = (ciphertext, secret)
+        return KeyEncapsulation { _ in
+            var copy = secret
+            return KeyEncapsulation.Encapsulated(ciphertext: ciphertext, sharedSecret: SecretBytes(taking: &copy))
+        }
+    }
+}
+
+enum Python {
+    static var hasCryptography: Bool {
+        (try? run(["-c", "from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey"]).status == 0)
+            ?? false
+    }
+
+    static func run(_ arguments: [String]) throws -> (status: Int32, output: String) {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["python3"] + arguments
+        let pipe = Pipe()
+        process.standardOutput = pipe
+        process.standardError = pipe
+        try process.run()
+        let output = pipe.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return (process.terminationStatus, String(decoding: output, as: UTF8.self))
+    }
+}
