@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test build format lint worlds needs clean
+.PHONY: help demo test build format lint worlds needs clean prove-channel sanitize
 
 # Compilers at a time. Each takes one to two gigabytes.
 JOBS ?= 2
@@ -16,6 +16,8 @@ help:
 	@echo 'make build           the program and the library, for debugging'
 	@echo 'make format          formats the Swift sources in place'
 	@echo 'make lint            says what make format would change'
+	@echo 'make prove-channel    each claim about the channel between servers, with pass or fail'
+	@echo 'make sanitize        every test under the thread and the address sanitizer'
 	@echo 'make worlds          makes Examples/worlds anew (needs python3)'
 	@echo 'make needs           installs what building needs'
 
@@ -35,6 +37,14 @@ format: needs
 
 lint: needs
 	swift format lint --strict --parallel --recursive $(SOURCES)
+
+prove-channel: needs
+	scripts/prove-channel $(ARGS)
+
+# Each sanitizer needs a build of its own, dependencies included.
+sanitize: needs
+	swift test -j $(JOBS) --sanitize=thread --scratch-path .build/thread-sanitizer $(ARGS)
+	swift test -j $(JOBS) --sanitize=address --scratch-path .build/address-sanitizer $(ARGS)
 
 worlds:
 	scripts/make-worlds

@@ -110,11 +110,26 @@ let package = Package(
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOFoundationCompat", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ] + nio,
             swiftSettings: settings),
+        // No product: what the conformance suite talks to; see Conformance/README.md.
+        .executableTarget(
+            name: "websocket-echo",
+            dependencies: [
+                "FederationWebSocket", "FederationHTTP",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ] + nio,
+            path: "Conformance/websocket-echo", swiftSettings: settings),
         tests("FederationModelTests", ["FederationModel"]),
-        tests("FederationCryptoTests", ["FederationCrypto", .product(name: "Crypto", package: "swift-crypto")]),
+        .testTarget(
+            name: "FederationCryptoTests",
+            dependencies: ["FederationCrypto", .product(name: "Crypto", package: "swift-crypto")],
+            exclude: ["ProcessMemory.swift", "WipingTests.swift"], swiftSettings: settings),
         tests("FederationWireTests", ["FederationWire"]),
         tests("FederationCoreTests", ["FederationCore"]),
         tests(
@@ -127,6 +142,30 @@ let package = Package(
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ] + nio),
+        tests(
+            "FederationHTTPTests",
+            [
+                "FederationHTTP",
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ] + nio),
+        tests(
+            "FederationAttackTests",
+            [
+                "FederationTransport", "FederationHTTP",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ] + nio),
         tests("FederationSQLiteTests", ["FederationSQLite", .product(name: "GRDB", package: "GRDB.swift")]),
+        // Replays the inputs that fuzzing has kept; see Fuzz/README.md.
+        tests(
+            "FederationCorpusTests",
+            [
+                "FederationModel", "FederationCrypto", "FederationWire", "FederationCore", "FederationWebSocket",
+                .product(name: "Crypto", package: "swift-crypto"), .product(name: "NIOCore", package: "swift-nio"),
+            ]),
+        // Whole programs: the product is a dependency so that it is built before they run.
+        tests("AetherTests", ["aether"]),
     ]
 )

@@ -27,6 +27,7 @@ public struct Refusal: Error, Hashable, Sendable, Codable, CustomStringConvertib
     public let step: CrossingStep?
 
     public init(_ kind: Kind, code: String, reason: String, remedy: String, step: CrossingStep? = nil) {
+        assert(Self.isCode(code), "'\(code)' is not a refusal code")
         self.kind = kind
         self.code = code
         self.reason = reason

@@ -51,6 +51,7 @@ extension FederationServer {
 
     /// A handshake message has arrived; do as the answer says.
     public func receiveHandshake(_ message: [UInt8], on id: ChannelID) -> FederationNode.ChannelStep {
+        guard !isStopping else { return .close(.goingAway) }
         guard let channel = channels[id] else { return .close(.internalError) }
         let (step, effects) = node.receiveHandshake(message, on: id, direction: channel.direction, at: clock.now())
         if case .close(let code) = step {
@@ -70,11 +71,12 @@ extension FederationServer {
     /// A frame has arrived on an established channel. Returns late when much is waiting to become durable, so that a busy
     /// peer is slowed down and not buffered.
     public func receive(_ frame: FederationFrame, on id: ChannelID) async {
+        guard !isStopping else { return }
         let effects = node.receive(frame, on: id, at: clock.now())
         if queue.count < Self.queuedBatches {
             enqueue(effects)
         } else {
-            try? await commit(effects)
+            await carryOut(effects)
         }
     }
 
@@ -82,11 +84,14 @@ extension FederationServer {
     public func channelClosed(_ id: ChannelID) {
         guard channels.removeValue(forKey: id) != nil else { return }
         assetReadsInFlight[id] = nil
+        let peer = node.peer(on: id)?.serverID
         enqueue(node.channelClosed(id, at: clock.now()))
+        // Whichever side had dialled it: both try to replace it now.
+        if let peer, !isStopping { enqueue(node.dialEffects(for: peer)) }
     }
 
     /// Batches of effects that may wait before a peer's frames are slowed down.
-    private static let queuedBatches = 1_024
+    static let queuedBatches = 1_024
 
     private func handshakeEntropy() -> HandshakeEntropy {
         var generator = EntropyGenerator(source: entropy)

@@ -6,8 +6,24 @@ import Metrics
 
 /// Effects that were made together, and who waits for them.
 struct EffectBatch {
+    enum Waiter {
+        /// Is told at the first failure of the store.
+        case caller(CheckedContinuation<Refusal?, Never>)
+        /// Waits until the effects are carried out, however long the store fails.
+        case patient(CheckedContinuation<Void, Never>)
+    }
+
     let effects: [Effect]
-    let waiter: CheckedContinuation<Refusal?, Never>?
+    var waiter: Waiter?
+
+    /// Lets who waits go on; with the effects carried out, or given up for a reason.
+    func release(_ refusal: Refusal? = nil) {
+        switch waiter {
+        case .caller(let continuation): continuation.resume(returning: refusal)
+        case .patient(let continuation): continuation.resume()
+        case nil: break
+        }
+    }
 }
 
 extension FederationServer {
@@ -16,8 +32,12 @@ extension FederationServer {
     func commit(_ effects: [Effect]) async throws(Refusal) {
         keepTime()
         if effects.isEmpty, queue.isEmpty, !isDraining { return }
+        if let storageFailure {
+            enqueue(effects)
+            throw storageFailure
+        }
         let refusal = await withCheckedContinuation { waiter in
-            queue.append(EffectBatch(effects: effects, waiter: waiter))
+            queue.append(EffectBatch(effects: effects, waiter: .caller(waiter)))
             drain()
         }
         if let refusal { throw refusal }
@@ -26,20 +46,29 @@ extension FederationServer {
     /// Queues effects of an input that nobody waits for.
     func enqueue(_ effects: [Effect]) {
         keepTime()
-        guard !effects.isEmpty else { return }
+        guard !effects.isEmpty, !hasGivenUp else { return }
         queue.append(EffectBatch(effects: effects, waiter: nil))
         drain()
+    }
+
+    /// Queues effects and waits until they are carried out, or given up because the server stops.
+    func carryOut(_ effects: [Effect]) async {
+        keepTime()
+        if hasGivenUp || effects.isEmpty && queue.isEmpty && !isDraining { return }
+        await withCheckedContinuation { waiter in
+            queue.append(EffectBatch(effects: effects, waiter: .patient(waiter)))
+            drain()
+        }
     }
 
     /// Refuses a command while the store fails: its result could not be promised.
     func checkReady() throws(Refusal) {
         if let storageFailure { throw storageFailure }
-        guard !isStopping else {
-            throw Refusal(
-                .unavailable, code: "server.stopping", reason: "this server is stopping",
-                remedy: "try again when it is back")
-        }
+        guard !isStopping else { throw Self.stopping }
     }
+
+    static let stopping = Refusal(
+        .unavailable, code: "server.stopping", reason: "this server is stopping", remedy: "try again when it is back")
 
     private func drain() {
         guard !isDraining else { return }
@@ -47,7 +76,7 @@ extension FederationServer {
         if queue.count == 1, !queue[0].effects.contains(where: \.needsSuspension) {
             let batch = queue.removeFirst()
             for effect in batch.effects { perform(effect) }
-            batch.waiter?.resume(returning: nil)
+            batch.release()
             return
         }
         isDraining = true
@@ -59,7 +88,10 @@ extension FederationServer {
             var batches = queue
             queue = []
             let changes = batches.flatMap { $0.effects.flatMap(\.changes) }
-            if !changes.isEmpty { batches = await persist(changes, of: batches) }
+            if !changes.isEmpty {
+                guard await persist(changes, of: &batches) else { return giveUp(batches) }
+                publish(changes)
+            }
             for batch in batches {
                 for effect in batch.effects {
                     switch effect {
@@ -69,23 +101,37 @@ extension FederationServer {
                         perform(effect)
                     }
                 }
-                batch.waiter?.resume(returning: nil)
+                batch.release()
             }
         }
         isDraining = false
     }
 
-    /// Makes changes durable, however often it takes. Whoever waits is told at the first failure; nothing is sent before
-    /// the changes are in. Returns the batches with the waiters that still wait.
-    private func persist(_ changes: [StoreChange], of batches: [EffectBatch]) async -> [EffectBatch] {
-        var batches = batches
+    /// The store fails while the server stops: what is not durable never happened, so nothing that follows from it is done.
+    private func giveUp(_ batches: [EffectBatch]) {
+        hasGivenUp = true
+        for batch in batches + queue { batch.release(storageFailure) }
+        queue = []
+        isDraining = false
+    }
+
+    /// Shows this server's card once its sequence number cannot be used again for another one.
+    private func publish(_ changes: [StoreChange]) {
+        for case .putCardSequence(let sequence) in changes where node.card?.card.sequence == sequence {
+            publishedCard = node.card
+        }
+    }
+
+    /// Makes changes durable, however often it takes. Callers who wait are told at the first failure; nothing is sent before
+    /// the changes are in. False when the server stops while the store fails.
+    private func persist(_ changes: [StoreChange], of batches: inout [EffectBatch]) async -> Bool {
         var pause = Duration.milliseconds(100)
         while true {
             do {
                 try await store.apply(changes)
                 if storageFailure != nil { logger.notice("the store works again") }
                 storageFailure = nil
-                return batches
+                return true
             } catch {
                 let refusal = Refusal(
                     .unavailable, code: "store.failed",
@@ -94,12 +140,32 @@ extension FederationServer {
                 if storageFailure == nil { logger.error("\(refusal)") }
                 storageFailure = refusal
                 Counter(label: "aether_store_failures_total").increment()
-                for batch in batches { batch.waiter?.resume(returning: refusal) }
-                batches = batches.map { EffectBatch(effects: $0.effects, waiter: nil) }
-                try? await clock.sleep(until: clock.now().instant + pause)
+                Self.tellCallers(of: &batches, refusal)
+                Self.tellCallers(of: &queue, refusal)
+                if isStopping { return false }
+                await rest(for: pause)
                 pause = min(pause * 2, .seconds(5))
             }
         }
+    }
+
+    private static func tellCallers(of batches: inout [EffectBatch], _ refusal: Refusal) {
+        for index in batches.indices {
+            guard case .caller = batches[index].waiter else { continue }
+            batches[index].release(refusal)
+            batches[index].waiter = nil
+        }
+    }
+
+    /// Waits before the store is tried again; stopping cuts it short.
+    private func rest(for pause: Duration) async {
+        let clock = clock
+        let rest = Task {
+            do { try await clock.sleep(until: clock.now().instant + pause) } catch { return }
+        }
+        storeRest = rest
+        await rest.value
+        storeRest = nil
     }
 
     private func perform(_ effect: Effect) {
@@ -153,9 +219,10 @@ extension FederationServer {
 
     // MARK: Time
 
-    /// Sets the timer to the node's next deadline.
+    /// Sets the timer to the node's next deadline. While too much waits for the store, what time brings waits as well.
     func keepTime() {
-        guard !isStopping, let deadline = node.nextDeadline else { return }
+        guard !isStopping, var deadline = node.nextDeadline else { return }
+        if queue.count >= Self.queuedBatches { deadline = max(deadline, clock.now().instant + .seconds(1)) }
         if let timer, timer.deadline <= deadline { return }
         timer?.task.cancel()
         let clock = clock
@@ -171,7 +238,7 @@ extension FederationServer {
     private func deadlinePassed(_ deadline: Instant) {
         guard timer?.deadline == deadline else { return }
         timer = nil
-        enqueue(node.tick(at: clock.now()))
+        if queue.count < Self.queuedBatches { enqueue(node.tick(at: clock.now())) }
         keepTime()
     }
 }

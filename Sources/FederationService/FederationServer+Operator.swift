@@ -7,7 +7,7 @@ extension FederationServer {
     // MARK: This server
 
     /// This server's own signed card, as it is served at `/.well-known/aether-federation`.
-    public func card() -> FederationNode.SignedCard? { node.card }
+    public func card() -> FederationNode.SignedCard? { publishedCard }
 
     public func summary() -> ServerSummary {
         let now = clock.now()
@@ -49,7 +49,8 @@ extension FederationServer {
     /// Takes a server's signed statement that it is alive. Heartbeats stay in memory; only a change of status is stored.
     public func heartbeat(_ id: ServerID, statement: String) async throws(Refusal) -> FederatedServer {
         let (server, effects) = try node.heartbeat(id, statement: statement, at: clock.now())
-        try await commit(effects)
+        keepTime()
+        if !effects.isEmpty { try await commit(effects) }
         return server
     }
 
@@ -215,7 +216,8 @@ extension FederationServer {
         let record = try await player(verified.player)
         guard record.epoch == verified.epoch else {
             throw Refusal(
-                .forbidden, code: "ticket.stale", reason: "\(verified.player) has travelled since the ticket was issued",
+                .forbidden, code: "ticket.stale",
+                reason: "\(verified.player) has travelled since the ticket was issued",
                 remedy: "ask the world server for a new one")
         }
         return record
@@ -225,7 +227,15 @@ extension FederationServer {
     public func arrive(token: String, proof: [UInt8]?, challenge: [UInt8]) async throws(Refusal) -> PlayerRecord {
         try checkReady()
         let (record, effects) = try node.redeem(token, proof: proof, challenge: challenge, at: clock.now())
-        try await commit(effects)
+        do {
+            try await commit(effects)
+        } catch {
+            // The client is told that it may try again, so it must be able to.
+            for case .putHandoff(let handoff) in effects.flatMap(\.changes) {
+                enqueue(node.takeBackRedemption(of: handoff.id))
+            }
+            throw error
+        }
         return record
     }
 

@@ -21,8 +21,14 @@ extension FederationServer {
             count(refused: error)
             throw error
         }
+        guard crossings.hasRoom else {
+            throw Refusal(
+                .overloaded, code: "crossing.overloaded", reason: "too many crossings are being verified",
+                remedy: "try again in a moment", step: .verification)
+        }
         guard let id = HandoffID(bytes: entropy.bytes(16)) else {
-            throw Refusal(.unavailable, code: "entropy.short", reason: "no handoff id could be made", remedy: "try again")
+            throw Refusal(
+                .unavailable, code: "entropy.short", reason: "no handoff id could be made", remedy: "try again")
         }
         let crossing = Crossing(
             id: id, role: .source, player: player, portal: portal, peer: plan.destination.id, world: plan.route.world,
@@ -40,7 +46,7 @@ extension FederationServer {
         if node.ledger.record(id) == nil, let crossing = crossings[id] {
             guard crossing.phase == .verifying else { throw HandoffLedger.Failure.invalidState(id, .aborted).refusal }
             // The ledger does not know of it yet; whoever verifies finds it aborted.
-            fail(id, because: Self.calledOff, since: clock.now().instant)
+            fail(id, of: crossing.player, because: Self.calledOff, since: clock.now().instant)
             return
         }
         try await commit(node.callOff(id, at: clock.now()))
@@ -52,27 +58,26 @@ extension FederationServer {
 
     /// A crossing by its id, with a fresh redirect when it is decided.
     public func crossing(_ id: HandoffID) async throws(Refusal) -> Crossing {
-        let now = clock.now()
-        var crossing = crossings[id]
-        if let record = node.ledger.record(id) {
-            var found = crossing ?? Crossing(record)
-            found.phase = Crossing.Phase(record.state)
-            found.epoch = record.epoch
-            found.receipt = record.receipt
-            found.changedAt = record.changedAt
-            found.redirect = node.redirectToken(for: id, at: now).map {
+        let seen = node.ledger.record(id)
+        // What was read may not be durable yet; it is told only once it is, and once the log says so too.
+        try await commit([])
+        guard var crossing = crossings[id] ?? seen.map(Crossing.init) else {
+            throw HandoffLedger.Failure.notFound(id).refusal
+        }
+        guard let record = node.ledger.record(id) else { return crossing }
+        crossing.epoch = record.epoch
+        if crossing.phase == .completed { crossing.receipt = record.receipt }
+        if crossing.phase == .committed || crossing.phase == .completed {
+            crossing.redirect = node.redirectToken(for: id, at: clock.now()).map {
                 Crossing.Redirect(endpoint: $0.endpoint, token: $0.token)
             }
-            crossing = found
         }
-        guard let crossing else { throw HandoffLedger.Failure.notFound(id).refusal }
-        // What was read may not be durable yet; it is told only once it is.
-        try await commit([])
         return crossing
     }
 
     /// The newest crossings in a phase, or in all phases, at most `limit`.
     public func crossings(_ phase: Crossing.Phase?, limit: Int) async throws(Refusal) -> [Crossing] {
+        let limit = max(0, limit)
         var found: [Crossing] = []
         let phases = phase.map { [$0] } ?? Crossing.Phase.allCases
         for phase in phases {
@@ -94,6 +99,7 @@ extension FederationServer {
 
     /// What happens to a player's crossings from now on.
     public func updates(of player: PlayerID) throws(Refusal) -> AsyncStream<PlayerUpdate> {
+        guard !isStopping else { throw Self.stopping }
         let stream = subscribers.subscribe(player) { token in
             Task { await self.unsubscribe(token, of: player) }
         }
@@ -117,22 +123,23 @@ extension FederationServer {
     ) async {
         let started = clock.now().instant
         do {
-            let (manifest, fetched) = try await verifyWorld(plan.route.world, of: plan.peer) { verified, total in
-                self.subscribers.tell(player, .verifying(id, verified: verified, of: total))
-            }
+            let (manifest, fetched) = try await verifyWorld(
+                plan.route.world, of: plan.peer.serverID, for: Follower(crossing: id, player: player))
             guard crossings[id]?.phase != .aborted else { return }
             let size = manifest.manifest.totalSize
             pass(
                 .verification, of: id, since: started,
-                "\(manifest.manifest.entries.count) files, \(size) bytes, every SHA-256 matches (\(fetched) bytes fetched)")
+                "\(manifest.manifest.entries.count) files, \(size) bytes, every SHA-256 matches (\(fetched) bytes fetched)"
+            )
             try checkReady()
             handoffStarted[id] = clock.now().instant
             try await commit(node.depart(player, through: portal, as: id, assets: manifest, at: clock.now()))
         } catch {
-            handoffStarted[id] = nil
             // A crossing that the ledger knows of ends by the ledger's rules; the store repeats until it is durable.
-            guard node.ledger.record(id) == nil, crossings[id]?.phase != .aborted else { return }
-            fail(id, because: error, since: started)
+            guard node.ledger.record(id) == nil else { return }
+            handoffStarted[id] = nil
+            guard crossings[id]?.phase != .aborted else { return }
+            fail(id, of: player, because: error, since: started)
         }
     }
 
@@ -153,7 +160,8 @@ extension FederationServer {
             pass(.handoff, of: id, since: handoffStarted.removeValue(forKey: id) ?? clock.now().instant, detail)
             subscribers.tell(event.player, .completed(id))
         case .returned(let refusal):
-            fail(id, because: refusal, since: handoffStarted.removeValue(forKey: id) ?? clock.now().instant)
+            let started = handoffStarted.removeValue(forKey: id) ?? clock.now().instant
+            fail(id, of: event.player, because: refusal, since: started)
         case .admitted:
             subscribers.tell(event.player, .admitted(id))
         case .withdrawn:
@@ -177,7 +185,7 @@ extension FederationServer {
         if let crossing = crossings[id] { subscribers.tell(crossing.player, .progress(id, done)) }
     }
 
-    private func fail(_ id: HandoffID, because refusal: Refusal, since start: Instant) {
+    private func fail(_ id: HandoffID, of player: PlayerID, because refusal: Refusal, since start: Instant) {
         count(refused: refusal)
         let failed = Crossing.Step(
             step: refusal.step ?? .handoff, ok: false, detail: refusal.description,
@@ -187,9 +195,8 @@ extension FederationServer {
             $0.steps.append(failed)
             $0.refusal = refusal
         }
-        guard let crossing = crossings[id] else { return }
-        subscribers.tell(crossing.player, .progress(id, failed))
-        subscribers.tell(crossing.player, .returned(id, refusal))
+        subscribers.tell(player, .progress(id, failed))
+        subscribers.tell(player, .returned(id, refusal))
     }
 
     private func steps(of plan: FederationNode.CrossingPlan, since start: Instant) -> [Crossing.Step] {

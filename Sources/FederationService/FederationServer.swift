@@ -25,8 +25,10 @@ public actor FederationServer {
     var handoffStarted: [HandoffID: Instant] = [:]
     var subscribers = Subscribers()
     var requests = PendingRequests()
-    var verifiedWorlds: [ContentHash: VerifiedManifest] = [:]
+    var verifiedWorlds = VerifiedWorlds()
     var assetReadsInFlight: [ChannelID: Int] = [:]
+    var verifications: [WorldVerification.Key: WorldVerification] = [:]
+    var chunkSlots: [ServerID: ChunkSlots] = [:]
 
     // The effect queue; see FederationServer+Effects.swift.
     var queue: [EffectBatch] = []
@@ -34,6 +36,12 @@ public actor FederationServer {
     var storageFailure: Refusal?
     var timer: (deadline: Instant, task: Task<Void, Never>)?
     var isStopping = false
+    /// The pause before a store that failed is tried again.
+    var storeRest: Task<Void, Never>?
+    /// The store failed to the end: nothing is carried out any more.
+    var hasGivenUp = false
+    /// This server's card, as it may be shown.
+    var publishedCard: FederationNode.SignedCard?
 
     /// A channel as the service knows it.
     struct Channel {
@@ -77,14 +85,17 @@ public actor FederationServer {
         try await commit(node.start(at: clock.now()))
     }
 
-    /// Stops keeping time, refuses what comes, and waits until everything that was promised is durable.
+    /// Stops keeping time, refuses what comes, and waits until everything that was promised is durable and sent. A store
+    /// that fails is tried once more; what it refuses then was promised to nobody and is dropped.
     public func stop() async {
         isStopping = true
         timer?.task.cancel()
         timer = nil
         for peer in node.peers.keys.sorted() { await transport?.hangUp(peer) }
+        requests.failAll()
+        storeRest?.cancel()
+        await carryOut([])
         for channel in channels.keys.sorted() { channels[channel]?.sink.close(.goingAway) }
-        try? await commit([])
         subscribers.finish()
     }
 }

@@ -45,6 +45,12 @@ struct PendingRequests {
         waiting.removeValue(forKey: request)?.continuation.resume(returning: .failure(.timeout))
     }
 
+    /// Nothing will be answered any more.
+    mutating func failAll() {
+        for waiter in waiting.values { waiter.continuation.resume(returning: .failure(.disconnected)) }
+        waiting = [:]
+    }
+
     /// The channel to a peer is gone: nothing that was asked there will be answered.
     mutating func fail(_ peer: ServerID) {
         for (request, waiter) in waiting where waiter.peer == peer {

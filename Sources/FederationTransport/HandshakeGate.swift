@@ -12,7 +12,7 @@ final class HandshakeGate: Sendable {
     private let total: Int
     private let perAddress: Int
 
-    init(total: Int = Limits.openHandshakes, perAddress: Int = PeerLimits.openHandshakesPerAddress) {
+    init(total: Int = PeerLimits.openIncomingHandshakes, perAddress: Int = PeerLimits.openHandshakesPerAddress) {
         self.total = total
         self.perAddress = perAddress
     }

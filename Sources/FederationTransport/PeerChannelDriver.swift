@@ -51,10 +51,9 @@ struct PeerChannelDriver: Sendable {
         case .send(let messages):
             socket.continueHandshake(sending: messages)
         case .established(let messages):
-            guard let records = await host.takeRecords(for: id) else {
-                socket.close(.internalError)
-                return
-            }
+            // The service may have dropped the channel meanwhile, for another one or because the peer was suspended: then
+            // it closes it with the reason, and the handshake's timer stands behind that.
+            guard let records = await host.takeRecords(for: id) else { return }
             socket.establish(sending: messages, records: records)
             await established()
         case .close(let code):

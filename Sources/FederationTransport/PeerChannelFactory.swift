@@ -10,16 +10,18 @@ final class PeerChannelFactory: Sendable {
     private let metrics: TransportMetrics
     private let gate: HandshakeGate
     private let handshakeTimeout: TimeAmount
+    private let idleTimeout: TimeAmount
 
     init(
         host: any PeerChannelHost, clock: any FederationClock, metrics: TransportMetrics, gate: HandshakeGate,
-        handshakeTimeout: Duration
+        handshakeTimeout: Duration, idleTimeout: Duration
     ) {
         self.host = host
         self.clock = clock
         self.metrics = metrics
         self.gate = gate
         self.handshakeTimeout = handshakeTimeout.timeAmount
+        self.idleTimeout = idleTimeout.timeAmount
     }
 
     /// An incoming socket. `isRefused` when too many handshakes are open: the driver must then refuse it.
@@ -47,7 +49,7 @@ final class PeerChannelFactory: Sendable {
     ) -> EventLoopFuture<PeerChannelDriver> {
         let remote = channel.remoteAddress.map(Self.describe) ?? "local"
         return channel.eventLoop.submit { [self] in
-            let webSocket = WebSocketHandler(Self.configuration(role))
+            let webSocket = WebSocketHandler(configuration(role))
             let bound = NIOLoopBound(webSocket, eventLoop: channel.eventLoop)
             let inbox = Inbox<PeerInput>(high: Limits.inboundFrames) {
                 channel.eventLoop.execute { bound.value.resume() }
@@ -70,10 +72,10 @@ final class PeerChannelFactory: Sendable {
         }
     }
 
-    private static func configuration(_ role: WebSocketRole) -> WebSocketConfiguration {
+    private func configuration(_ role: WebSocketRole) -> WebSocketConfiguration {
         WebSocketConfiguration(
             role: role, accepts: .binary, maximumMessageBytes: Limits.handshakeMessageBytes,
-            idleTimeout: PeerLimits.idleTimeout, closeCode: { $0.closeCode.rawValue },
+            idleTimeout: idleTimeout, closeCode: { $0.closeCode.rawValue },
             goingAwayCode: CloseCode.goingAway.rawValue)
     }
 

@@ -5,10 +5,12 @@ import NIOCore
 enum PeerLimits {
     /// Bytes of frames that may wait to be sent to one peer; one frame always may.
     static let outboundBytes = 64 << 20
+    /// Unfinished incoming handshakes. The rest of what a server can have open is left to those it dials itself.
+    static let openIncomingHandshakes = Limits.openHandshakes / 4 * 3
     /// Unfinished incoming handshakes from one address.
     static let openHandshakesPerAddress = 64
     /// Silence after which a channel is given up: four heartbeats of either side.
-    static let idleTimeout = TimeAmount.seconds(120)
+    static let idleTimeout = Duration.seconds(120)
     /// Between these many written bytes frames stop being sealed, and are sealed again.
     static let writeMarks = (low: 256 << 10, high: 1 << 20)
     /// Frames sealed before the socket is looked at again.

@@ -1,4 +1,5 @@
 import FederationModel
+import FederationWebSocket
 import Metrics
 
 /// What the transport counts.
@@ -9,6 +10,21 @@ struct TransportMetrics: Sendable {
         case outboundQueue = "outbound_queue"
         case inboundQueue = "inbound_queue"
         case handshakeTime = "handshake_time"
+        case messageSize = "message_size"
+        case fragments
+        case controlFrames = "control_frames"
+        case silence
+
+        /// The bound that a peer broke with its frames, when it was one.
+        init?(_ failure: WebSocketFailure) {
+            switch failure {
+            case .oversized: self = .messageSize
+            case .tooManyFragments: self = .fragments
+            case .controlFlood: self = .controlFrames
+            case .silent: self = .silence
+            case .malformed, .wrongMasking, .invalidText, .unacceptableKind: return nil
+            }
+        }
     }
 
     private let factory: any MetricsFactory
@@ -34,6 +50,7 @@ struct TransportMetrics: Sendable {
     }
 
     func closed(_ end: PeerChannelEnd) {
+        if case .failure(let failure) = end.closure.origin, let limit = Limit(failure) { reached(limit) }
         let by =
             switch end.closure.origin {
             case .local, .failure: "us"

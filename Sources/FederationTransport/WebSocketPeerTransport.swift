@@ -21,6 +21,8 @@ public actor WebSocketPeerTransport: PeerTransport {
         public var upgradeTimeout: Duration
         /// From the upgrade to Completed.
         public var handshakeTimeout: Duration
+        /// Silence after which a channel is given up.
+        public var idleTimeout: Duration
         /// Unfinished incoming handshakes, all together and from one address.
         public var openHandshakes: Int
         public var openHandshakesPerAddress: Int
@@ -32,7 +34,8 @@ public actor WebSocketPeerTransport: PeerTransport {
             connectTimeout = .seconds(10)
             upgradeTimeout = .seconds(10)
             handshakeTimeout = Limits.handshakeTimeout
-            openHandshakes = Limits.openHandshakes
+            idleTimeout = PeerLimits.idleTimeout
+            openHandshakes = PeerLimits.openIncomingHandshakes
             openHandshakesPerAddress = PeerLimits.openHandshakesPerAddress
             chance = { Double.random(in: 0..<1) }
         }
@@ -47,6 +50,10 @@ public actor WebSocketPeerTransport: PeerTransport {
         var lastFailure: String?
         var nextAttempt: Instant?
         var pause: Task<Void, Never>?
+        /// Whether the pause is a rest, because another channel with the peer was kept.
+        var isResting = false
+        /// Whether a channel has been asked for since the last attempt began.
+        var isHastened = false
     }
 
     private let factory: PeerChannelFactory
@@ -74,7 +81,7 @@ public actor WebSocketPeerTransport: PeerTransport {
             host: host, clock: clock, metrics: self.metrics,
             gate: HandshakeGate(
                 total: configuration.openHandshakes, perAddress: configuration.openHandshakesPerAddress),
-            handshakeTimeout: configuration.handshakeTimeout)
+            handshakeTimeout: configuration.handshakeTimeout, idleTimeout: configuration.idleTimeout)
     }
 
     // MARK: Accepting
@@ -94,7 +101,7 @@ public actor WebSocketPeerTransport: PeerTransport {
     public func dial(_ peer: ServerID, at endpoint: Endpoint) {
         guard !running.isStopping else { return }
         if let dial = dials[peer] {
-            guard dial.endpoint != endpoint else { return }
+            guard dial.endpoint != endpoint else { return hasten(peer) }
             dials[peer]?.endpoint = endpoint
             dials[peer]?.attempts = 0
             dial.pause?.cancel()
@@ -104,6 +111,12 @@ public actor WebSocketPeerTransport: PeerTransport {
         let number = lastNumber
         dials[peer] = Dial(number: number, endpoint: endpoint)
         Task { await self.keepDialled(peer, number) }
+    }
+
+    /// The service wants a channel: if this dial only rests because there was another one, that one is gone.
+    private func hasten(_ peer: ServerID) {
+        dials[peer]?.isHastened = true
+        if let dial = dials[peer], dial.isResting { dial.pause?.cancel() }
     }
 
     public func hangUp(_ peer: ServerID) {
@@ -119,14 +132,25 @@ public actor WebSocketPeerTransport: PeerTransport {
     /// Dials until the peer is hung up on.
     private func keepDialled(_ peer: ServerID, _ number: UInt64) async {
         while let dial = current(peer, number) {
+            dials[peer]?.isHastened = false
             let failure = await attempt(peer, number, dial.endpoint)
             guard let dial = current(peer, number) else { return }
-            let attempts = dial.attempts + 1
-            dials[peer]?.attempts = attempts
+            dials[peer]?.attempts = dial.attempts + 1
             dials[peer]?.lastFailure = failure.reason
-            let backoff = DialBackoff.pause(after: attempts, chance: configuration.chance())
-            await pause(peer, number, failure.isSettled ? max(backoff, Limits.dialBackoffMaximum) : backoff)
+            if failure.isSettled, !dial.isHastened { await rest(peer, number) }
+            // Also when it is hastened: a channel that dies as soon as it stands is not dialled without a pause.
+            guard let now = current(peer, number), !failure.isSettled || now.isHastened else { continue }
+            let attempts = failure.isSettled ? 1 : now.attempts
+            await pause(peer, number, DialBackoff.pause(after: attempts, chance: configuration.chance()))
         }
+    }
+
+    /// Waits as long as another channel with the peer may well live.
+    private func rest(_ peer: ServerID, _ number: UInt64) async {
+        dials[peer]?.isResting = true
+        await pause(peer, number, Limits.dialBackoffMaximum)
+        guard current(peer, number) != nil else { return }
+        dials[peer]?.isResting = false
     }
 
     private func current(_ peer: ServerID, _ number: UInt64) -> Dial? {
@@ -134,7 +158,7 @@ public actor WebSocketPeerTransport: PeerTransport {
         return dial
     }
 
-    /// Waits for the backoff, or until another endpoint is given.
+    /// Waits for so long, or until the pause is cancelled: by another endpoint, or by haste in a rest.
     private func pause(_ peer: ServerID, _ number: UInt64, _ pause: Duration) async {
         let deadline = clock.now().instant + pause
         let sleeper = Task { [clock] in

@@ -27,10 +27,13 @@ struct Aether: AsyncParsableCommand {
         } catch let refusal as Refusal {
             Terminal.error("aether: \(refusal)")
             Foundation.exit(1)
+        } catch let misuse as ValidationError {
+            Terminal.error("aether: \(misuse.message) — see aether --help")
+            Foundation.exit(ExitCode.validationFailure.rawValue)
         } catch let code as ExitCode {
             Foundation.exit(code.rawValue)
-        } catch where exitCode(for: error) == .failure {
-            Terminal.error("aether: \(error)")
+        } catch  where exitCode(for: error) == .failure {
+            Terminal.error("aether: \(oneLine("\(error)"))")
             Foundation.exit(1)
         } catch {
             exit(withError: error)
@@ -41,4 +44,9 @@ struct Aether: AsyncParsableCommand {
 /// What this build calls itself.
 enum Version {
     static let text = "0.1.0"
+}
+
+/// A message of a library, which may have several lines.
+func oneLine(_ text: String) -> String {
+    String(text.split(whereSeparator: \.isNewline).joined(separator: " ").prefix(500))
 }

@@ -110,10 +110,23 @@ struct HandshakeVectorTests {
         let transcript = completeTranscript(
             helloHash: helloHash, lowSignature: signatures[order[0]], highSignature: signatures[order[1]])
         let export = oneChannel.export("test", count: 32).key.withUnsafeBytes { Array($0) }
+        let answer = try HandshakeResponse.decode(signatures[1], suite: suite)
+        let secrets = order.map { drawn[$0].secret }
+        let secret = try peerKeyExchange(
+            ephemeral: Curve25519.KeyAgreement.PrivateKey(
+                rawRepresentation: [UInt8](repeating: dialler.x25519, count: 32)),
+            peerEphemeral: keys[1], identity: identities[0], peerExchange: answer.exchangeKey,
+            encapsulated: suite.isHybrid ? encapsulated(low: secrets[0], high: secrets[1]) : nil
+        ).key
+        func derived(_ label: String, _ count: Int) -> JSONValue {
+            text(deriveKey(from: secret, salt: transcript, label: label, count: count).withUnsafeBytes { Array($0) })
+        }
         let sealed = [try records(oneChannel), try records(otherChannel)]
-        func text(_ bytes: [UInt8]) -> JSONValue { .string(hexString(bytes)) }
         return .object([
-            "suite": .integer(Int64(suite.rawValue)),
+            "suite": .integer(Int64(suite.rawValue)), "secret": text(secret.withUnsafeBytes { Array($0) }),
+            "low_to_high_key": derived(Label.lowToHighKey, 32), "low_to_high_iv": derived(Label.lowToHighIV, 12),
+            "high_to_low_key": derived(Label.highToLowKey, 32), "high_to_low_iv": derived(Label.highToLowIV, 12),
+            "exporter": derived(Label.exporter, 32),
             "dialler": dialler.json(suite.isHybrid ? drawn[0].ciphertext : [], suite.isHybrid ? drawn[0].secret : []),
             "acceptor": acceptor.json(suite.isHybrid ? drawn[1].ciphertext : [], suite.isHybrid ? drawn[1].secret : []),
             "dialler_hello": text(hellos[0]), "acceptor_hello": text(hellos[1]), "dialler_is_low": .bool(isLow),
@@ -121,6 +134,13 @@ struct HandshakeVectorTests {
             "acceptor_signature": text(signatures[1]), "transcript": text(transcript), "export_test": text(export),
             "low_to_high": .array(sealed[order[0]].map(text)), "high_to_low": .array(sealed[order[1]].map(text)),
         ])
+    }
+
+    private static func text(_ bytes: [UInt8]) -> JSONValue { .string(hexString(bytes)) }
+
+    private static func encapsulated(low: [UInt8], high: [UInt8]) -> EncapsulatedSecrets {
+        var (low, high) = (low, high)
+        return EncapsulatedSecrets(low: SecretBytes(taking: &low), high: SecretBytes(taking: &high))
     }
 
     private static func records(_ channel: consuming SecureChannel) throws -> [[UInt8]] {

@@ -103,8 +103,8 @@ struct AssetTests {
         case 1: await writer.abandon()
         default: try? await writer.commit(Self.hash, size: 1)
         }
-        #expect(await refusal { try await writer.append([1]) }?.code == "asset.writer-ended")
-        #expect(await refusal { _ = try await writer.commit() }?.code == "asset.writer-ended")
+        #expect(await refusal { try await writer.append([1]) }?.code == "asset.writerEnded")
+        #expect(await refusal { _ = try await writer.commit() }?.code == "asset.writerEnded")
         await writer.abandon()
         #expect(try await store.list().count == (end == 0 ? 1 : 0))
     }

@@ -157,6 +157,20 @@ func heartbeat(_ sequence: UInt64) -> FederationFrame {
         try await pair.stop()
     }
 
+    @Test("a channel that the host drops as soon as it stands is closed for the host's reason")
+    func droppedMeanwhile() async throws {
+        let pair = try await Pair(far: .dropsMeanwhile)
+        await pair.nearTransport.dial(pair.far.identity.id, at: try pair.listener.endpoint())
+        let id = try #require(await pair.far.established())
+        #expect(await pair.far.events.next() == .recordsAsked(id))
+        // Whatever the transport would do by itself, it has done before the loop gets to this.
+        try await pair.listener.channel.eventLoop.submit {}.get()
+        try #require(await pair.far.sink(id)).close(.duplicateChannel)
+        #expect(await pair.far.events.next() == .closed(id))
+        #expect(try pair.count("aether_peer_closes_total", [("by", "us"), ("code", "duplicateChannel")]) == 1)
+        try await pair.stop()
+    }
+
     @Test("stopping closes every channel as going away, tells the host, and takes no new ones")
     func shutdown() async throws {
         let pair = try await Pair()

@@ -108,6 +108,47 @@ import Testing
         try await listener.stop()
     }
 
+    @Test("who rests because of another channel dials again soon when that one is said to be gone")
+    func hastened() async throws {
+        let clock = ManualClock()
+        let near = try TestHost("near", clock: clock)
+        let far = try TestHost("far", clock: clock, .refusesHello(.duplicateChannel))
+        let dialling = try transport(near, clock, chance: 0)
+        let listener = try await TestListener.start(try transport(far, clock))
+        let endpoint = try listener.endpoint()
+        await dialling.dial(far.identity.id, at: endpoint)
+        await clock.somebodySleeps()
+        #expect(await dialling.dialState(of: far.identity.id)?.nextRetryMilliseconds == 30_000)
+        await far.behave(.normal)
+        await dialling.dial(far.identity.id, at: endpoint)
+        while await dialling.dialState(of: far.identity.id)?.nextRetryMilliseconds != 500 { await Task.yield() }
+        await clock.somebodySleeps()
+        clock.advance(by: .milliseconds(500))
+        #expect(await near.established() != nil)
+        await dialling.shutdown()
+        try await listener.stop()
+    }
+
+    @Test("a dial that is asked for again keeps its backoff")
+    func notHastened() async throws {
+        let clock = ManualClock()
+        let near = try TestHost("near", clock: clock)
+        let far = try TestHost("far", clock: clock, .refusesHello(.untrustedPeer))
+        let dialling = try transport(near, clock, chance: 0)
+        let listener = try await TestListener.start(try transport(far, clock))
+        let endpoint = try listener.endpoint()
+        for attempt in 1...3 {
+            await dialling.dial(far.identity.id, at: endpoint)
+            await clock.somebodySleeps()
+            for _ in 0..<10 { await dialling.dial(far.identity.id, at: endpoint) }
+            let state = try #require(await dialling.dialState(of: far.identity.id))
+            #expect(state.attempts == attempt && state.nextRetryMilliseconds == Int64(250 << attempt))
+            clock.advance(by: .milliseconds(250 << attempt))
+        }
+        await dialling.shutdown()
+        try await listener.stop()
+    }
+
     @Test("over TLS with a certificate that is believed, a channel stands")
     func tls() async throws {
         let near = try TestHost("near")

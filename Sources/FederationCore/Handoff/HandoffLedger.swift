@@ -244,14 +244,20 @@ public struct HandoffLedger: Sendable {
     ///
     /// - Throws: `notFound`, `wrongPeer`, `playerMismatch`, `invalidState`; `replayed` the second time.
     public mutating func redeem(_ token: SessionToken, at now: Now) throws(Failure) -> HandoffRecord {
-        var record = try find(token.handoff, role: .destination, peer: token.issuer)
+        var record = try redeemable(token)
+        record.redeemedAt = now.timestamp
+        records[record.id] = record
+        return record
+    }
+
+    /// The handoff that a token may be redeemed for now; refuses as ``redeem(_:at:)`` does.
+    func redeemable(_ token: SessionToken) throws(Failure) -> HandoffRecord {
+        let record = try find(token.handoff, role: .destination, peer: token.issuer)
         guard token.player == record.player, token.epoch == record.epoch else {
             throw .playerMismatch(token.handoff)
         }
         guard record.state == .admitted else { throw .invalidState(token.handoff, record.state) }
         guard record.redeemedAt == nil else { throw .replayed(token.handoff) }
-        record.redeemedAt = now.timestamp
-        records[record.id] = record
         return record
     }
 
@@ -301,7 +307,9 @@ public struct HandoffLedger: Sendable {
         var due: [Due] = []
         while let next = deadlines.min, next.at <= now {
             deadlines.removeMin()
-            guard var entry = open[next.id], entry.nextAttempt == next.at, let record = records[next.id] else { continue }
+            guard var entry = open[next.id], entry.nextAttempt == next.at, let record = records[next.id] else {
+                continue
+            }
             switch record.state {
             case .prepared: due.append(.timeout(record.id))
             case .committed: due.append(.repeatCommit(record.id))

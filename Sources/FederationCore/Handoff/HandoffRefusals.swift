@@ -5,13 +5,17 @@ extension HandoffLedger.Failure {
     public var refusal: Refusal {
         switch self {
         case .notFound(let id):
-            refusal(.notFound, "unknown", "no handoff \(id) is known here", "the player is where they were; cross again")
+            refusal(
+                .notFound, "unknown", "no handoff \(id) is known here", "the player is where they were; cross again")
         case .invalidState(let id, let state):
-            refusal(.conflict, "invalidState", "handoff \(id) is \(state.rawValue)", "look at it: GET /v1/handoffs/\(id)")
+            refusal(
+                .conflict, "invalidState", "handoff \(id) is \(state.rawValue)", "look at it: GET /v1/handoffs/\(id)")
         case .wrongPeer(let id, let expected):
-            refusal(.forbidden, "wrongPeer", "handoff \(id) is one with \(expected)", "only \(expected) may speak of it")
+            refusal(
+                .forbidden, "wrongPeer", "handoff \(id) is one with \(expected)", "only \(expected) may speak of it")
         case .alreadyOpen(let player, let id):
-            refusal(.conflict, "alreadyOpen", "\(player) is crossing already, in handoff \(id)", "wait until it is over")
+            refusal(
+                .conflict, "alreadyOpen", "\(player) is crossing already, in handoff \(id)", "wait until it is over")
         case .staleEpoch(let player, let offered, let known):
             refusal(
                 .conflict, "staleEpoch", "epoch \(offered) of \(player) is not newer than \(known)",

@@ -196,15 +196,13 @@ extension FederationNode {
                         remedy: "sign this connection's challenge with the client's key", step: .handoff)
                 }
             }
-            var redeemed = ledger
-            let record = try redeemed.redeem(token, at: now)
-            guard let player = players[record.player], player.isHere, player.epoch == record.epoch else {
+            let admitted = try ledger.redeemable(token)
+            guard let player = players[admitted.player], player.isHere, player.epoch == admitted.epoch else {
                 throw Refusal(
-                    .conflict, code: "player.gone", reason: "\(record.player) has moved on since",
+                    .conflict, code: "player.gone", reason: "\(admitted.player) has moved on since",
                     remedy: "connect to the server where the player is", step: .handoff)
             }
-            ledger = redeemed
-            return (player, [.persist([.putHandoff(record)])])
+            return (player, [.persist([.putHandoff(try ledger.redeem(token, at: now))])])
         } catch let failure as HandoffLedger.Failure {
             throw failure.refusal
         } catch let refusal as Refusal {
@@ -216,12 +214,18 @@ extension FederationNode {
         }
     }
 
+    /// Takes back a redemption that the client was not told of, because it could not be made durable.
+    public mutating func takeBackRedemption(of handoff: HandoffID) -> [Effect] {
+        ledger.takeBackRedemption(of: handoff).map { [.persist([.putHandoff($0)])] } ?? []
+    }
+
     /// The token, checked with the pinned key of the server that it names as its issuer.
     private func verified(_ compact: String, at now: Now) throws -> SessionToken {
         let issuer = try SessionToken.unverifiedIssuer(compact)
         guard let peer = verifiedPeer(issuer, at: now) else {
             throw Refusal(
-                .forbidden, code: "token.untrustedIssuer", reason: "the token comes from \(issuer), which is not trusted now",
+                .forbidden, code: "token.untrustedIssuer",
+                reason: "the token comes from \(issuer), which is not trusted now",
                 remedy: "the operator adds the peer, or waits until its handshake is completed", step: .handshake)
         }
         return try SessionToken.verify(

@@ -16,7 +16,8 @@ extension FederationNode {
     ///
     /// - Parameter expecting: the peer that was dialled; nil for an incoming channel.
     public mutating func openChannel(
-        _ channel: ChannelID, direction: ChannelDirection, expecting peer: ServerID?, entropy: consuming HandshakeEntropy,
+        _ channel: ChannelID, direction: ChannelDirection, expecting peer: ServerID?,
+        entropy: consuming HandshakeEntropy,
         at now: Now
     ) throws(HandshakeManager.Failure) -> [UInt8] {
         try handshakes.initiate(channel, direction: direction, expecting: peer, entropy: entropy, at: now)
@@ -36,7 +37,7 @@ extension FederationNode {
                 return .bound(record.publicKey)
             }
         } catch {
-            return (.close(error.closeCode), [])
+            return (.close(error.closeCode), probe(because: error, at: now))
         }
         switch step {
         case .send(let message):
@@ -117,14 +118,26 @@ extension FederationNode {
                 effects += drop(due.channel, .trustExpired)
                 continue
             }
-            session.sequence += 1
-            session.outstanding = (session.sequence, now.instant)
+            effects.append(Self.heartbeat(&session, on: due.channel, at: now))
             sessions[due.channel] = session
-            let heartbeat = FederationFrame.Heartbeat(sequence: session.sequence, sentAt: now.timestamp)
-            effects.append(.send(.heartbeat(heartbeat), on: due.channel))
             heartbeats.insert(HeartbeatDue(at: now.instant + configuration.health.interval, channel: due.channel))
         }
         return effects
+    }
+
+    private static func heartbeat(_ session: inout PeerSession, on channel: ChannelID, at now: Now) -> Effect {
+        session.sequence += 1
+        session.outstanding = (session.sequence, now.instant)
+        return .send(.heartbeat(.init(sequence: session.sequence, sentAt: now.timestamp)), on: channel)
+    }
+
+    /// A peer that opens another channel may have lost the one that is kept: after a power cut it does not know of it,
+    /// and its machine answers the next bytes with a reset. So some are sent at once.
+    private mutating func probe(because failure: HandshakeManager.Failure, at now: Now) -> [Effect] {
+        guard case .duplicateChannel(let server) = failure, let kept = channels[server], var session = sessions[kept]
+        else { return [] }
+        defer { sessions[kept] = session }
+        return [Self.heartbeat(&session, on: kept, at: now)]
     }
 
     mutating func acknowledged(

@@ -58,7 +58,8 @@ extension FederationNode {
         let plan = try plan(player, through: portal, at: now)
         guard manifest.manifest.world == plan.route.world else {
             throw Refusal(
-                .conflict, code: "route.changed", reason: "the portal \(portal) leads elsewhere since the crossing began",
+                .conflict, code: "route.changed",
+                reason: "the portal \(portal) leads elsewhere since the crossing began",
                 remedy: "walk through the portal again", step: .routing)
         }
         let record = HandoffRecord(
@@ -205,8 +206,7 @@ extension FederationNode {
             return abort(
                 id,
                 because: Refusal(
-                    .unavailable, code: "handoff.timeout",
-                    reason: "the destination did not answer within \(Limits.handoffTimeout)",
+                    .unavailable, code: "handoff.timeout", reason: "the destination did not accept the player in time",
                     remedy: "the player goes on here; try again when the destination answers", step: .handoff),
                 at: now)
         case .repeatCommit(let id):

@@ -131,7 +131,8 @@ public struct FederationNode: ~Copyable, Sendable {
         cardDue = now.instant + configuration.cardLifetime / 2
         let fresh = ServerCard(
             id: id, name: configuration.name, endpoint: configuration.endpoint, publicKey: identity.publicKey,
-            sequence: cardSequence, worlds: Array(worlds.keys.sorted().prefix(ServerCard.maximumWorlds)), issued: now.timestamp,
+            sequence: cardSequence, worlds: Array(worlds.keys.sorted().prefix(ServerCard.maximumWorlds)),
+            issued: now.timestamp,
             expires: now.timestamp + configuration.cardLifetime)
         card = SignedCard(card: fresh, compact: fresh.issue(by: identity))
         return [.persist([.putCardSequence(cardSequence)])]
@@ -154,7 +155,8 @@ public struct FederationNode: ~Copyable, Sendable {
         return .bound(record.publicKey)
     }
 
-    func dialEffects(for server: ServerID) -> [Effect] {
+    /// What brings a channel to a peer about; nothing for others and for suspended ones.
+    public func dialEffects(for server: ServerID) -> [Effect] {
         guard peers[server] != nil, let entry = registry.server(server), entry.status != .suspended else { return [] }
         return [.dial(server, entry.endpoint)]
     }

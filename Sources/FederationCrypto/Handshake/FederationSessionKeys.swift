@@ -31,7 +31,7 @@ public struct FederationSessionKeys: ~Copyable, Sendable {
 
 /// The secret behind ``SecureChannel/export(_:count:)``.
 struct ExporterSecret: ~Copyable, Sendable {
-    private let key: SymmetricKey
+    let key: SymmetricKey
 
     init(secret: borrowing SecretBytes, transcript: [UInt8]) {
         key = deriveKey(from: secret.key, salt: transcript, label: Label.exporter, count: 32)

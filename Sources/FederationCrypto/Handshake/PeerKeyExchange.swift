@@ -11,8 +11,9 @@ struct EncapsulatedSecrets: ~Copyable {
 /// The secret of the channel: `X25519(e,E) ‖ X25519(k,K) ‖ z_low ‖ z_high`, the last two only in hybrid suites.
 /// Symmetric: both sides get the same bytes whoever dialled.
 ///
-/// The ephemeral exchange and the encapsulations give forward secrecy; the exchange of long-lived keys makes a stolen
-/// signing key alone useless for passing as its owner.
+/// The ephemeral exchange and the encapsulations give forward secrecy; the exchange of long-lived keys keeps the channel
+/// closed also where a side's fresh keys could be guessed. Against a stolen signing key it does nothing: that key signs
+/// whatever exchange key its thief likes.
 func peerKeyExchange(
     ephemeral: Curve25519.KeyAgreement.PrivateKey, peerEphemeral: [UInt8], identity: ServerIdentity,
     peerExchange: [UInt8], encapsulated: consuming EncapsulatedSecrets?

@@ -18,7 +18,35 @@ enum Label {
 
 /// HKDF-SHA256 (RFC 5869), extract and expand. `count` is at most 8160 bytes.
 func deriveKey(from secret: SymmetricKey, salt: [UInt8] = [], info: [UInt8], count: Int) -> SymmetricKey {
-    HKDF<SHA256>.deriveKey(inputKeyMaterial: secret, salt: salt, info: info, outputByteCount: count)
+    expandKey(extractKey(from: secret, salt: salt), info: info, count: count)
+}
+
+/// HKDF-Extract (RFC 5869 §2.2): the pseudorandom key, from which everything derived under `salt` can be found.
+func extractKey(from secret: SymmetricKey, salt: [UInt8]) -> SymmetricKey {
+    var code = KeyedHash(key: SymmetricKey(data: salt))
+    secret.withUnsafeBytes { code.update($0) }
+    return code.finalize()
+}
+
+/// HKDF-Expand (RFC 5869 §2.3).
+private func expandKey(_ key: SymmetricKey, info: [UInt8], count: Int) -> SymmetricKey {
+    let blocks = (count + SHA256.byteCount - 1) / SHA256.byteCount
+    precondition(blocks <= 255, "HKDF-SHA256 gives at most 8160 bytes")
+    var output: [UInt8] = []
+    // Reserved at once, so that growing leaves no copy behind.
+    output.reserveCapacity(blocks * SHA256.byteCount)
+    var block: SymmetricKey?
+    for number in 0..<blocks {
+        var code = KeyedHash(key: key)
+        block?.withUnsafeBytes { code.update($0) }
+        info.withUnsafeBytes { code.update($0) }
+        withUnsafeBytes(of: UInt8(number + 1)) { code.update($0) }
+        let next = code.finalize()
+        next.withUnsafeBytes { output.append(contentsOf: $0) }
+        block = next
+    }
+    defer { overwrite(&output) }
+    return output.withUnsafeBytes { SymmetricKey(data: UnsafeRawBufferPointer(rebasing: $0.prefix(count))) }
 }
 
 func deriveKey(from secret: SymmetricKey, salt: [UInt8] = [], label: String, count: Int) -> SymmetricKey {

@@ -47,8 +47,8 @@ public struct RecordLayer: ~Copyable, Sendable {
     private static let frameContent: UInt8 = 0
     private static let rekeyContent: UInt8 = 1
 
-    private var outbound: TrafficKey
-    private var inbound: TrafficKey
+    private(set) var outbound: TrafficKey
+    private(set) var inbound: TrafficKey
     /// When the outbound key protected its first record; nil before.
     private var outboundSince: Instant?
     private var isClosed = false

@@ -3,8 +3,8 @@ import Crypto
 /// The key of one direction, with the counter that makes every nonce new. Overwritten when it dies.
 struct TrafficKey: ~Copyable, Sendable {
     private let aead: AEAD
-    private var key: SymmetricKey
-    private var iv: SymmetricKey
+    private(set) var key: SymmetricKey
+    private(set) var iv: SymmetricKey
     /// How many records this key has protected. Never sent; both ends count.
     private(set) var counter: UInt64 = 0
 
@@ -15,13 +15,17 @@ struct TrafficKey: ~Copyable, Sendable {
     }
 
     mutating func seal(_ plaintext: [UInt8]) throws -> [UInt8] {
-        let sealed = try aead.seal(plaintext, key: key, nonce: nonce())
+        var nonce = nonce()
+        defer { overwrite(&nonce) }
+        let sealed = try aead.seal(plaintext, key: key, nonce: nonce)
         counter += 1
         return sealed
     }
 
     mutating func open(_ record: [UInt8]) throws -> [UInt8] {
-        let plaintext = try aead.open(record[...], key: key, nonce: nonce())
+        var nonce = nonce()
+        defer { overwrite(&nonce) }
+        let plaintext = try aead.open(record[...], key: key, nonce: nonce)
         counter += 1
         return plaintext
     }
@@ -39,7 +43,8 @@ struct TrafficKey: ~Copyable, Sendable {
         counter = 0
     }
 
-    /// The IV with the counter, big-endian, xored into its last eight bytes.
+    /// The IV with the counter, big-endian, xored into its last eight bytes. Under counter 0 it is the IV itself, so it is
+    /// overwritten after use.
     private func nonce() -> [UInt8] {
         var nonce = iv.withUnsafeBytes { Array($0) }
         for index in 0..<8 {

@@ -30,17 +30,17 @@ extension SessionToken {
                     remedy: "travel again from the source", step: .handoff)
             case .badSignature:
                 Refusal(
-                    .forbidden, code: "token.bad-signature",
+                    .forbidden, code: "token.badSignature",
                     reason: "the session token is not signed by the source's key",
                     remedy: "travel again from the source; if this repeats, compare the servers' key fingerprints",
                     step: .handoff)
             case .wrongIssuer:
                 Refusal(
-                    .forbidden, code: "token.wrong-issuer", reason: "the session token was issued by another server",
+                    .forbidden, code: "token.wrongIssuer", reason: "the session token was issued by another server",
                     remedy: "travel again from the source", step: .handoff)
             case .wrongAudience:
                 Refusal(
-                    .forbidden, code: "token.wrong-audience", reason: "the session token is for another destination",
+                    .forbidden, code: "token.wrongAudience", reason: "the session token is for another destination",
                     remedy: "go to the server that the token names", step: .handoff)
             case .expired:
                 Refusal(
@@ -48,7 +48,7 @@ extension SessionToken {
                     remedy: "travel again from the source, or ask it for a fresh token", step: .handoff)
             case .notYetValid:
                 Refusal(
-                    .conflict, code: "token.not-yet-valid", reason: "the session token is not valid yet",
+                    .conflict, code: "token.notYetValid", reason: "the session token is not valid yet",
                     remedy: "compare the two servers' clocks", step: .handoff)
             }
         }

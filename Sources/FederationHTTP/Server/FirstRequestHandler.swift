@@ -27,14 +27,18 @@ final class FirstRequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     private let routes: [String: WebSocketRoute]
     private let timeout: TimeAmount
+    private let newcomers: Newcomers
+    /// What the connection is counted under as long as it has not asked for anything.
+    private var address: String?
     private var state = State.awaitingRequest
     private var timer: Scheduled<Void>?
     /// The decoder has stopped behind the present request, so that its response must be the last.
     private var isLastResponse = false
 
-    init(routes: [String: WebSocketRoute], timeout: TimeAmount) {
+    init(routes: [String: WebSocketRoute], timeout: TimeAmount, newcomers: Newcomers) {
         self.routes = routes
         self.timeout = timeout
+        self.newcomers = newcomers
     }
 
     /// The part of `uri` before its query.
@@ -43,11 +47,29 @@ final class FirstRequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
-        timer = context.eventLoop.assumeIsolated().scheduleTask(in: timeout) { context.close(promise: nil) }
+        let address = context.remoteAddress?.ipAddress ?? "local"
+        guard newcomers.enter(address) else {
+            state = .refused
+            // The channel is not registered yet.
+            context.eventLoop.assumeIsolated().execute { context.close(promise: nil) }
+            return
+        }
+        self.address = address
+        timer = context.eventLoop.assumeIsolated().scheduleTask(in: timeout) {
+            self.newcomers.reached(.firstRequestTime)
+            context.close(promise: nil)
+        }
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
+        endWait()
+    }
+
+    /// The connection is no newcomer any more.
+    private func endWait() {
         timer?.cancel()
+        if let address { newcomers.leave(address) }
+        address = nil
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -67,7 +89,7 @@ final class FirstRequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func receive(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
-        timer?.cancel()
+        endWait()
         if case .awaitingRequest = state, let route = routes[Self.path(head.uri)] {
             switch WebSocketRequest(head) {
             case .opening(let offered):
@@ -111,6 +133,7 @@ final class FirstRequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
                 context.eventLoop.assumeIsolated().execute { context.close(promise: nil) }
                 return
             }
+            if error == .headerOverflow { newcomers.reached(.headerSize) }
             refuse(
                 error == .headerOverflow ? .requestHeaderFieldsTooLarge : .badRequest,
                 "this is not an HTTP/1.1 request",
@@ -139,7 +162,7 @@ final class FirstRequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
     /// Answers with problem details (RFC 9457) and closes.
     private func refuse(_ status: HTTPResponseStatus, _ detail: String, _ context: ChannelHandlerContext) {
         state = .refused
-        timer?.cancel()
+        endWait()
         let isUpgrade = status == .upgradeRequired
         let problem = Problem(
             HTTPResponse.Status(code: Int(status.code), reasonPhrase: status.reasonPhrase),

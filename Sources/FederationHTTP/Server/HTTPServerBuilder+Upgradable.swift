@@ -2,21 +2,24 @@ public import FederationModel
 public import Hummingbird
 public import HummingbirdCore
 import HummingbirdTLS
+public import Metrics
 
 extension HTTPServerBuilder {
     /// A server whose one port speaks HTTP/1.1 and opens WebSockets on `routes`.
     ///
     /// - Throws: A ``Refusal`` when a file of `tls` cannot be used.
     public static func upgradable(
-        routes: [WebSocketRoute], limits: ListenerLimits = ListenerLimits(), tls: ListenerTLS? = nil
+        routes: [WebSocketRoute], limits: ListenerLimits = ListenerLimits(), tls: ListenerTLS? = nil,
+        metrics: any MetricsFactory = MetricsSystem.factory
     ) throws(Refusal) -> HTTPServerBuilder {
         var byPath: [String: WebSocketRoute] = [:]
         for route in routes {
             precondition(byPath[route.path] == nil, "two WebSockets cannot share a path")
             byPath[route.path] = route
         }
+        let newcomers = Newcomers(perAddress: limits.newcomersPerAddress, metrics: metrics)
         let base = HTTPServerBuilder { [byPath] responder in
-            UpgradableServerChannel(responder: responder, routes: byPath, limits: limits)
+            UpgradableServerChannel(responder: responder, routes: byPath, limits: limits, newcomers: newcomers)
         }
         guard let tls else { return base }
         do {

@@ -4,6 +4,8 @@ public import NIOCore
 public struct ListenerLimits: Sendable {
     /// Connections open at one time; further ones wait in the kernel's queue.
     public var connections = 10_000
+    /// Connections from one address that have not sent their first request's head yet; further ones are closed.
+    public var newcomersPerAddress = 512
     /// Bytes of one header field, name and value.
     public var headerFieldBytes = 16 << 10
     /// Bytes of all header fields of a request.

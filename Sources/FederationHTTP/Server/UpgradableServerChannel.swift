@@ -26,6 +26,7 @@ struct UpgradableServerChannel: HTTPChannelHandler {
     let responder: Responder
     let routes: [String: WebSocketRoute]
     let limits: ListenerLimits
+    let newcomers: Newcomers
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         channel.eventLoop.makeCompletedFuture {
@@ -36,7 +37,7 @@ struct UpgradableServerChannel: HTTPChannelHandler {
             let encoder = HTTPResponseEncoder()
             let decoder = ByteToMessageHandler(
                 HTTPRequestDecoder(leftOverBytesStrategy: .forwardBytes, limitConfiguration: decoderLimits))
-            let first = FirstRequestHandler(routes: routes, timeout: limits.firstRequestTimeout)
+            let first = FirstRequestHandler(routes: routes, timeout: limits.firstRequestTimeout, newcomers: newcomers)
             let upgrade = NIOTypedHTTPServerUpgradeHandler(
                 httpEncoder: encoder, extraHTTPHandlers: [decoder, first],
                 upgradeConfiguration: NIOTypedHTTPServerUpgradeConfiguration(

@@ -13,8 +13,8 @@ public final class DataDirectory: Sendable {
 
     /// Makes the directory where it is missing, and locks it.
     ///
-    /// - Throws: `store.in-use` when another process, or another value in this one, holds it; `store.not-a-directory`;
-    ///   `store.too-open` for a directory with other things in it that other users can enter; `store.denied`.
+    /// - Throws: `store.inUse` when another process, or another value in this one, holds it; `store.notADirectory`;
+    ///   `store.tooOpen` for a directory with other things in it that other users can enter; `store.denied`.
     public init(at path: String) throws(Refusal) {
         var path = path
         while path.utf8.count > 1, path.utf8.last == 0x2F { path.removeLast() }

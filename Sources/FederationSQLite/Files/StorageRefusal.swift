@@ -7,19 +7,19 @@ enum StorageRefusal {
     static func inUse(_ path: String, by owner: Int32?) -> Refusal {
         let who = owner.map { "process \($0)" } ?? "another process"
         return Refusal(
-            .conflict, code: "store.in-use", reason: "the data directory \(path) is in use by \(who)",
+            .conflict, code: "store.inUse", reason: "the data directory \(path) is in use by \(who)",
             remedy: "stop that process, or choose another data directory")
     }
 
     static func notADirectory(_ path: String) -> Refusal {
         Refusal(
-            .invalid, code: "store.not-a-directory", reason: "\(path) is not a directory",
+            .invalid, code: "store.notADirectory", reason: "\(path) is not a directory",
             remedy: "name a directory, or a path where one can be made")
     }
 
     static func tooOpen(_ path: String) -> Refusal {
         Refusal(
-            .forbidden, code: "store.too-open",
+            .forbidden, code: "store.tooOpen",
             reason: "the directory \(path) has other things in it and other users can enter it",
             remedy: "choose an empty data directory, or close this one with: chmod 700 \(path)")
     }

@@ -127,6 +127,6 @@ actor MemoryAssetWriter: AssetWriter {
     }
 
     private static let ended = Refusal(
-        .conflict, code: "asset.writer-ended", reason: "this asset was already committed or abandoned",
+        .conflict, code: "asset.writerEnded", reason: "this asset was already committed or abandoned",
         remedy: "begin to write it again")
 }

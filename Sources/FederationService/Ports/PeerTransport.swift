@@ -10,7 +10,8 @@ public import FederationWire
 /// calls ``FederationServer/channelClosed(_:)`` once at the end, whatever happened.
 public protocol PeerTransport: Sendable {
     /// Keeps a channel to `peer` at `endpoint` open: dials, and dials again with jittered, capped backoff whenever it is
-    /// lost, until ``hangUp(_:)``. A second call for the same peer replaces the endpoint.
+    /// lost, until ``hangUp(_:)``. A second call for the same peer replaces the endpoint; with the same endpoint it says that
+    /// no channel with the peer is open any more, whoever had dialled it, so that waiting has no reason.
     func dial(_ peer: ServerID, at endpoint: Endpoint) async
 
     /// Stops dialling `peer`. Open channels are closed by the service through their ``PeerChannel``.

@@ -35,7 +35,7 @@ struct AssetsCommand: AsyncParsableCommand {
         @OptionGroup var options: ServerOptions
 
         func run() async throws {
-            let response = try await options.client().get("/v1/assets")
+            let response = try await options.client().all("/v1/assets", "assets")
             options.show(response) { body in
                 var table = Table("SHA-256", "SIZE")
                 for asset in body["assets"].list {
@@ -54,8 +54,9 @@ struct AssetsCommand: AsyncParsableCommand {
         @OptionGroup var options: ServerOptions
 
         func run() async throws {
+            let world = ContentHash(subject) == nil ? try identifier(subject, as: WorldID.self) : nil
             let client = try await options.client()
-            let entries = try await entries(client)
+            let entries = try await entries(of: world, client)
             var wrong = 0
             var results: [[String: Any]] = []
             for (index, entry) in entries.enumerated() {
@@ -76,7 +77,8 @@ struct AssetsCommand: AsyncParsableCommand {
             }
             guard wrong == 0 else {
                 throw Refusal(
-                    .conflict, code: "asset.mismatch", reason: "\(wrong) of \(entries.count) assets are damaged or missing",
+                    .conflict, code: "asset.mismatch",
+                    reason: "\(wrong) of \(entries.count) assets are damaged or missing",
                     remedy: "publish the world again: aether worlds add", step: .verification)
             }
         }
@@ -88,9 +90,11 @@ struct AssetsCommand: AsyncParsableCommand {
             let size: Int64?
         }
 
-        private func entries(_ client: AdminClient) async throws -> [Subject] {
-            if let hash = ContentHash(subject) { return [Subject(name: subject, hash: hash, size: nil)] }
-            let world = try identifier(subject, as: WorldID.self)
+        /// The files of a world; without one the asset that `subject` names.
+        private func entries(of world: WorldID?, _ client: AdminClient) async throws -> [Subject] {
+            guard let world else {
+                return ContentHash(subject).map { [Subject(name: subject, hash: $0, size: nil)] } ?? []
+            }
             let response = try await client.get("/v1/worlds/\(world)/manifest")
             let manifest: WorldManifest
             do {
@@ -102,18 +106,21 @@ struct AssetsCommand: AsyncParsableCommand {
         }
 
         private func verify(_ entry: Subject, _ client: AdminClient) async throws -> String {
-            let body: Data
+            var hasher = ContentHasher()
+            var size: Int64 = 0
             do {
-                body = try await client.request("GET", "/v1/assets/\(entry.hash)", timeout: .hours(1)).body
+                try await client.download("/v1/assets/\(entry.hash)") { part in
+                    hasher.update(part)
+                    size += Int64(part.count)
+                }
             } catch let refusal as Refusal where refusal.kind == .notFound {
                 return "missing"
             }
-            var verification = AssetVerification(contentHash: entry.hash, size: entry.size ?? Int64(body.count))
-            return switch verification.verify(Array(body)) {
-            case .valid: "valid"
-            case .hashMismatch(_, let actual): "hash mismatch: its content hashes to \(actual)"
-            case .sizeMismatch(let expected, let actual): "size mismatch: \(actual) bytes instead of \(expected)"
+            if let expected = entry.size, expected != size {
+                return "size mismatch: \(size) bytes instead of \(expected)"
             }
+            let actual = hasher.finalize()
+            return actual == entry.hash ? "valid" : "hash mismatch: its content hashes to \(actual)"
         }
     }
 }

@@ -28,22 +28,39 @@ struct DemoCommand: AsyncParsableCommand {
         let report = DemoReport(isJSON: json)
         let story = try DemoStory(
             folder: folder, report: report, breakage: breakage, world: try WorldChoice(world))
+        let outcome: DemoStory.Outcome
+        do {
+            outcome = try await run(story)
+        } catch {
+            await story.stop()
+            throw error
+        }
+        await story.stop()
+        if outcome != .crossed { throw ExitCode(1) }
+    }
+
+    /// Tells the story, and then stays up until a signal comes; a signal before its end interrupts it.
+    private func run(_ story: DemoStory) async throws -> DemoStory.Outcome {
         let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
-        let outcome = try await withThrowingTaskGroup(of: DemoStory.Outcome.self) { group in
-            group.addTask { try await story.tell() }
+        return try await withThrowingTaskGroup(of: DemoStory.Outcome.self) { group in
+            group.addTask {
+                let outcome = try await story.tell()
+                guard outcome == .crossed, !once else { return outcome }
+                story.sayWhatNext()
+                // Until it is cancelled.
+                for await _ in AsyncStream<Never>.makeStream().stream {}
+                return outcome
+            }
             group.addTask {
                 for await _ in signals { return .interrupted }
                 return .interrupted
             }
             defer { group.cancelAll() }
-            return try await group.next() ?? .interrupted
+            let first = try await group.next() ?? .interrupted
+            group.cancelAll()
+            guard first == .interrupted, let last = try? await group.next() else { return first }
+            return last
         }
-        if outcome == .crossed, !once {
-            story.sayWhatNext()
-            for await _ in await UnixSignalsSequence(trapping: .sigint, .sigterm) { break }
-        }
-        await story.stop()
-        if outcome != .crossed { throw ExitCode(1) }
     }
 }
 
@@ -51,7 +68,7 @@ struct DemoCommand: AsyncParsableCommand {
 enum Breakage: String, ExpressibleByArgument, CaseIterable, Sendable {
     /// A byte of an asset at the destination is flipped on disk.
     case asset
-    /// The source's clock is four minutes slow, so that its tokens have expired when they arrive.
+    /// The source's clock jumps four minutes back after the handshake, so that its tokens have expired when they arrive.
     case token
     /// The destination comes back with another key under its id.
     case peer
@@ -77,7 +94,7 @@ enum Breakage: String, ExpressibleByArgument, CaseIterable, Sendable {
     var story: String {
         switch self {
         case .asset: "one byte of one file of the destination world was flipped on beta's disk"
-        case .token: "alpha's clock was set four minutes back"
+        case .token: "alpha's clock was set four minutes back, after the handshake"
         case .peer: "beta was restarted with another key under the same id"
         case .route: "the route was switched off"
         case .health: "beta was killed with SIGKILL"
@@ -129,8 +146,17 @@ struct WorldChoice: Sendable {
         }
         home = examples + "/garden"
         if let chosen {
+            var isDirectory: ObjCBool = false
+            guard FileManager.default.fileExists(atPath: chosen, isDirectory: &isDirectory), isDirectory.boolValue
+            else {
+                throw Refusal(
+                    .invalid, code: "world.noFolder", reason: "\(chosen) is not a folder",
+                    remedy: "name a folder of files")
+            }
             let last = URL(fileURLWithPath: chosen).lastPathComponent.lowercased()
-            id = WorldID(rawValue: last.filter { $0.isLetter || $0.isNumber || $0 == "-" }) ?? WorldID(unchecked: "world")
+            id =
+                WorldID(rawValue: last.filter { $0.isLetter || $0.isNumber || $0 == "-" })
+                ?? WorldID(unchecked: "world")
             name = last
             folder = chosen
         } else {
@@ -149,6 +175,8 @@ struct WorldChoice: Sendable {
             candidates.append(folder.path)
             folder = folder.deletingLastPathComponent()
         }
-        return candidates.map { $0 + "/Examples/worlds" }.first { FileManager.default.fileExists(atPath: $0 + "/garden") }
+        return candidates.map { $0 + "/Examples/worlds" }.first {
+            FileManager.default.fileExists(atPath: $0 + "/garden")
+        }
     }
 }

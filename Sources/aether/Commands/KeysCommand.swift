@@ -19,6 +19,7 @@ struct KeysCommand: AsyncParsableCommand {
 
         func run() async throws {
             let directory = ServerHome(data)
+            try directory.requireInitialised()
             let configuration = try await ConfigurationLoader(file: directory.configurationFile, flags: [:]).load()
             let key = try directory.identity(id: configuration.id).publicKey
             if json {

@@ -56,7 +56,8 @@ struct PeersCommand: AsyncParsableCommand {
             Terminal.say("Read it aloud with its operator. Is it the same? [y/N] ")
             guard readLine()?.lowercased().hasPrefix("y") == true else {
                 throw Refusal(
-                    .forbidden, code: "peer.declined", reason: "\(card.id) was not added", remedy: "nothing has changed")
+                    .forbidden, code: "peer.declined", reason: "\(card.id) was not added", remedy: "nothing has changed"
+                )
             }
         }
     }
@@ -74,7 +75,7 @@ struct PeersCommand: AsyncParsableCommand {
                     let micros = peer["roundTripMicroseconds"].int
                     table.add(
                         peer["id"].text(), peer["status"].text(), peer["trusted"].bool == true ? "completed" : "none",
-                        peer["health"].text(), micros.map { "\(Double($0) / 1_000) ms" } ?? "–",
+                        peer["health"].text(), micros.map { "\((Double($0) / 100).rounded() / 10) ms" } ?? "–",
                         peer["endpoint"].text())
                 }
                 table.show(empty: "No peers yet. Add one: aether peers add ADDRESS")
@@ -91,7 +92,8 @@ struct PeersCommand: AsyncParsableCommand {
         func run() async throws {
             let id = try identifier(id, as: ServerID.self)
             _ = try await options.client().request("DELETE", "/v1/peers/\(id)")
-            Terminal.say(options.json ? jsonLine(["removed": id.rawValue]) : "\(id) is no longer a peer; its channel is closed.")
+            Terminal.say(
+                options.json ? jsonLine(["removed": id.rawValue]) : "\(id) is no longer a peer; its channel is closed.")
         }
     }
 

@@ -38,7 +38,7 @@ struct RoutesCommand: AsyncParsableCommand {
         @OptionGroup var options: ServerOptions
 
         func run() async throws {
-            let response = try await options.client().get("/v1/routes?limit=1000")
+            let response = try await options.client().all("/v1/routes", "routes")
             options.show(response) { body in
                 var table = Table("PORTAL", "DESTINATION", "WORLD", "SPAWN", "STATE")
                 for route in body["routes"].list {

@@ -57,36 +57,42 @@ struct ServeCommand: AsyncParsableCommand {
     @Flag(help: .hidden)
     var endWithInput = false
 
+    @Option(help: .hidden)
+    var clockFile: String?
+
+    func validate() throws {
+        if let port, !(0...65_535).contains(port) { throw ValidationError("--port must be 0 to 65535") }
+        if let endpoint, Endpoint(endpoint) == nil {
+            throw ValidationError("--endpoint must be ws://host:port or wss://host:port")
+        }
+        if let logLevel, Logger.Level(rawValue: logLevel) == nil {
+            throw ValidationError("--log-level must be trace, debug, info, notice, warning, error or critical")
+        }
+    }
+
     func run() async throws {
         let home = ServerHome(data)
         let loader = ConfigurationLoader(file: home.configurationFile, flags: flags)
         if check { return try await check(loader, home) }
-        guard home.isInitialised else {
-            throw Refusal(
-                .notFound, code: "data.missing", reason: "\(home.path) holds no server",
-                remedy: "make one with: aether init --id NAME --data \(home.path)")
-        }
+        try home.requireInitialised()
         let configuration = try await loader.load()
         LoggingSystem.bootstrap { label in StreamLogHandler.standardError(label: label) }
         var logger = Logger(label: "aether.\(configuration.id)")
         logger.logLevel = configuration.logLevel
         try await RunningServer(
-            configuration: configuration, home: home, logger: logger, endsWithInput: endWithInput
+            configuration: configuration, home: home, logger: logger, endsWithInput: endWithInput, clockFile: clockFile
         ).run()
     }
 
     private func check(_ loader: ConfigurationLoader, _ home: ServerHome) async throws {
+        try home.requireInitialised()
         var problems = await loader.problems()
-        if !home.isInitialised {
-            problems.insert("\(home.path) holds no server: make one with aether init", at: 0)
-        } else if problems.isEmpty {
-            do {
-                _ = try home.adminHash()
-                _ = try home.identity(id: try await loader.load().id)
-            } catch {
-                problems.append("\(error)")
-            }
+        func check(_ part: () async throws -> Void) async {
+            do { try await part() } catch { problems.append("\(error)") }
         }
+        await check { _ = try home.adminHash() }
+        await check { _ = try home.identity(id: ServerID(unchecked: "self")) }
+        if problems.isEmpty { await check { try RunningServer.checkTLS(try await loader.load()) } }
         guard problems.isEmpty else {
             for problem in problems { Terminal.error("aether: \(problem)") }
             throw ExitCode(1)
@@ -96,7 +102,9 @@ struct ServeCommand: AsyncParsableCommand {
 
     private var flags: [String: ConfigValue] {
         var flags: [String: ConfigValue] = [:]
-        func set(_ key: String, _ value: String?) { flags[key] = value.map { ConfigValue(.string($0), isSecret: false) } }
+        func set(_ key: String, _ value: String?) {
+            flags[key] = value.map { ConfigValue(.string($0), isSecret: false) }
+        }
         set("listen.host", host)
         set("listen.port", port.map(String.init))
         set("endpoint", endpoint)

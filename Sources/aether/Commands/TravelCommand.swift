@@ -13,6 +13,7 @@ struct TravelCommand: AsyncParsableCommand {
 
     func run() async throws {
         let portal = try identifier(portal, as: PortalID.self)
+        if PlayerID(player) == nil { _ = try identifier(player, as: PlayerName.self) }
         let client = try await options.client()
         let started = try await client.request(
             "POST", "/v1/portals/\(portal)/travel", body: .json(["player": player]))
@@ -33,7 +34,8 @@ struct TravelCommand: AsyncParsableCommand {
         guard fields["phase"].string == "completed" else {
             let refusal = fields["refusal"]
             throw Refusal(
-                .conflict, code: refusal["code"].text("handoff.aborted"), reason: refusal["reason"].text("it was aborted"),
+                .conflict, code: refusal["code"].text("handoff.aborted"),
+                reason: refusal["reason"].text("it was aborted"),
                 remedy: refusal["remedy"].text("the player goes on here"))
         }
         if !options.json {

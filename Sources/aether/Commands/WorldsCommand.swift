@@ -35,7 +35,7 @@ struct WorldsCommand: AsyncParsableCommand {
         @OptionGroup var options: ServerOptions
 
         func run() async throws {
-            let response = try await options.client().get("/v1/worlds")
+            let response = try await options.client().all("/v1/worlds", "worlds")
             options.show(response) { body in
                 var table = Table("WORLD", "FILES", "SIZE", "MANIFEST", "NAME")
                 for world in body["worlds"].list {

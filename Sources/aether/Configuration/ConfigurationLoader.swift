@@ -56,26 +56,31 @@ struct ConfigurationLoader {
                 reader: ConfigReader(providers: [
                     InMemoryProvider(
                         name: "flags",
-                        values: Dictionary(uniqueKeysWithValues: flags.map { (AbsoluteConfigKey($0.key.split(separator: ".").map(String.init)), $0.value) })),
+                        values: Dictionary(
+                            uniqueKeysWithValues: flags.map {
+                                (AbsoluteConfigKey($0.key.split(separator: ".").map(String.init)), $0.value)
+                            })),
                     EnvironmentVariablesProvider().prefixKeys(with: "aether"),
                     fileProvider,
                 ]))
         } catch {
-            throw Problems(lines: ["\(file) is not a JSON object: \(error)"])
+            throw Problems(lines: ["\(file) is not a JSON object: \(oneLine("\(error)").prefix(200))"])
         }
-        let reader = inputs
         var found = inputs
         let id = found.parsed("id", { ServerID(rawValue: $0) }, expected: ServerID.grammar)
         let endpoint = found.parsed("endpoint", { Endpoint($0) }, expected: "ws://host:port or wss://host:port")
         let port = found.int("listen.port", in: 0...65_535) ?? Int(endpoint?.port ?? AetherURL.defaultPort)
         let host = found.string("listen.host") ?? "0.0.0.0"
-        let name = found.string("name") ?? id?.rawValue ?? ""
-        if !FederatedServer.isValidName(name) { found.problems.append("name: 1 to \(Limits.nameBytes) bytes of plain text") }
+        let name = found.string("name") ?? id?.rawValue ?? "?"
+        if !FederatedServer.isValidName(name) {
+            found.problems.append("name: 1 to \(Limits.nameBytes) bytes of plain text")
+        }
         let interval = found.double("heartbeat.intervalSeconds", in: 0.05...3_600) ?? 30
         let degraded = found.int("heartbeat.degradedAfter", in: 1...1_000) ?? 3
         let unreachable = found.int("heartbeat.unreachableAfter", in: 2...10_000) ?? 10
         if degraded >= unreachable {
-            found.problems.append("heartbeat.degradedAfter (\(degraded)) must be less than unreachableAfter (\(unreachable))")
+            found.problems.append(
+                "heartbeat.degradedAfter (\(degraded)) must be less than unreachableAfter (\(unreachable))")
         }
         let level = found.parsed("logLevel", { Logger.Level(rawValue: $0) }, expected: "a log level", isRequired: false)
         let certificate = found.readableFile("tls.certificate")
@@ -83,9 +88,10 @@ struct ConfigurationLoader {
         let roots = found.readableFile("tls.trustRoots")
         if (certificate == nil) != (key == nil) { found.problems.append("tls.certificate and tls.key go together") }
         if let endpoint, endpoint.isSecure, certificate == nil, !found.isBehindProxy {
-            found.problems.append("endpoint is wss:// but there is no tls.certificate (set listen.host to 127.0.0.1 behind a TLS proxy)")
+            found.problems.append(
+                "endpoint is wss:// but there is no tls.certificate (set listen.host to 127.0.0.1 behind a TLS proxy)")
         }
-        let classical = reader.reader.bool(forKey: "suites.allowClassical", default: false)
+        let classical = found.bool("suites.allowClassical") ?? false
         let offset = found.double("clock.offsetSeconds", in: -86_400...86_400) ?? 0
         problems += found.problems
         guard problems.isEmpty, let id, let endpoint else { throw Problems(lines: problems) }
@@ -143,6 +149,13 @@ private struct Inputs {
             return nil
         }
         return whole
+    }
+
+    mutating func bool(_ key: String) -> Bool? {
+        if let value = reader.bool(forKey: ConfigKey(key)) { return value }
+        guard string(key) != nil || reader.int(forKey: ConfigKey(key)) != nil else { return nil }
+        problems.append("\(key) must be true or false")
+        return nil
     }
 
     mutating func double(_ key: String, in range: ClosedRange<Double>) -> Double? {

@@ -6,7 +6,15 @@ enum PrivateFile {
     /// Creates a file with mode 0600 and makes it durable; never replaces one.
     static func create(_ path: String, _ text: String) throws {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw failure("written", path, errno) }
+        guard descriptor >= 0 else {
+            let code = errno
+            guard code == EEXIST else { throw failure("written", path, code) }
+            throw Refusal(
+                .conflict, code: "data.exists", reason: "\(path) is there already, and is never written over",
+                remedy:
+                    "if an aether init was cut short here, remove the file and repeat it; else choose another directory"
+            )
+        }
         defer { close(descriptor) }
         var bytes = Array(text.utf8)
         defer { for index in bytes.indices { bytes[index] = 0 } }
@@ -32,7 +40,7 @@ enum PrivateFile {
         guard stat(path, &status) == 0 else {
             throw Refusal(
                 .notFound, code: "data.missing", reason: "\(what) is missing: \(path)",
-                remedy: "make a server with: aether init --data DIR")
+                remedy: "restore it from a backup, or make a new server with: aether init --data DIR")
         }
         guard status.st_mode & 0o077 == 0 else {
             throw Refusal(
@@ -82,7 +90,8 @@ enum PrivateFile {
 
     private static func failure(_ what: String, _ path: String, _ code: Int32) -> Refusal {
         Refusal(
-            .unavailable, code: "data.failed", reason: "\(path) could not be \(what): \(String(cString: strerror(code)))",
+            .unavailable, code: "data.failed",
+            reason: "\(path) could not be \(what): \(String(cString: strerror(code)))",
             remedy: "see to the directory's owner, mode and free space")
     }
 }

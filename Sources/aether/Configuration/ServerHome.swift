@@ -22,6 +22,15 @@ struct ServerHome {
 
     var isInitialised: Bool { FileManager.default.fileExists(atPath: identityFile) }
 
+    /// - Throws: what to do where there is no server yet.
+    func requireInitialised() throws {
+        guard isInitialised else {
+            throw Refusal(
+                .notFound, code: "data.missing", reason: "\(path) holds no server",
+                remedy: "make one with: aether init --id NAME --data \(path), or name its directory with --data")
+        }
+    }
+
     /// Makes keys, the admin key and a configuration, each file readable by its owner only. Refuses to touch a directory
     /// that holds an identity already.
     func initialise(configuration: ServerConfiguration) throws {
@@ -38,12 +47,26 @@ struct ServerHome {
                 .unavailable, code: "data.unwritable", reason: "\(path) cannot be made: \(error.localizedDescription)",
                 remedy: "choose a directory that you may write to, with --data")
         }
+        try close()
         let admin = hexString(SystemRandom.bytes(32))
         try PrivateFile.create(adminKeyFile, admin + "\n")
         try PrivateFile.create(adminHashFile, ContentHash.of(Array(admin.utf8)).description + "\n")
         try PrivateFile.create(configurationFile, configuration.fileText)
         // Last, because its presence says that the directory is complete.
         try PrivateFile.create(identityFile, hexString(SystemRandom.bytes(32)) + "\n")
+    }
+
+    /// Takes other users' rights to a directory that was there before. One with other things in it is refused: it may be
+    /// somebody's home.
+    private func close() throws {
+        var status = stat()
+        guard stat(path, &status) == 0, status.st_mode & 0o077 != 0 else { return }
+        let names = try FileManager.default.contentsOfDirectory(atPath: path)
+        guard names.isEmpty, chmod(path, 0o700) == 0 else {
+            throw Refusal(
+                .forbidden, code: "data.open", reason: "\(path) has other things in it and other users can enter it",
+                remedy: "choose an empty directory, or close this one with: chmod 700 \(path)")
+        }
     }
 
     /// The server's identity; the seed does not leave this function in any other form.

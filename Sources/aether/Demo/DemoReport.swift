@@ -24,6 +24,11 @@ final class DemoReport: Sendable {
         Terminal.say("  " + text)
     }
 
+    /// A note that is told on standard error where standard output is JSON.
+    func remark(_ text: String) {
+        if isJSON { Terminal.error(text) } else { note(text) }
+    }
+
     func step(
         _ step: CrossingStep, ok: Bool = true, milliseconds: Double, detail: String, extra: [String: any Sendable] = [:]
     ) {

@@ -24,7 +24,8 @@ final class DemoServer: Sendable {
         self.endpoint = endpoint
         if !home.isInitialised {
             try home.initialise(
-                configuration: ServerConfiguration(id: id, name: name, host: "127.0.0.1", port: port, endpoint: endpoint))
+                configuration: ServerConfiguration(
+                    id: id, name: name, host: "127.0.0.1", port: port, endpoint: endpoint))
         }
         client = AdminClient(base: endpoint.httpBase, key: try home.adminKey())
     }
@@ -38,7 +39,8 @@ final class DemoServer: Sendable {
         process.arguments =
             [
                 "serve", "--data", home.path, "--host", "127.0.0.1", "--port", "\(port)", "--endpoint",
-                endpoint.description, "--heartbeat-interval", "0.5", "--degraded-after", "3", "--unreachable-after", "8",
+                endpoint.description, "--heartbeat-interval", "0.5", "--degraded-after", "3", "--unreachable-after",
+                "8",
                 "--end-with-input",
             ] + arguments
         process.standardInput = Pipe()
@@ -55,13 +57,16 @@ final class DemoServer: Sendable {
     private func waitUntilHealthy() async throws {
         let answered = try await Wait.until(.seconds(30)) {
             guard self.process.withLock({ $0?.isRunning }) == true else { throw self.failedToStart }
-            return (try? await AdminClient(base: self.client.base, key: nil).get("/healthz")) != nil
+            return (try? await AdminClient(base: self.client.base, key: nil).get("/.well-known/aether-federation"))
+                != nil
         }
         guard answered else { throw failedToStart }
     }
 
     private var failedToStart: Refusal {
-        let log = FileManager.default.contents(atPath: logFile).map { String(decoding: $0.suffix(2_000), as: UTF8.self) }
+        let log = FileManager.default.contents(atPath: logFile).map {
+            String(decoding: $0.suffix(2_000), as: UTF8.self)
+        }
         let last = log?.split(separator: "\n").last.map(String.init) ?? "no log"
         return Refusal(
             .unavailable, code: "demo.noStart", reason: "\(id) did not start: \(last)", remedy: "read \(logFile)")

@@ -30,10 +30,15 @@ struct DemoStory: Sendable {
         let second = try FreePort.near(Int(AetherURL.defaultPort) + 1, except: first)
         alpha = try DemoServer(id: ServerID(unchecked: "alpha"), name: "Alpha", port: first, folder: folder.path)
         beta = try DemoServer(id: ServerID(unchecked: "beta"), name: "Beta", port: second, folder: folder.path)
-        if (first, second) != (7_700, 7_701) {
-            report.note("Ports 7700 and 7701 are taken; alpha listens on \(first) and beta on \(second).")
+        let taken = [(7_700, first), (7_701, second)].filter { $0.0 != $0.1 }.map { "\($0.0)" }
+        if !taken.isEmpty {
+            report.remark(
+                "\(taken.count == 1 ? "Port" : "Ports") \(taken.joined(separator: " and ")) "
+                    + "\(taken.count == 1 ? "is" : "are") taken; alpha listens on \(first) and beta on \(second).")
         }
     }
+
+    private var clockFile: String { alpha.home.path + "/clock" }
 
     func stop() async {
         await alpha.stop()
@@ -42,20 +47,24 @@ struct DemoStory: Sendable {
 
     /// Runs every step. A refusal is reported at its step, and then the player's state at home is checked.
     func tell() async throws -> Outcome {
+        // Before anything starts: a folder that is no world is a mistake, and no step's refusal.
+        let home = try WorldFolder(world.home, world: Self.garden, name: "The Garden")
+        let away = try WorldFolder(world.folder, world: world.id, name: world.name)
         report.title("Two servers, one portal")
         report.note("alpha \(alpha.endpoint) and beta \(beta.endpoint), each a process with its own keys and data")
-        try await alpha.start(breakage == .token ? ["--clock-offset=-240"] : [])
+        try await alpha.start(breakage == .token ? ["--clock-file", clockFile] : [])
         try await beta.start()
         if let breakage { report.note(Terminal.styled("Broken on purpose: \(breakage.story).", .yellow)) }
         report.title("The crossing, step by step")
         do {
             try await meet()
             try await trust()
-            try await publish()
+            try await publish(home, away)
             let traveller = Traveller(story: self)
             try await traveller.enter()
             try await heartbeat()
             try await route()
+            if breakage == .token { try PrivateFile.create(clockFile, "-240") }
             try await traveller.go()
             try await traveller.comeBack()
             return .crossed
@@ -112,9 +121,7 @@ struct DemoStory: Sendable {
     }
 
     /// Two worlds of real files, and a portal between them each way.
-    private func publish() async throws {
-        let home = try WorldFolder(world.home, world: Self.garden, name: "The Garden")
-        let away = try WorldFolder(world.folder, world: world.id, name: world.name)
+    private func publish(_ home: WorldFolder, _ away: WorldFolder) async throws {
         _ = try await home.publish(to: alpha.client)
         _ = try await away.publish(to: beta.client)
         try await addRoute(alpha, Self.outward, to: beta.id, world.id, spawn: "12,0,-3.5")

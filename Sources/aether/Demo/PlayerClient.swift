@@ -46,7 +46,7 @@ struct PlayerClient: Sendable {
             let type = fields["type"].text()
             if type == "error" {
                 throw Refusal(
-                    .conflict, code: fields["code"].text(), reason: fields["reason"].text(),
+                    .conflict, code: fields["code"].text("client.refused"), reason: fields["reason"].text(),
                     remedy: fields["remedy"].text(), step: fields["step"].string.flatMap(CrossingStep.init(rawValue:)))
             }
             if types.contains(type) { return fields }

@@ -84,7 +84,7 @@ struct Traveller: Sendable {
         }
         guard message["type"].text() == "redirect" else {
             throw Refusal(
-                .conflict, code: message["code"].text(), reason: message["reason"].text(),
+                .conflict, code: message["code"].text("client.returned"), reason: message["reason"].text(),
                 remedy: message["remedy"].text(), step: message["step"].string.flatMap(CrossingStep.init(rawValue:)))
         }
         return message

@@ -20,17 +20,22 @@ struct RunningServer {
     let logger: Logger
     /// Whether the end of standard input ends the server: for servers that belong to another process.
     let endsWithInput: Bool
+    /// See ``RehearsedClock``; nil for the machine's clock.
+    var clockFile: String?
 
     func run() async throws {
+        try Self.checkTLS(configuration)
         let registry = PrometheusRegistry()
         MetricsSystem.bootstrap(registry)
-        let clock = SystemClock(offset: configuration.clockOffset)
+        let system = SystemClock(offset: configuration.clockOffset)
+        let clock: any FederationClock = clockFile.map { RehearsedClock(clock: system, file: $0) } ?? system
         let directory = try DataDirectory(at: home.path)
         let store = try await SQLiteStore.open(in: directory)
         let server = try await FederationServer.open(
             identity: try home.identity(id: configuration.id), configuration: try nodeConfiguration(), store: store,
             assets: try await FileAssetStore.open(in: directory), clock: clock, logger: logger)
-        let transport = try WebSocketPeerTransport(host: server, configuration: try transportConfiguration(), clock: clock)
+        let transport = try WebSocketPeerTransport(
+            host: server, configuration: try transportConfiguration(), clock: clock)
         let peers = WebSocketRoute(path: PeerRoute.path, subprotocol: PeerRoute.subprotocol) { channel, head in
             transport.accept(channel, head: head)
         }
@@ -68,6 +73,32 @@ struct RunningServer {
             remedy: "stop what listens there, or choose another with --port")
     }
 
+    /// Reads the PEM files, as starting would; throws a refusal that names the one that is damaged.
+    static func checkTLS(_ configuration: ServerConfiguration) throws {
+        func refuse(_ file: String, _ what: String) -> Refusal {
+            Refusal(
+                .invalid, code: "tls.unreadable", reason: "\(file) holds no readable \(what)",
+                remedy: "name a PEM file that this user may read")
+        }
+        for file in [configuration.tlsCertificate, configuration.tlsTrustRoots].compactMap(\.self) {
+            let chain = try? NIOSSLCertificate.fromPEMFile(file)
+            guard chain?.isEmpty == false else { throw refuse(file, "certificate") }
+        }
+        guard let certificate = configuration.tlsCertificate, let file = configuration.tlsKey else { return }
+        guard let key = try? NIOSSLPrivateKey(file: file, format: .pem) else { throw refuse(file, "private key") }
+        let chain = try NIOSSLCertificate.fromPEMFile(certificate)
+        do {
+            _ = try NIOSSLContext(
+                configuration: .makeServerConfiguration(
+                    certificateChain: chain.map { .certificate($0) }, privateKey: .privateKey(key)))
+        } catch {
+            throw Refusal(
+                .invalid, code: "tls.mismatch",
+                reason: "the key in \(file) is not that of the certificate in \(certificate)",
+                remedy: "name the two files that belong together")
+        }
+    }
+
     private var tls: ListenerTLS? {
         guard let certificate = configuration.tlsCertificate, let key = configuration.tlsKey else { return nil }
         return ListenerTLS(certificateChainFile: certificate, privateKeyFile: key)
@@ -98,7 +129,9 @@ private struct FederationLoop: Service {
     let logger: Logger
 
     func run() async throws {
-        guard let address = await listener.address() else { return }
+        // A port that cannot be had shuts the group down: nobody is told an address then.
+        let address = await cancelWhenGracefulShutdown { await listener.address() }
+        guard let address else { return try await store.close() }
         try await server.start(transport: transport)
         logger.notice("\(server.id) is listening on \(address)")
         try await gracefulShutdown()

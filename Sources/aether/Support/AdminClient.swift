@@ -4,7 +4,7 @@ import Foundation
 import NIOCore
 import NIOFoundationCompat
 import NIOHTTP1
-
+import NIOPosix
 
 /// Talks to a running server over its HTTP API, as an operator's script would.
 struct AdminClient: Sendable {
@@ -12,6 +12,16 @@ struct AdminClient: Sendable {
     let base: String
     /// nil for what anybody may ask.
     let key: String?
+    /// What to do when nobody answers.
+    var remedy = "start it with: aether serve"
+
+    /// One for the whole program. It says at once that nobody listens, where the standard one tries for a minute.
+    private static let http: HTTPClient = {
+        var configuration = HTTPClient.Configuration()
+        configuration.connectionPool.retryConnectionEstablishment = false
+        configuration.timeout.connect = .seconds(10)
+        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    }()
 
     /// An answer with a status of 2xx.
     struct Response: Sendable {
@@ -37,7 +47,8 @@ struct AdminClient: Sendable {
 
     /// Sends a request; throws the server's own refusal when it answers with a problem.
     func request(
-        _ method: String, _ path: String, body: Body = .none, headers: [String: String] = [:], timeout: TimeAmount = .seconds(60)
+        _ method: String, _ path: String, body: Body = .none, headers: [String: String] = [:],
+        timeout: TimeAmount = .seconds(60)
     ) async throws -> Response {
         var request = HTTPClientRequest(url: base + path)
         request.method = .RAW(value: method)
@@ -47,16 +58,45 @@ struct AdminClient: Sendable {
         let response: HTTPClientResponse
         let data: Data
         do {
-            response = try await HTTPClient.shared.execute(request, timeout: timeout)
+            response = try await Self.http.execute(request, timeout: timeout)
             data = Data(buffer: try await response.body.collect(upTo: 64 << 20))
         } catch {
-            throw Refusal(
-                .unavailable, code: "server.unreachable", reason: "no server answers at \(base): \(Self.cause(error))",
-                remedy: "start it with: aether serve")
+            throw unreachable(error)
         }
         guard (200..<300).contains(Int(response.status.code)) else { throw refusal(response.status, data) }
         let fields = Dictionary(response.headers.map { ($0.name.lowercased(), $0.value) }) { first, _ in first }
         return Response(status: Int(response.status.code), body: data, headers: fields)
+    }
+
+    /// Hands over a body of any size in the pieces in which it comes.
+    func download(_ path: String, _ take: ([UInt8]) -> Void) async throws {
+        var request = HTTPClientRequest(url: base + path)
+        if let key { request.headers.add(name: "Authorization", value: "Bearer \(key)") }
+        do {
+            let response = try await Self.http.execute(request, timeout: .hours(1))
+            guard (200..<300).contains(Int(response.status.code)) else {
+                throw refusal(response.status, Data(buffer: try await response.body.collect(upTo: 1 << 20)))
+            }
+            for try await part in response.body { take(Array(part.readableBytesView)) }
+        } catch let refusal as Refusal {
+            throw refusal
+        } catch {
+            throw unreachable(error)
+        }
+    }
+
+    /// Every entry of a listing, page by page, as one answer.
+    func all(_ path: String, _ name: String) async throws -> Response {
+        var entries: [Any] = []
+        var page = try await get(path + (path.contains("?") ? "&" : "?") + "limit=1000")
+        while true {
+            let object = try? JSONSerialization.jsonObject(with: page.body) as? [String: Any]
+            entries += object?[name] as? [Any] ?? []
+            guard let next = object?["next"] as? String else { break }
+            page = try await get(path + (path.contains("?") ? "&" : "?") + "limit=1000&after=\(next)")
+        }
+        let body = try JSONSerialization.data(withJSONObject: [name: entries])
+        return Response(status: page.status, body: body, headers: page.headers)
     }
 
     private func attach(_ body: Body, to request: inout HTTPClientRequest) throws {
@@ -77,7 +117,8 @@ struct AdminClient: Sendable {
     private func refusal(_ status: HTTPResponseStatus, _ data: Data) -> Refusal {
         let problem = JSONText(data: data).fields
         return Refusal(
-            Self.kind(Int(status.code)), code: problem["code"].string ?? "http.\(status.code)",
+            Self.kind(Int(status.code)),
+            code: problem["code"].string.flatMap { Refusal.isCode($0) ? $0 : nil } ?? "http.status\(status.code)",
             reason: problem["detail"].string ?? problem["title"].string ?? "the server answered \(status)",
             remedy: problem["remedy"].string ?? "see the server's log",
             step: problem["step"].string.flatMap(CrossingStep.init(rawValue:)))
@@ -94,8 +135,23 @@ struct AdminClient: Sendable {
         }
     }
 
+    private func unreachable(_ error: any Error) -> Refusal {
+        Refusal(
+            .unavailable, code: "server.unreachable", reason: "no server answers at \(base): \(Self.cause(error))",
+            remedy: remedy)
+    }
+
+    /// Why a connection failed, in words.
     private static func cause(_ error: any Error) -> String {
-        String("\(error)".prefix(200))
+        switch error {
+        case let error as IOError: return String(cString: strerror(error.errnoCode))
+        case let error as NIOConnectionError:
+            if let last = error.connectionErrors.last { return cause(last.error) }
+            return "the name \(error.host) is not known"
+        case let error as HTTPClientError where [.connectTimeout, .deadlineExceeded, .readTimeout].contains(error):
+            return "it does not answer in time"
+        default: return oneLine("\(error)")
+        }
     }
 }
 

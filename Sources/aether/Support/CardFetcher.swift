@@ -1,3 +1,4 @@
+import ArgumentParser
 import FederationCrypto
 import FederationModel
 import Foundation
@@ -7,7 +8,9 @@ enum CardFetcher {
     /// - Parameter address: `aether://`, `ws://`, `wss://`, `http://` or `https://`.
     static func fetch(_ address: String) async throws -> (text: String, card: ServerCard) {
         let base = try base(of: address)
-        let response = try await AdminClient(base: base, key: nil).get("/.well-known/aether-federation")
+        let response = try await AdminClient(
+            base: base, key: nil, remedy: "check the address, and that a server runs there"
+        ).get("/.well-known/aether-federation")
         let fields = response.json.fields
         guard let header = fields["protected"].string, let payload = fields["payload"].string,
             let signature = fields["signature"].string
@@ -36,6 +39,7 @@ enum CardFetcher {
         Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000))
     }
 
+    /// The HTTP address of a server; misuse when `address` is none.
     private static func base(of address: String) throws -> String {
         if let endpoint = Endpoint(address) { return endpoint.httpBase }
         for (scheme, replacement) in [("http://", "ws://"), ("https://", "wss://")] where address.hasPrefix(scheme) {
@@ -45,8 +49,8 @@ enum CardFetcher {
         if let url = AetherURL(world) {
             return "http://\(url.host):\(url.port)"
         }
-        throw Refusal(
-            .invalid, code: "address.invalid", reason: "'\(address.prefix(120))' is not the address of a server",
-            remedy: "use aether://host, ws://host:port or wss://host:port")
+        throw ValidationError(
+            "'\(oneLine(address).prefix(120))' is not the address of a server: use aether://host, ws://host:port or wss://host:port"
+        )
     }
 }

@@ -25,6 +25,7 @@ struct ServerOptions: ParsableArguments {
             return AdminClient(base: base, key: ProcessInfo.processInfo.environment["AETHER_ADMIN_KEY"])
         }
         let directory = ServerHome(data)
+        try directory.requireInitialised()
         let configuration = try await ConfigurationLoader(file: directory.configurationFile, flags: [:]).load()
         let scheme = configuration.tlsCertificate == nil ? "http" : "https"
         let host = ["0.0.0.0", "::"].contains(configuration.host) ? "127.0.0.1" : configuration.host

@@ -35,7 +35,8 @@ struct WorldFolder {
         }
         Terminal.progress("")
         guard !entries.isEmpty else {
-            throw Refusal(.invalid, code: "world.empty", reason: "\(path) holds no files", remedy: "name another folder")
+            throw Refusal(
+                .invalid, code: "world.empty", reason: "\(path) holds no files", remedy: "name another folder")
         }
         do {
             manifest = try WorldManifest(world: world, name: name, entries: entries)
@@ -74,21 +75,32 @@ struct WorldFolder {
     }
 
     private static func list(_ root: String) throws -> [String] {
-        let keys: Set<URLResourceKey> = [.isRegularFileKey, .isSymbolicLinkKey]
-        guard
-            let enumerator = FileManager.default.enumerator(
-                at: URL(fileURLWithPath: root), includingPropertiesForKeys: Array(keys), options: [.skipsHiddenFiles])
-        else { return [] }
         var found: [String] = []
-        for case let url as URL in enumerator {
-            let values = try url.resourceValues(forKeys: keys)
-            if values.isSymbolicLink == true {
+        var folders = [""]
+        while let folder = folders.popLast() {
+            let path = root + "/" + folder
+            guard let names = try? FileManager.default.contentsOfDirectory(atPath: path) else {
                 throw Refusal(
-                    .invalid, code: "world.link", reason: "\(url.path) is a link, which may lead out of the folder",
-                    remedy: "put the file itself there")
+                    .invalid, code: "world.unreadable", reason: "the folder \(path) cannot be read",
+                    remedy: "change its mode, or move it away")
             }
-            guard values.isRegularFile == true else { continue }
-            found.append(String(url.path.dropFirst(root.count + 1)))
+            for name in names where !name.hasPrefix(".") {
+                var status = stat()
+                guard lstat(path + name, &status) == 0 else { continue }
+                switch status.st_mode & S_IFMT {
+                case S_IFDIR: folders.append(folder + name + "/")
+                case S_IFREG: found.append(folder + name)
+                case S_IFLNK:
+                    throw Refusal(
+                        .invalid, code: "world.link",
+                        reason: "\(path)\(name) is a link, which may lead out of the folder",
+                        remedy: "put the file itself there")
+                default:
+                    throw Refusal(
+                        .invalid, code: "world.notAFile", reason: "\(path)\(name) is neither a file nor a folder",
+                        remedy: "move it away")
+                }
+            }
         }
         return found.sorted()
     }

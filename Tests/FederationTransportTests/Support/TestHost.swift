@@ -13,6 +13,8 @@ actor TestHost: PeerChannelHost {
         case established(ChannelID)
         case frame(ChannelID, FederationFrame)
         case closed(ChannelID)
+        /// Only when the host ``Behaviour/dropsMeanwhile``.
+        case recordsAsked(ChannelID)
     }
 
     /// What may be wrong with a host.
@@ -20,6 +22,8 @@ actor TestHost: PeerChannelHost {
         case normal
         case refusesToOpen(CloseCode)
         case refusesHello(CloseCode)
+        /// Has no records for a channel that it has just called established, and will say why.
+        case dropsMeanwhile
     }
 
     private final class Channel {
@@ -146,7 +150,11 @@ actor TestHost: PeerChannelHost {
     }
 
     func takeRecords(for id: ChannelID) -> sending RecordLayer? {
-        channels[id]?.records.take()
+        if case .dropsMeanwhile = behaviour {
+            _ = events.offer(.recordsAsked(id))
+            return nil
+        }
+        return channels[id]?.records.take()
     }
 
     func receive(_ frame: FederationFrame, on id: ChannelID) async {

@@ -1,0 +1,372 @@
+/*
+ * One player between two servers, as the handoff of PROTOCOL.md and the ledgers of FederationCore have it.
+ *
+ * Each server has a state in memory and one on disk. An input changes the memory and queues messages; `sync` makes the
+ * memory durable and lets go of what was queued, which is what the group commit of the effect queue does. A crash, at any
+ * moment and any number of times, forgets the memory and the queue. The network is the set of all messages ever sent:
+ * each may arrive never, once, or again and again, in any order, also after a crash of either end.
+ *
+ * Every guard asks whether the step would change something. So `timeout` in the monitor means that all has come to rest.
+ *
+ * Claims: never playable at two; at rest playable at exactly one, with every acknowledged save, and no ledger entry open;
+ * epochs only grow, and no two decisions share one; a token is redeemed at most once.
+ *
+ * -D options, each one mistake, are listed in `check`.
+ */
+
+#ifndef HANDOFFS
+#define HANDOFFS 3
+#endif
+#ifndef SAVES
+#define SAVES 1
+#endif
+
+/* Where the player is, seen from one server. */
+#define UNKNOWN 0
+#define PLAYABLE 1
+#define DEPARTING 2
+#define DEPARTED 3
+
+/* A handoff in one ledger. */
+#define NONE 0
+#define PREPARED 1
+#define COMMITTED 2
+#define COMPLETED 3
+#define RESERVED 4
+#define ADMITTED 5
+#define ABORTED 6
+
+/* Messages, one bit each; the direction follows from the kind. CONNECTED stands for the answer to the player's client. */
+#define mOFFER 1
+#define mACCEPT 2
+#define mREJECT 4
+#define mCOMMIT 8
+#define mADMITTED 16
+#define mABORT 32
+#define mQUERY 64
+#define mCONNECTED 128
+
+typedef Durable {
+    byte presence;
+    byte epoch;
+    byte revision;
+    byte ledger[HANDOFFS];
+    bit redeemed[HANDOFFS]
+}
+
+Durable memory[2], disk[2];
+byte network[HANDOFFS];
+/* Queued behind the next sync: server * HANDOFFS + handoff. */
+byte queue[2 * HANDOFFS];
+/* Contents of the tokens. */
+byte source[HANDOFFS], epoch[HANDOFFS], revision[HANDOFFS];
+byte opened = 0;
+byte saves = 0;
+/* The newest save that the world server has been told is durable. */
+byte acknowledged = 0;
+bit closed[2];
+#ifdef RESTORE
+bit restored = 0;
+#endif
+
+#define at(s, h) ((s) * HANDOFFS + (h))
+#define playable(s) (memory[s].presence == PLAYABLE)
+#define has(h, m) ((network[h] | queue[at(me, h)]) & (m))
+#define arrived(h, m) (network[h] & (m))
+#define other (1 - me)
+
+inline send(h, m) { queue[at(me, h)] = queue[at(me, h)] | (m & (255 - network[h])) }
+inline sendAtOnce(h, m) { network[h] = network[h] | m }
+
+inline onePlace() { assert(!(playable(0) && playable(1))) }
+
+inline copy(from, to) {
+    to.presence = from.presence;
+    to.epoch = from.epoch;
+    to.revision = from.revision;
+    i = 0;
+    do
+    :: i < HANDOFFS ->
+        to.ledger[i] = from.ledger[i];
+        to.redeemed[i] = from.redeemed[i];
+        i++
+    :: else -> break
+    od;
+    i = 0
+}
+
+#if HANDOFFS == 2
+#define differs(f) (memory[me].f[0] != disk[me].f[0] || memory[me].f[1] != disk[me].f[1])
+#define queued (queue[at(me, 0)] || queue[at(me, 1)])
+#define openHere (isOpen(0) || isOpen(1))
+#elif HANDOFFS == 3
+#define differs(f) (memory[me].f[0] != disk[me].f[0] || memory[me].f[1] != disk[me].f[1] \
+    || memory[me].f[2] != disk[me].f[2])
+#define queued (queue[at(me, 0)] || queue[at(me, 1)] || queue[at(me, 2)])
+#define openHere (isOpen(0) || isOpen(1) || isOpen(2))
+#else
+#define differs(f) (memory[me].f[0] != disk[me].f[0] || memory[me].f[1] != disk[me].f[1] \
+    || memory[me].f[2] != disk[me].f[2] || memory[me].f[3] != disk[me].f[3])
+#define queued (queue[at(me, 0)] || queue[at(me, 1)] || queue[at(me, 2)] || queue[at(me, 3)])
+#define openHere (isOpen(0) || isOpen(1) || isOpen(2) || isOpen(3))
+#endif
+#define isOpen(h) (memory[me].ledger[h] == PREPARED || memory[me].ledger[h] == COMMITTED \
+    || memory[me].ledger[h] == RESERVED)
+#define isDirty (memory[me].presence != disk[me].presence || memory[me].epoch != disk[me].epoch \
+    || memory[me].revision != disk[me].revision || differs(ledger) || differs(redeemed))
+
+/* The player goes on at the source. */
+inline abort(h) {
+    memory[me].ledger[h] = ABORTED;
+    if
+    :: memory[me].presence == DEPARTING -> memory[me].presence = PLAYABLE
+#if defined(TIMEOUT_AFTER_COMMIT) || defined(RESUME_COMMITTED)
+    :: memory[me].presence == DEPARTED && memory[me].epoch == epoch[h] -> memory[me].presence = PLAYABLE
+#endif
+    :: else
+    fi;
+    onePlace();
+    send(h, mABORT)
+}
+
+/* The decision. */
+inline commit(h) {
+    byte k;
+    k = 0;
+    do
+    :: k < opened ->
+        assert(k == h || epoch[k] != epoch[h] || source[k] != me ||
+            (memory[me].ledger[k] != COMMITTED && memory[me].ledger[k] != COMPLETED));
+        k++
+    :: else -> break
+    od;
+    k = 0;
+    assert(memory[me].presence == DEPARTING);
+    assert(epoch[h] > memory[me].epoch);
+    memory[me].ledger[h] = COMMITTED;
+    memory[me].presence = DEPARTED;
+    memory[me].epoch = epoch[h];
+#ifdef COMMIT_BEFORE_DURABLE
+    sendAtOnce(h, mCOMMIT)
+#else
+    send(h, mCOMMIT)
+#endif
+}
+
+inline admit(h) {
+#ifndef EPOCH_NOT_COMPARED
+    assert(epoch[h] > memory[me].epoch || memory[me].presence == UNKNOWN);
+#endif
+    memory[me].ledger[h] = ADMITTED;
+    memory[me].presence = PLAYABLE;
+    memory[me].epoch = epoch[h];
+    memory[me].revision = revision[h];
+    onePlace();
+    send(h, mADMITTED)
+}
+
+#ifdef EPOCH_NOT_COMPARED
+#define epochIsNew(h) true
+#else
+#define epochIsNew(h) (memory[me].presence == UNKNOWN || epoch[h] > memory[me].epoch)
+#endif
+#define mayReserve(h) (!closed[me] && !openHere && epochIsNew(h) \
+    && (memory[me].presence == UNKNOWN || memory[me].presence == DEPARTED))
+
+#ifdef PRESUMED_COMMIT
+#define saysAborted(h) (memory[me].ledger[h] == ABORTED)
+#else
+#define saysAborted(h) (memory[me].ledger[h] == ABORTED || memory[me].ledger[h] == NONE)
+#endif
+#ifdef FROZEN_MAY_CHANGE
+#define mayChange (playable(me) || memory[me].presence == DEPARTING)
+#else
+#define mayChange playable(me)
+#endif
+
+/* One handoff at one server. */
+proctype Handoff(byte me; byte h) {
+end:
+    do
+    /* Destination: the offer. The refusal is open to it whenever no place is kept: no room, a ban, another world. */
+    :: atomic { h < opened && source[h] == other && arrived(h, mOFFER) && memory[me].ledger[h] == NONE && mayReserve(h) ->
+        memory[me].ledger[h] = RESERVED;
+#ifdef ACCEPT_BEFORE_DURABLE
+        sendAtOnce(h, mACCEPT)
+#else
+        send(h, mACCEPT)
+#endif
+        }
+    :: atomic { h < opened && source[h] == other && (arrived(h, mOFFER) || arrived(h, mCOMMIT)) &&
+            (memory[me].ledger[h] == NONE || memory[me].ledger[h] == ABORTED) && !has(h, mREJECT) ->
+        send(h, mREJECT) }
+    :: atomic { h < opened && source[h] == other && arrived(h, mOFFER) && memory[me].ledger[h] == RESERVED &&
+            !has(h, mACCEPT) -> send(h, mACCEPT) }
+    :: atomic { h < opened && source[h] == other && (arrived(h, mOFFER) || arrived(h, mCOMMIT)) &&
+            memory[me].ledger[h] == ADMITTED && !has(h, mADMITTED) -> send(h, mADMITTED) }
+
+    /* Destination: the decision, the abort, the question. */
+    :: atomic { h < opened && source[h] == other && arrived(h, mCOMMIT) && memory[me].ledger[h] == RESERVED -> admit(h) }
+    :: atomic { h < opened && source[h] == other && arrived(h, mABORT) && memory[me].ledger[h] == RESERVED ->
+        memory[me].ledger[h] = ABORTED }
+    :: atomic { h < opened && source[h] == other && memory[me].ledger[h] == RESERVED && !has(h, mQUERY) -> send(h, mQUERY) }
+#ifdef RESERVATION_TIMES_OUT
+    :: atomic { h < opened && source[h] == other && memory[me].ledger[h] == RESERVED -> memory[me].ledger[h] = ABORTED }
+#endif
+
+    /* Destination: the player's client shows the token. */
+    :: atomic { h < opened && source[h] == other && memory[me].ledger[h] == ADMITTED && !memory[me].redeemed[h] &&
+            playable(me) && memory[me].epoch == epoch[h] ->
+        memory[me].redeemed[h] = 1;
+#ifdef REDEEM_BEFORE_DURABLE
+        assert(!arrived(h, mCONNECTED));
+        sendAtOnce(h, mCONNECTED)
+#else
+        assert(!has(h, mCONNECTED));
+        send(h, mCONNECTED)
+#endif
+        }
+
+    /* Source: the answers. */
+    :: atomic { h < opened && source[h] == me && arrived(h, mACCEPT) && memory[me].ledger[h] == PREPARED -> commit(h) }
+    :: atomic { h < opened && source[h] == me && (arrived(h, mACCEPT) || arrived(h, mQUERY)) &&
+            saysAborted(h) && !has(h, mABORT) -> send(h, mABORT) }
+#ifdef PRESUMED_COMMIT
+    :: atomic { h < opened && source[h] == me && arrived(h, mQUERY) && memory[me].ledger[h] == NONE &&
+            !has(h, mCOMMIT) -> send(h, mCOMMIT) }
+#endif
+    :: atomic { h < opened && source[h] == me && arrived(h, mREJECT) && memory[me].ledger[h] == PREPARED -> abort(h) }
+    :: atomic { h < opened && source[h] == me && arrived(h, mADMITTED) && memory[me].ledger[h] == COMMITTED ->
+        memory[me].ledger[h] = COMPLETED }
+
+    /* Source: time, and what is said again after a restart or a refusal. */
+    :: atomic { h < opened && source[h] == me && memory[me].ledger[h] == PREPARED -> abort(h) }
+#ifdef TIMEOUT_AFTER_COMMIT
+    :: atomic { h < opened && source[h] == me && memory[me].ledger[h] == COMMITTED -> abort(h) }
+#endif
+    :: atomic { h < opened && source[h] == me && memory[me].ledger[h] == PREPARED && !has(h, mOFFER) -> send(h, mOFFER) }
+    :: atomic { h < opened && source[h] == me && (memory[me].ledger[h] == COMMITTED ||
+            memory[me].ledger[h] == COMPLETED && arrived(h, mQUERY)) && !has(h, mCOMMIT) -> send(h, mCOMMIT) }
+
+    /* Source: an abort that is durable may be forgotten; silence means aborted. */
+    :: atomic { h < opened && source[h] == me && memory[me].ledger[h] == ABORTED && disk[me].ledger[h] == ABORTED ->
+        memory[me].ledger[h] = NONE }
+#ifdef ENTRIES_FORGOTTEN
+    /* Either end forgets a crossing that both have done with; only the player's epoch stays. */
+    :: atomic { h < opened && (memory[me].ledger[h] == COMPLETED || memory[me].ledger[h] == ADMITTED) &&
+            disk[source[h]].ledger[h] != COMMITTED && disk[me].ledger[h] == memory[me].ledger[h] ->
+        memory[me].ledger[h] = NONE;
+        memory[me].redeemed[h] = 0 }
+#endif
+    od
+}
+
+proctype Server(byte me) {
+    byte i = 0;
+end:
+    do
+    /* The player walks through the portal to the other server. */
+    :: atomic { opened < HANDOFFS && playable(me) && !openHere ->
+        source[opened] = me;
+        epoch[opened] = memory[me].epoch + 1;
+        revision[opened] = memory[me].revision;
+        memory[me].ledger[opened] = PREPARED;
+        memory[me].presence = DEPARTING;
+        opened++;
+        send(opened - 1, mOFFER) }
+
+    /* The world server saves. */
+    :: atomic { saves < SAVES && mayChange ->
+        saves++;
+        memory[me].revision = saves }
+
+#ifndef NEVER_CLOSED
+    /* The operator lets nobody in any more. */
+    :: atomic { !closed[me] -> closed[me] = 1 }
+#endif
+
+    :: atomic { (isDirty || queued) ->
+        assert(memory[me].epoch >= disk[me].epoch);
+        copy(memory[me], disk[me]);
+        if
+        :: (memory[me].presence == PLAYABLE || memory[me].presence == DEPARTING) &&
+            memory[me].revision > acknowledged -> acknowledged = memory[me].revision
+        :: else
+        fi;
+        do
+        :: i < HANDOFFS ->
+            network[i] = network[i] | queue[at(me, i)];
+            queue[at(me, i)] = 0;
+            i++
+        :: else -> break
+        od;
+        i = 0 }
+
+    :: atomic { (isDirty || queued) ->
+        copy(disk[me], memory[me]);
+        do
+        :: i < HANDOFFS -> queue[at(me, i)] = 0; i++
+        :: else -> break
+        od;
+        i = 0;
+#ifdef RESUME_COMMITTED
+        do
+        :: i < opened ->
+            if
+            :: source[i] == me && memory[me].ledger[i] == COMMITTED -> memory[me].presence = PLAYABLE;
+                memory[me].ledger[i] = ABORTED
+            :: else
+            fi;
+            i++
+        :: else -> break
+        od;
+        i = 0;
+#endif
+        onePlace() }
+
+#ifdef RESTORE
+    /* The data directory comes back from a backup that was made before anything happened. */
+    :: atomic { me == 0 && !restored && memory[me].presence == DEPARTED && !queued ->
+        restored = 1;
+        memory[me].presence = PLAYABLE;
+        memory[me].epoch = 0;
+        memory[me].revision = 0;
+        do
+        :: i < HANDOFFS -> memory[me].ledger[i] = NONE; memory[me].redeemed[i] = 0; i++
+        :: else -> break
+        od;
+        i = 0;
+        copy(memory[me], disk[me]);
+        onePlace() }
+#endif
+    od
+}
+
+#define atRest(s, h) (memory[s].ledger[h] == NONE || memory[s].ledger[h] == ABORTED || memory[s].ledger[h] == ADMITTED \
+    || memory[s].ledger[h] == COMPLETED)
+#define here(s) (playable(s) && memory[s].revision >= acknowledged)
+
+init {
+    byte i = 0;
+    atomic {
+        memory[0].presence = PLAYABLE;
+        disk[0].presence = PLAYABLE;
+        run Server(0);
+        run Server(1);
+        do
+        :: i < HANDOFFS -> run Handoff(0, i); run Handoff(1, i); i++
+        :: else -> break
+        od;
+        i = 0
+    }
+    timeout ->
+#ifdef CLAIM_NEVER_THERE_AND_BACK
+    assert(!(epoch[0] == 1 && epoch[1] == 2 && memory[0].ledger[1] == ADMITTED));
+#endif
+    assert(playable(0) + playable(1) == 1);
+    assert(here(0) || here(1));
+    do
+    :: i < HANDOFFS -> assert(atRest(0, i) && atRest(1, i)); i++
+    :: else -> break
+    od
+}

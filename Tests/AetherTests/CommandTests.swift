@@ -1,0 +1,216 @@
+import Foundation
+import Testing
+
+extension Programs {
+    @Suite("The commands")
+    struct Commands {
+        /// One line that says what was refused, why and what to do.
+        private func isOneLine(_ end: Child.End) -> Bool {
+            end.complaints.count == 1 && end.err.hasPrefix("aether: ") && end.err.contains(" — ")
+        }
+
+        @Test(
+            "Misuse is exit code 64",
+            arguments: [
+                "bogus", "init", "init --id Bad", "init --id a..b", "init --id a --port 0", "init --id a --port 65536",
+                "init --id a --port x", "init --id a --endpoint http://x:1", "init --id a --endpoint ws://x:0",
+                "serve --port 70000", "serve --port x", "serve --endpoint nonsense", "serve --log-level loud", "serve --bogus",
+                "status --server ftp://x", "peers add nonsense", "peers add aether://", "peers remove BAD", "peers suspend a/b",
+                "peers reinstate -", "registry list --status asleep", "registry show BAD", "routes add BAD b w",
+                "routes add p BAD w", "routes add p b BAD", "routes add p b w --spawn 1,2", "routes add p b w --spawn 1,2,nan",
+                "routes on BAD", "routes off BAD", "routes remove BAD", "routes resolve BAD", "worlds add BAD .",
+                "assets verify BAD", "assets add", "travel alice BAD", "travel a@b@c p", "travel Alice p", "demo --break all",
+            ])
+        func misuse(line: String) async throws {
+            try await Scratch.use { scratch in
+                let end = try await scratch.aether(line.split(separator: " ").map(String.init))
+                #expect(end.code == 64, "\(end.out) \(end.err)")
+                #expect(end.out.isEmpty && !end.err.isEmpty)
+                #expect(!FileManager.default.fileExists(atPath: scratch.path + "/.aether"))
+            }
+        }
+
+        @Test(
+            "Where there is no server every command says so in one line, and ends with 1",
+            arguments: [
+                "status", "peers list", "peers remove b", "registry list", "registry show b", "routes list", "routes on p",
+                "worlds list", "assets list", "assets verify w", "travel alice p", "keys show", "serve", "serve --check",
+                "worlds add w World",
+            ])
+        func noServer(line: String) async throws {
+            try await Scratch.use { scratch in
+                _ = try scratch.write("x", to: "World/file")
+                let line = line.replacingOccurrences(of: "World", with: scratch.path + "/World")
+                let arguments = line.split(separator: " ").map(String.init)
+                let missing = try await scratch.aether(arguments)
+                #expect(missing.code == 1 && isOneLine(missing), "\(missing.err)")
+                #expect(missing.err.contains("holds no server") && missing.err.contains("aether init"), "\(missing.err)")
+                guard arguments[0] != "serve", arguments[0] != "keys" else { return }
+                // Made, but not running.
+                let port = try Loopback.freePort()
+                let made = try await scratch.aether("init", "--id", "a", "--host", "127.0.0.1", "--port", "\(port)")
+                #expect(made.code == 0, "\(made.err)")
+                let stopped = try await scratch.aether(arguments)
+                #expect(stopped.code == 1 && isOneLine(stopped), "\(stopped.err)")
+                #expect(stopped.err.contains("Connection refused — start it with: aether serve"), "\(stopped.err)")
+            }
+        }
+
+        @Test("init makes private files, once")
+        func initialises() async throws {
+            try await Scratch.use { scratch in
+                let home = scratch.path + "/deep/home"
+                let first = try await scratch.aether("init", "--id", "a", "--name", "Å", "--data", home, "--json")
+                #expect(first.code == 0 && JSON(first.out)["id"].string == "a", "\(first.err)")
+                #expect(mode(home) == 0o700)
+                let files = ["admin.key", "admin.sha256", "aether.json", "identity.key"]
+                #expect(try FileManager.default.contentsOfDirectory(atPath: home).sorted() == files)
+                let before = files.map { FileManager.default.contents(atPath: home + "/" + $0) }
+                for file in files { #expect(mode(home + "/" + file) == 0o600) }
+                let again = try await scratch.aether("init", "--id", "b", "--data", home)
+                #expect(again.code == 1 && isOneLine(again) && again.err.contains("[data.exists]"), "\(again.err)")
+                #expect(files.map { FileManager.default.contents(atPath: home + "/" + $0) } == before)
+                // An empty directory is closed to others; one with other things in it is left alone.
+                for (name, code) in [("empty", Int32(0)), ("full", 1)] {
+                    let path = scratch.path + "/" + name
+                    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+                    chmod(path, 0o755)
+                    if name == "full" { _ = try scratch.write("x", to: "full/x") }
+                    let end = try await scratch.aether("init", "--id", "a", "--data", path)
+                    #expect(end.code == code, "\(end.err)")
+                    #expect(mode(path) == (code == 0 ? 0o700 : 0o755))
+                }
+                let keys = try await scratch.aether("keys", "show", "--data", home, "--json")
+                #expect(JSON(keys.out)["fingerprint"].string == JSON(first.out)["fingerprint"].string)
+                #expect(!keys.out.contains(try String(contentsOfFile: home + "/identity.key", encoding: .utf8).prefix(64)))
+            }
+        }
+
+        private func mode(_ path: String) -> mode_t {
+            var status = stat()
+            return stat(path, &status) == 0 ? status.st_mode & 0o777 : 0
+        }
+
+        @Test("Listings fit 80 columns, and are JSON when that is asked for")
+        func listings() async throws {
+            try await Scratch.use { scratch in
+                let pair = try await Pair(in: scratch)
+                for line in [
+                    "status", "peers list", "registry list", "registry list --status online", "registry show beta",
+                    "routes list", "routes resolve garden-gate", "worlds list", "assets list", "assets verify garden",
+                    "keys show", "peers", "routes off garden-gate", "routes on garden-gate",
+                ] {
+                    let arguments = line.split(separator: " ").map(String.init) + ["--data", pair.alpha.home]
+                    let text = try await scratch.aether(arguments)
+                    #expect(text.code == 0 && text.err.isEmpty && !text.out.isEmpty, "\(line): \(text.err)")
+                    // A public key is one word, and longer with its name.
+                    if line != "keys show", line != "registry show beta" {
+                        #expect(text.out.split(separator: "\n").allSatisfy { $0.count <= 80 }, "\(line): \(text.out)")
+                    }
+                    let json = try await scratch.aether(arguments + ["--json"])
+                    #expect(json.code == 0 && JSON(json.out).isValid, "\(line): \(json.out) \(json.err)")
+                }
+                for line in ["peers suspend nobody", "routes resolve nowhere", "registry show nobody", "travel bob garden-gate"] {
+                    let arguments = line.split(separator: " ").map(String.init) + ["--data", pair.alpha.home]
+                    let end = try await scratch.aether(arguments)
+                    #expect(end.code == 1 && isOneLine(end), "\(line): \(end.err)")
+                }
+                let travelled = try await scratch.aether("travel", "alice", "garden-gate", "--data", pair.alpha.home)
+                #expect(travelled.code == 0, "\(travelled.err)")
+                #expect(travelled.out.contains("alice@alpha is in harbour on beta."), "\(travelled.out)")
+                let twice = try await scratch.aether("travel", "alice", "garden-gate", "--data", pair.alpha.home)
+                #expect(twice.code == 1 && isOneLine(twice), "\(twice.err)")
+                let removed = try await scratch.aether("routes", "remove", "garden-gate", "--data", pair.alpha.home)
+                #expect(removed.code == 0)
+                let empty = try await scratch.aether("routes", "list", "--data", pair.alpha.home)
+                #expect(empty.out.hasPrefix("No routes yet."))
+            }
+        }
+
+        @Test("The admin key is needed, from its own file or from the environment")
+        func adminKey() async throws {
+            try await Scratch.use { scratch in
+                let node = try await Node("alpha", in: scratch)
+                try await node.start()
+                let missing = try await scratch.aether("status", "--server", node.address)
+                #expect(missing.code == 1 && isOneLine(missing) && missing.err.contains("[admin.keyMissing]"), "\(missing.err)")
+                let wrong = try await scratch.aether(
+                    "status", "--server", node.address, environment: ["AETHER_ADMIN_KEY": "guess"])
+                #expect(wrong.code == 1 && isOneLine(wrong) && wrong.err.contains("[admin.keyWrong]"), "\(wrong.err)")
+                let right = try await scratch.aether(
+                    "status", "--server", node.address + "/", environment: ["AETHER_ADMIN_KEY": node.key])
+                #expect(right.code == 0 && right.out.hasPrefix("alpha"), "\(right.err)")
+                chmod(node.home + "/admin.key", 0o644)
+                let open = try await scratch.aether("status", "--data", node.home)
+                #expect(open.code == 1 && isOneLine(open) && open.err.contains("can be read by others"), "\(open.err)")
+            }
+        }
+
+        @Test("A peer is added only by the fingerprint that its operator told")
+        func addsPeers() async throws {
+            try await Scratch.use { scratch in
+                let alpha = try await Node("alpha", in: scratch)
+                let beta = try await Node("beta", in: scratch)
+                try await alpha.start()
+                try await beta.start()
+                let shown = try #require(try await beta.get("/v1/status")["fingerprint"].string)
+                let add = ["peers", "add", beta.address, "--data", alpha.home]
+                let silent = try await scratch.aether(add)
+                #expect(silent.code == 1 && isOneLine(silent) && silent.err.contains("nobody has compared"), "\(silent.err)")
+                let wrong = try await scratch.aether(add + ["--fingerprint", String(shown.reversed())])
+                #expect(wrong.code == 1 && isOneLine(wrong) && wrong.err.contains("do not trust it"), "\(wrong.err)")
+                #expect(try await alpha.get("/v1/peers")["peers"].list.isEmpty)
+                let spoken = shown.uppercased().replacingOccurrences(of: "-", with: " ")
+                let right = try await scratch.aether(add + ["--fingerprint", spoken])
+                #expect(right.code == 0 && right.out.contains(shown), "\(right.err)")
+                let back = try await scratch.aether("peers", "add", "aether://127.0.0.1:\(alpha.port)", "--yes", "--data", beta.home)
+                #expect(back.code == 0, "\(back.err)")
+                try await alpha.awaitHealthy(beta)
+                let own = try await scratch.aether("peers", "add", alpha.address, "--yes", "--data", alpha.home)
+                #expect(own.code == 1 && isOneLine(own), "\(own.err)")
+                let nobody = try await scratch.aether(
+                    "peers", "add", "ws://127.0.0.1:\(try Loopback.freePort())", "--yes", "--data", alpha.home)
+                #expect(nobody.code == 1 && nobody.err.contains("Connection refused — check the address"), "\(nobody.err)")
+            }
+        }
+
+        @Test("A folder with links or without files is no world; a damaged asset is found")
+        func worlds() async throws {
+            try await Scratch.use { scratch in
+                let node = try await Node("alpha", in: scratch)
+                try await node.start()
+                func add(_ folder: String) async throws -> Child.End {
+                    try await scratch.aether("worlds", "add", "w", scratch.path + "/" + folder, "--data", node.home)
+                }
+                let target = try scratch.write("text", to: "linked/file")
+                for (name, to) in [("toFile", target), ("dangling", "/nowhere"), ("toFolder", scratch.path)] {
+                    _ = try scratch.write("x", to: "\(name)/sub/x")
+                    try FileManager.default.createSymbolicLink(atPath: scratch.path + "/\(name)/sub/link", withDestinationPath: to)
+                    let end = try await add(name)
+                    #expect(end.code == 1 && isOneLine(end) && end.err.contains("[world.link]"), "\(name): \(end.err)")
+                }
+                try FileManager.default.createDirectory(atPath: scratch.path + "/empty/sub", withIntermediateDirectories: true)
+                for (name, code) in [("empty", "world.empty"), ("none", "world.noFolder"), ("linked/file", "world.noFolder")] {
+                    let end = try await add(name)
+                    #expect(end.code == 1 && isOneLine(end) && end.err.contains("[\(code)]"), "\(name): \(end.err)")
+                }
+                for index in 0..<3 { _ = try scratch.write("text \(index)", to: "good/\(index)") }
+                let added = try await add("good")
+                #expect(added.code == 0 && added.out.contains("3 files"), "\(added.err)")
+                let verified = try await scratch.aether("assets", "verify", "w", "--data", node.home)
+                #expect(verified.code == 0 && verified.out == "3 of 3 assets are valid.\n", "\(verified.err)")
+                let manifest = try await node.get("/v1/worlds/w/manifest")
+                for (index, damage) in ["text x", nil, "longer than before"].enumerated() {
+                    let hash = manifest["files"].list[index]["sha256"].string ?? ""
+                    let file = "\(node.home)/assets/\(hash.prefix(2))/\(hash.dropFirst(2))"
+                    try FileManager.default.removeItem(atPath: file)
+                    if let damage { try Data(damage.utf8).write(to: URL(fileURLWithPath: file)) }
+                }
+                let damaged = try await scratch.aether("assets", "verify", "w", "--data", node.home)
+                #expect(damaged.code == 1 && isOneLine(damaged), "\(damaged.err)")
+                #expect(damaged.out.contains("0: hash mismatch") && damaged.out.contains("1: missing"), "\(damaged.out)")
+                #expect(damaged.out.contains("2: ") && damaged.out.contains("0 of 3 assets are valid"), "\(damaged.out)")
+            }
+        }
+    }
+}

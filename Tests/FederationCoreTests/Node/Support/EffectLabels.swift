@@ -1,0 +1,135 @@
+import FederationCore
+import FederationModel
+import FederationWire
+
+/// Effects in words, so that a test can write down what it expects in the order in which it must come.
+extension Effect {
+    var label: String {
+        switch self {
+        case .persist(let changes): "persist " + changes.map(\.label).joined(separator: " + ")
+        case .send(let frame, on: _): "send \(frame.label)"
+        case .close(_, let code): "close \(code)"
+        case .dial(let server, _): "dial \(server)"
+        case .hangUp(let server): "hang up \(server)"
+        case .serveAsset: "serve asset"
+        case .assetAnswered(_, let server): "asset answered by \(server)"
+        case .worldAnswered(_, let server): "world answered by \(server)"
+        case .notify(let event): "tell \(event.kind.label)"
+        case .report(let event): "report \(event.label)"
+        }
+    }
+}
+
+extension [Effect] {
+    var labels: [String] { map(\.label) }
+
+    /// What is sent, in order.
+    var frames: [FederationFrame] {
+        compactMap { if case .send(let frame, on: _) = $0 { frame } else { nil } }
+    }
+}
+
+extension StoreChange {
+    var label: String {
+        switch self {
+        case .putServer(let server, _): "\(server.id) \(server.status.rawValue)"
+        case .removeServer(let id): "no \(id)"
+        case .putTombstone(let tombstone): "tombstone \(tombstone.server)"
+        case .removeTombstone: "no tombstone"
+        case .putPeer(let peer): "peer \(peer.server)"
+        case .removePeer(let id): "no peer \(id)"
+        case .putRoute(let route): "route \(route.isActive ? "on" : "off")"
+        case .removeRoute: "no route"
+        case .putWorld: "world"
+        case .removeWorld: "no world"
+        case .putPlayer(let player): player.presence.label
+        case .removePlayer: "no player"
+        case .putHandoff(let handoff): handoff.redeemedAt == nil ? handoff.state.rawValue : "redeemed"
+        case .putCardSequence(let sequence): "card \(sequence)"
+        }
+    }
+}
+
+extension PlayerRecord.Presence {
+    var label: String {
+        switch self {
+        case .playable: "playable"
+        case .departing: "departing"
+        case .departed: "departed"
+        case .left: "left"
+        }
+    }
+}
+
+extension FederationFrame {
+    var label: String {
+        switch self {
+        case .ready: "ready"
+        case .heartbeat: "heartbeat"
+        case .acknowledgement: "acknowledgement"
+        case .worldRequest: "world request"
+        case .worldResponse: "world response"
+        case .assetRequest: "asset request"
+        case .assetResponse: "asset response"
+        case .offer: "offer"
+        case .accept: "accept"
+        case .reject(let rejection): "reject \(rejection.code)"
+        case .commit: "commit"
+        case .admitted: "admitted"
+        case .abort: "abort"
+        case .query: "query"
+        case .verdict(let verdict): "verdict \(verdict.decision.label)"
+        }
+    }
+
+    /// The handoff that the frame speaks of.
+    var handoff: HandoffID? {
+        switch self {
+        case .offer(let offer): offer.handoff
+        case .accept(let handoff), .abort(let handoff), .query(let handoff): handoff
+        case .reject(let rejection): rejection.handoff
+        case .commit(let commit): commit.handoff
+        case .admitted(let admitted): admitted.handoff
+        case .verdict(let verdict): verdict.handoff
+        case .ready, .heartbeat, .acknowledgement, .worldRequest, .worldResponse, .assetRequest, .assetResponse: nil
+        }
+    }
+}
+
+extension FederationFrame.HandoffVerdict.Decision {
+    var label: String {
+        switch self {
+        case .undecided: "undecided"
+        case .committed: "committed"
+        case .aborted: "aborted"
+        }
+    }
+}
+
+extension CrossingEvent.Kind {
+    var label: String {
+        switch self {
+        case .offered: "offered"
+        case .committed: "committed"
+        case .completed: "completed"
+        case .returned(let refusal): "returned \(refusal.code)"
+        case .reserved: "reserved"
+        case .admitted: "admitted"
+        case .withdrawn: "withdrawn"
+        }
+    }
+}
+
+extension NodeEvent {
+    var label: String {
+        switch self {
+        case .channelEstablished(let server, let direction): "\(direction.rawValue) channel of \(server)"
+        case .channelClosed(let server): "channel of \(server) closed"
+        case .healthChanged(let server, _, let to, _): "\(server) \(to.rawValue)"
+        case .roundTrip: "round trip"
+        case .handoffMoved(_, let role, let state): "\(role.rawValue) \(state.rawValue)"
+        case .refusedFrame(_, let code): "refused \(code)"
+        case .lateObservation: "late"
+        }
+    }
+}

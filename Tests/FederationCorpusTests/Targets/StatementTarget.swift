@@ -1,0 +1,184 @@
+import Crypto
+import FederationModel
+
+@testable import FederationCrypto
+
+/// Signed documents: tokens, cards, receipts, tickets, heartbeats. The first byte chooses the document and what the
+/// rest of the input is: the whole text, the claims that the right key signs, the header that it signs, or how that
+/// header goes on after its three members.
+public enum StatementTarget: FuzzTarget {
+    public static let name = "statement"
+
+    private enum Part: UInt8, CaseIterable {
+        case text
+        case claims
+        case header
+        case headerEnd
+    }
+
+    private static let documents: [any SignedStatement.Type] = [
+        SessionToken.self, ServerCard.self, AdmissionReceipt.self, ClientTicket.self, HeartbeatStatement.self,
+    ]
+
+    public static func run(_ input: [UInt8]) throws(Violation) -> Bool {
+        let subjects = try Subjects.required()
+        var source = ByteSource(input)
+        let choice = Int(source.byte())
+        let document = documents[choice % documents.count]
+        let rest = source.remaining()
+        switch Part.allCases[choice / documents.count % Part.allCases.count] {
+        case .text:
+            guard let text = String(validating: rest, as: UTF8.self) else { return false }
+            return try checkText(document, text, subjects)
+        case .claims:
+            let header = JSONValue.object(header(document.use, subjects)).serialized()
+            return try checkClaims(document, try sign(header, rest, subjects), subjects)
+        case .header:
+            return try checkHeader(document, rest, subjects)
+        case .headerEnd:
+            let members = JSONValue.object(header(document.use, subjects)).serialized().dropLast()
+            return try checkHeader(document, members + rest, subjects)
+        }
+    }
+
+    /// Nothing verifies but what was signed, to the letter.
+    private static func checkText(
+        _ document: any SignedStatement.Type, _ text: String, _ subjects: Subjects
+    ) throws(Violation) -> Bool {
+        _ = try? SessionToken.unverifiedIssuer(text)
+        _ = try? ServerCard.verify(text, at: Subjects.time)
+        do {
+            _ = try document.verified(text, issuer: Subjects.alphaID, key: subjects.alpha.publicKey)
+        } catch {
+            try require(!error.reason.isEmpty, "a failure that says nothing")
+            return false
+        }
+        let genuine = try sample(document.use, subjects).issue(by: subjects.alpha)
+        try require(signedPart(text) == signedPart(genuine), "a forged document: \(text)")
+        // Where signing draws no randomness (RFC 8032 §5.1.6) there is one signature only.
+        #if !canImport(Darwin)
+            try require(Array(text.utf8) == Array(genuine.utf8), "another signature over the same document: \(text)")
+        #endif
+        return true
+    }
+
+    /// What is read is what was meant: read, issued and read again, it is the same.
+    private static func checkClaims<Document: SignedStatement>(
+        _ document: Document.Type, _ text: String, _ subjects: Subjects
+    ) throws(Violation) -> Bool {
+        guard let read = try? Document.verified(text, issuer: Subjects.alphaID, key: subjects.alpha.publicKey) else {
+            return false
+        }
+        let again: Document
+        let issued = read.issue(by: subjects.alpha)
+        do {
+            again = try Document.verified(issued, issuer: Subjects.alphaID, key: subjects.alpha.publicKey)
+        } catch {
+            throw Violation("what was read is refused when it is issued again: \(error) \(issued)")
+        }
+        try require(again == read, "read, issued and read again, the document is another one: \(issued)")
+        try require(again.issue(by: subjects.alpha) == issued, "one document has two texts")
+        if let token = read as? SessionToken {
+            try require(token.expiresAt - token.issuedAt <= Limits.tokenLifetime, "a token that lives too long")
+            try require((0...Limits.snapshotBytes).contains(token.size ?? 0), "a snapshot of \(token.size ?? 0) bytes")
+        }
+        return true
+    }
+
+    /// The header has its three members and no other meaning.
+    private static func checkHeader(
+        _ document: any SignedStatement.Type, _ header: [UInt8], _ subjects: Subjects
+    ) throws(Violation) -> Bool {
+        let payload = JSONValue.object(try sample(document.use, subjects).claims).serialized()
+        let text = try sign(header, payload, subjects)
+        do {
+            _ = try document.verified(text, issuer: Subjects.alphaID, key: subjects.alpha.publicKey)
+        } catch {
+            return false
+        }
+        let expected = JSONValue.object(self.header(document.use, subjects))
+        try require((try? JSONValue.parse(header)) == expected, "a document with another header")
+        return true
+    }
+
+    private static func signedPart(_ text: String) -> [UInt8] {
+        Array(text.utf8.prefix(text.utf8.count - 86))
+    }
+
+    // MARK: Documents
+
+    private static func header(_ use: SignatureUse, _ subjects: Subjects) -> [String: JSONValue] {
+        [
+            "alg": .string("EdDSA"), "kid": .string(subjects.alpha.publicKey.description), "typ": .string(use.label),
+        ]
+    }
+
+    /// Signs a document as it stands, whatever it says.
+    private static func sign(
+        _ header: [UInt8], _ payload: [UInt8], _ subjects: Subjects
+    ) throws(Violation) -> String {
+        let input = "\(Base64URL.encode(header)).\(Base64URL.encode(payload))"
+        guard let signature = try? subjects.alphaKey.signature(for: Array(input.utf8)) else {
+            throw Violation("a document cannot be signed")
+        }
+        return "\(input).\(Base64URL.encode(Array(signature)))"
+    }
+
+    /// One document of each kind that alpha would issue.
+    private static func sample(_ use: SignatureUse, _ subjects: Subjects) throws(Violation) -> any SignedStatement {
+        do {
+            return try StatementSamples.sample(use, subjects)
+        } catch {
+            throw Violation("there is no sample of \(use)")
+        }
+    }
+
+    public static func seeds() throws -> [[UInt8]] {
+        let subjects = try Subjects.required()
+        return try documents.indices.flatMap { index -> [[UInt8]] in
+            let sample = try StatementSamples.sample(documents[index].use, subjects)
+            let claims = JSONValue.object(sample.claims).serialized()
+            let header = JSONValue.object(header(documents[index].use, subjects)).serialized()
+            return zip(Part.allCases, [Array(sample.issue(by: subjects.alpha).utf8), claims, header, [0x7D]]).map {
+                part, rest in
+                [UInt8(index + documents.count * Int(part.rawValue))] + rest
+            }
+        }
+    }
+}
+
+/// A document of each kind that alpha issues.
+private enum StatementSamples {
+    static func sample(_ use: SignatureUse, _ subjects: Subjects) throws -> any SignedStatement {
+        let time = Subjects.time
+        let player = try present(PlayerID("ada@alpha"))
+        let handoff = try present(HandoffID(bytes: Array(1...16)))
+        let world = try present(WorldID(rawValue: "plaza"))
+        switch use {
+        case .sessionToken:
+            return SessionToken(
+                issuer: Subjects.alphaID, player: player, audience: Subjects.betaID, handoff: handoff, issuedAt: time,
+                notBefore: time, expiresAt: time + .seconds(60), world: world,
+                portal: try present(PortalID(rawValue: "gate")), spawn: SpawnPoint("1,-2.5,0.25"), epoch: Epoch(7),
+                snapshot: try present(ContentHash(bytes: Array(1...32))), size: 17, revision: 3,
+                clientKey: subjects.beta.publicKey)
+        case .serverCard:
+            return ServerCard(
+                id: Subjects.alphaID, name: "Alpha", endpoint: try present(Endpoint("wss://alpha.example:7700")),
+                publicKey: subjects.alpha.publicKey, sequence: 5, worlds: [world, try present(WorldID("a.b"))],
+                issued: time, expires: time + .seconds(3_600))
+        case .admissionReceipt:
+            return AdmissionReceipt(
+                issuer: Subjects.alphaID, audience: Subjects.betaID, handoff: handoff, player: player, epoch: Epoch(7),
+                issuedAt: time)
+        case .clientTicket:
+            return ClientTicket(
+                issuer: Subjects.alphaID, player: player, world: world, epoch: Epoch(7),
+                expiresAt: time + .seconds(60))
+        case .heartbeat:
+            return HeartbeatStatement(issuer: Subjects.alphaID, sequence: 9, issuedAt: time)
+        case .handshake, .clientProof:
+            throw MissingSeed()
+        }
+    }
+}
