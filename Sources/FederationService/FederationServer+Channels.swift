@@ -90,6 +90,9 @@ extension FederationServer {
         if let peer, !isStopping { enqueue(node.dialEffects(for: peer)) }
     }
 
+    /// Whether a channel with the peer is established, whoever dialled it.
+    public func isConnected(to peer: ServerID) -> Bool { node.channel(to: peer) != nil }
+
     /// Batches of effects that may wait before a peer's frames are slowed down.
     static let queuedBatches = 1_024
 

@@ -18,6 +18,14 @@ public protocol PeerChannelHost: Sendable {
     func receive(_ frame: FederationFrame, on id: ChannelID) async
 
     func channelClosed(_ id: ChannelID) async
+
+    /// Whether a channel with the peer is established, whoever dialled it.
+    func isConnected(to peer: ServerID) async -> Bool
+}
+
+extension PeerChannelHost {
+    /// A host that does not know leaves it to the handshake to find out.
+    public func isConnected(to peer: ServerID) async -> Bool { false }
 }
 
 extension FederationServer: PeerChannelHost {}

@@ -57,6 +57,7 @@ public actor WebSocketPeerTransport: PeerTransport {
     }
 
     private let factory: PeerChannelFactory
+    private let host: any PeerChannelHost
     private let configuration: Configuration
     private let clock: any FederationClock
     private let metrics: TransportMetrics
@@ -72,6 +73,7 @@ public actor WebSocketPeerTransport: PeerTransport {
         clock: any FederationClock = SystemClock(), group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
         metrics: any MetricsFactory = MetricsSystem.factory
     ) throws {
+        self.host = host
         self.configuration = configuration
         self.clock = clock
         self.group = group
@@ -133,6 +135,12 @@ public actor WebSocketPeerTransport: PeerTransport {
     private func keepDialled(_ peer: ServerID, _ number: UInt64) async {
         while let dial = current(peer, number) {
             dials[peer]?.isHastened = false
+            // The peer's own dial was sooner: another channel would only supersede that one, and what is under way on it
+            // would be lost.
+            if await host.isConnected(to: peer) {
+                if current(peer, number)?.isHastened == false { await rest(peer, number) }
+                continue
+            }
             let failure = await attempt(peer, number, dial.endpoint)
             guard let dial = current(peer, number) else { return }
             dials[peer]?.attempts = dial.attempts + 1

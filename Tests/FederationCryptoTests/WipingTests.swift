@@ -79,6 +79,44 @@ struct WipingTests {
         #expect(try ProcessMemory.search(for: [control]).isEmpty)
     }
 
+    // A whole handshake reuses much of what it frees, and that hides copies; so the steps that copied most are also looked
+    // at alone, with the search right behind them.
+
+    @Test("making an identity leaves neither its seed nor what is derived from it on the heap")
+    func identityAlone() throws {
+        var seed = Life.draw(32)
+        let secret = seed.withUnsafeBytes { MaskedSecret("identity seed", $0) }
+        try Self.makeIdentity(&seed)
+        #expect(try ProcessMemory.search(for: [secret]).isEmpty)
+    }
+
+    @Test("deriving a key leaves neither the secret nor the pseudorandom key on the heap")
+    func derivationAlone() throws {
+        let secrets = Self.derive()
+        let finds = try ProcessMemory.search(for: secrets)
+        #expect(finds.filter { $0.place == .heap }.isEmpty)
+    }
+
+    @inline(never)
+    private static func makeIdentity(_ seed: inout [UInt8]) throws {
+        defer { overwrite(&seed) }
+        #expect(try ServerIdentity(id: Sample.alpha, seed: seed).id == Sample.alpha)
+    }
+
+    @inline(never)
+    private static func derive() -> [MaskedSecret] {
+        var bytes = Life.draw(128)
+        let secret = bytes.withUnsafeBytes { MaskedSecret("secret", $0) }
+        let material = SymmetricKey(data: bytes)
+        overwrite(&bytes)
+        let salt = [UInt8](repeating: 9, count: 32)
+        let pseudorandom = extractKey(from: material, salt: salt).withUnsafeBytes {
+            MaskedSecret("pseudorandom key", $0)
+        }
+        let derived = deriveKey(from: material, salt: salt, info: [1], count: 32)
+        return [secret, pseudorandom, derived.withUnsafeBytes { MaskedSecret("derived key", $0) }]
+    }
+
     private static func end(_ secret: consuming SecretBytes) {
         #expect(secret.count == 32)
     }
