@@ -126,10 +126,7 @@ let package = Package(
             ] + nio,
             path: "Conformance/websocket-echo", swiftSettings: settings),
         tests("FederationModelTests", ["FederationModel"]),
-        .testTarget(
-            name: "FederationCryptoTests",
-            dependencies: ["FederationCrypto", .product(name: "Crypto", package: "swift-crypto")],
-            exclude: ["ProcessMemory.swift", "WipingTests.swift"], swiftSettings: settings),
+        tests("FederationCryptoTests", ["FederationCrypto", .product(name: "Crypto", package: "swift-crypto")]),
         tests("FederationWireTests", ["FederationWire"]),
         tests("FederationCoreTests", ["FederationCore"]),
         tests(
