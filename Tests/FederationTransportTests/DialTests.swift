@@ -22,7 +22,8 @@ import Testing
         let far = try TestHost("far", clock: clock)
         let dialling = try transport(near, clock)
         let listening = try transport(far, clock)
-        let listener = try await TestListener.start(listening)
+        // An address of its own: nobody else gets its port while it is free.
+        let listener = try await TestListener.start(listening, host: "127.0.7.1")
         let endpoint = try listener.endpoint()
         try await listener.stop()
 
@@ -37,7 +38,7 @@ import Testing
             clock.advance(by: .milliseconds(1))
         }
         await clock.somebodySleeps()
-        let again = try await TestListener.start(listening, port: Int(endpoint.port))
+        let again = try await TestListener.start(listening, host: "127.0.7.1", port: Int(endpoint.port))
         clock.advance(by: .seconds(30))
         _ = try #require(await near.established())
         let farChannel = try #require(await far.established())
@@ -83,7 +84,7 @@ import Testing
         let far = try TestHost("far", clock: clock)
         let dialling = try transport(near, clock)
         let listener = try await TestListener.start(try transport(far, clock))
-        let dead = try await TestListener.start(try transport(far, clock))
+        let dead = try await TestListener.start(try transport(far, clock), host: "127.0.7.2")
         let deadEndpoint = try dead.endpoint()
         try await dead.stop()
         await dialling.dial(far.identity.id, at: deadEndpoint)

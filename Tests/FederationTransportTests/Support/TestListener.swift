@@ -10,15 +10,16 @@ import Testing
 /// A port of its own on which `/federation` belongs to a transport.
 struct TestListener {
     let channel: any Channel
+    let host: String
 
     var port: Int { channel.localAddress?.port ?? 0 }
 
     func endpoint(secure: Bool = false) throws -> Endpoint {
-        try #require(Endpoint("\(secure ? "wss" : "ws")://127.0.0.1:\(port)"))
+        try #require(Endpoint("\(secure ? "wss" : "ws")://\(host):\(port)"))
     }
 
     static func start(
-        _ transport: WebSocketPeerTransport, port: Int = 0, tls: NIOSSLContext? = nil
+        _ transport: WebSocketPeerTransport, host: String = "127.0.0.1", port: Int = 0, tls: NIOSSLContext? = nil
     ) async throws -> TestListener {
         let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -28,8 +29,8 @@ struct TestListener {
                     try configure(channel, transport)
                 }
             }
-            .bind(host: "127.0.0.1", port: port).get()
-        return TestListener(channel: channel)
+            .bind(host: host, port: port).get()
+        return TestListener(channel: channel, host: host)
     }
 
     func stop() async throws {
