@@ -2,12 +2,16 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test build format lint worlds needs clean prove-channel sanitize
+.PHONY: help demo test build format lint worlds needs proof-needs clean prove-channel prove-handoff simulate chaos fuzz sanitize
 
 # Compilers at a time. Each takes one to two gigabytes.
 JOBS ?= 2
 # Passed to what the target runs: make demo ARGS="--once --json"
 ARGS ?=
+# How long make chaos and make fuzz take.
+MINUTES ?= 10
+# Of make chaos; a fresh one when left out.
+SEED ?=
 SOURCES := Package.swift Sources Tests
 
 help:
@@ -17,6 +21,10 @@ help:
 	@echo 'make format          formats the Swift sources in place'
 	@echo 'make lint            says what make format would change'
 	@echo 'make prove-channel    each claim about the channel between servers, with pass or fail'
+	@echo 'make prove-handoff    models, planted bugs and fixed seeds of the handoff between servers'
+	@echo 'make simulate [ARGS=…] whole federations under one seed; ARGS="--seed 7 --crossings 10000"'
+	@echo 'make chaos MINUTES=10  three real servers, hundreds of players, and everything that goes wrong'
+	@echo 'make fuzz MINUTES=10  coverage-guided fuzzing of every decoder that faces a peer or a player'
 	@echo 'make sanitize        every test under the thread and the address sanitizer'
 	@echo 'make worlds          makes Examples/worlds anew (needs python3)'
 	@echo 'make needs           installs what building needs'
@@ -38,8 +46,23 @@ format: needs
 lint: needs
 	swift format lint --strict --parallel --recursive $(SOURCES)
 
-prove-channel: needs
+prove-channel: needs proof-needs
 	scripts/prove-channel $(ARGS)
+
+prove-handoff: needs proof-needs
+	scripts/prove-handoff $(ARGS)
+
+# In release: a simulated crossing is mostly signatures, which are slow in a debug build.
+simulate: needs
+	@swift build -c release -j $(JOBS) --product aether >&2
+	@"$$(swift build -c release --show-bin-path)/aether" simulate $(ARGS)
+
+chaos: needs proof-needs
+	@swift build -j $(JOBS) --product aether >&2
+	@AETHER_BINARY="$$(swift build --show-bin-path)/aether" Chaos/run --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+fuzz: needs
+	Fuzz/run $(MINUTES) $(ARGS)
 
 # Each sanitizer needs a build of its own, dependencies included.
 sanitize: needs
@@ -51,6 +74,9 @@ worlds:
 
 needs:
 	@scripts/install-needs
+
+proof-needs:
+	@scripts/install-needs --proofs
 
 clean:
 	swift package clean

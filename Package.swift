@@ -90,6 +90,7 @@ let package = Package(
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
                 .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
@@ -129,6 +130,7 @@ let package = Package(
         tests("FederationCryptoTests", ["FederationCrypto", .product(name: "Crypto", package: "swift-crypto")]),
         tests("FederationWireTests", ["FederationWire"]),
         tests("FederationCoreTests", ["FederationCore"]),
+        tests("FederationServiceTests", ["FederationService", .product(name: "Logging", package: "swift-log")]),
         tests(
             "FederationWebSocketTests",
             ["FederationWebSocket", .product(name: "NIOEmbedded", package: "swift-nio")] + nio),
@@ -160,7 +162,8 @@ let package = Package(
             "FederationCorpusTests",
             [
                 "FederationModel", "FederationCrypto", "FederationWire", "FederationCore", "FederationWebSocket",
-                .product(name: "Crypto", package: "swift-crypto"), .product(name: "NIOCore", package: "swift-nio"),
+                "FederationHTTP", .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"),
             ]),
         // Whole programs: the product is a dependency so that it is built before they run.
         tests("AetherTests", ["aether"]),

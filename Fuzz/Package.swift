@@ -26,6 +26,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-protobuf.git", from: "1.39.0"),
         .package(url: "https://github.com/apple/swift-collections.git", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0", traits: []),
     ],
     targets: [
         instrumented("FederationModel"),
@@ -46,11 +47,16 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOWebSocket", package: "swift-nio"),
             ]),
+        // Single files: what reads requests and fields, without the server around it.
+        instrumented(
+            "FederationHTTP",
+            ["FederationModel", "FederationCrypto", .product(name: "HTTPTypes", package: "swift-http-types")]),
         .target(
             name: "FuzzTargets",
             dependencies: [
                 "FederationModel", "FederationCrypto", "FederationWire", "FederationCore", "FederationWebSocket",
-                .product(name: "Crypto", package: "swift-crypto"), .product(name: "NIOCore", package: "swift-nio"),
+                "FederationHTTP", .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"),
             ],
             swiftSettings: settings),
         .target(name: "CFuzzer"),

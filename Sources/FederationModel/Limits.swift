@@ -68,8 +68,22 @@ public enum Limits {
     public static let tokenLifetime: Duration = .seconds(60)
     /// How far two servers' clocks may differ before tokens are refused as expired or not yet valid.
     public static let tokenLeeway: Duration = .seconds(30)
-    /// From prepared to committed; then the source aborts.
-    public static let handoffTimeout: Duration = .seconds(30)
+    /// From prepared to committed, besides four round trips; then the source aborts and the player stays. The default.
+    public static let acceptTimeout: Duration = .milliseconds(200)
+    /// Round trips that an answer to an offer may take besides ``acceptTimeout``.
+    public static let acceptRoundTrips = 4
+    /// How long a world server may think about a player who arrives. The default.
+    public static let arrivalTimeout: Duration = .milliseconds(120)
+    /// Arrivals that may wait for their world server's word.
+    public static let waitingArrivals = 4_096
+    /// How long the ledger keeps a handoff that is over. The default.
+    public static let handoffRetention: Duration = .seconds(24 * 3_600)
+    /// Tokens in one frame of evidence.
+    public static let evidenceTokens = 32
+    /// Recalls of players who were never here that one server remembers, so that an old copy does not come in later.
+    public static let rememberedRecalls = 65_536
+    /// Players in one recall.
+    public static let recalledPlayers = 1_024
     /// First pause before dialling again; doubles, with jitter, up to ``dialBackoffMaximum``.
     public static let dialBackoffMinimum: Duration = .seconds(1)
     public static let dialBackoffMaximum: Duration = .seconds(30)

@@ -119,4 +119,6 @@ public enum PlayerUpdate: Sendable {
     case admitted(HandoffID)
     /// Seen from the destination: the source called it off.
     case withdrawn(HandoffID)
+    /// The player, who was thought to be here, is not; what this server has of them is void.
+    case gone
 }

@@ -58,7 +58,9 @@ extension FederationServer {
                 for await update in updates {
                     switch update {
                     case .admitted(id), .withdrawn(id): return
-                    case .admitted, .withdrawn, .progress, .verifying, .offered, .redirect, .returned, .completed: break
+                    case .admitted, .withdrawn, .progress, .verifying, .offered, .redirect, .returned, .completed,
+                        .gone:
+                        break
                     }
                 }
             }

@@ -214,6 +214,22 @@ extension FederationServer {
             Counter(label: "aether_refused_frames_total", dimensions: [("code", code)]).increment()
         case .lateObservation:
             Counter(label: "aether_late_observations_total").increment()
+        case .rolledBack(let server, let decisions):
+            logger.warning(
+                "\(server) was restored from a backup: it is told what it has decided since",
+                metadata: ["decisions": "\(decisions)"])
+            Counter(label: "aether_peer_rollbacks_total").increment()
+        case .relearned(let player, let server, let epoch):
+            logger.warning(
+                "this server was restored from a backup: \(player) had left before",
+                metadata: ["to": "\(server)", "epoch": "\(epoch)"])
+            Counter(label: "aether_players_relearned_total").increment()
+        case .reclaimed(let player, let epoch):
+            logger.notice("\(player) was taken back", metadata: ["epoch": "\(epoch)"])
+            Counter(label: "aether_players_reclaimed_total").increment()
+        case .recalled(let player, let epoch):
+            logger.notice("the home server of \(player) took the player back", metadata: ["epoch": "\(epoch)"])
+            Counter(label: "aether_players_recalled_total").increment()
         }
     }
 

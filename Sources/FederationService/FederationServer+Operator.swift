@@ -164,7 +164,7 @@ extension FederationServer {
     /// - Parameters:
     ///   - state: opaque; at most ``Limits/snapshotBytes``.
     ///   - clientKey: the key that the player's client proves it holds when it arrives elsewhere.
-    ///   - epoch: what the world server believes; an older one is refused.
+    ///   - epoch: what the world server believes; another one is refused. It may be left out until the player has travelled.
     public func enter(
         _ player: PlayerID, world: WorldID, state: [UInt8], clientKey: PublicKey?, epoch: Epoch?
     ) async throws(Refusal) -> PlayerRecord {
@@ -182,14 +182,19 @@ extension FederationServer {
     }
 
     /// The players who are in a world, sorted.
-    public func players(in world: WorldID) throws(Refusal) -> [PlayerRecord] {
+    public func players(in world: WorldID) async throws(Refusal) -> [PlayerRecord] {
         guard node.worlds[world] != nil else { throw FederationNode.unknownWorld(world) }
-        return node.players.players(in: world)
+        let found = node.players.players(in: world)
+        try await commit([])
+        return found
     }
 
-    public func leave(_ player: PlayerID, world: WorldID) async throws(Refusal) -> PlayerRecord {
+    /// The player stops playing here.
+    ///
+    /// - Parameter epoch: as for ``enter(_:world:state:clientKey:epoch:)``.
+    public func leave(_ player: PlayerID, world: WorldID, epoch: Epoch?) async throws(Refusal) -> PlayerRecord {
         try checkReady()
-        let (record, effects) = try node.leave(player, world: world)
+        let (record, effects) = try node.leave(player, world: world, epoch: epoch)
         try await commit(effects)
         return record
     }

@@ -19,6 +19,7 @@ extension FederationServer {
             plan = try node.plan(player, through: portal, at: started)
         } catch {
             count(refused: error)
+            tellRefused(player, error, since: started.instant)
             throw error
         }
         guard crossings.hasRoom else {
@@ -38,6 +39,13 @@ extension FederationServer {
         for step in crossing.steps { subscribers.tell(player, .progress(id, step)) }
         Task { await self.cross(id, player: player, through: portal, plan: plan) }
         return crossing
+    }
+
+    /// A crossing that was refused before it began. The player's client, which did not ask, must not wait for it either.
+    private func tellRefused(_ player: PlayerID, _ refusal: Refusal, since start: Instant) {
+        guard node.players[player]?.presence == .playable, let id = HandoffID(bytes: entropy.bytes(16)) else { return }
+        subscribers.tell(player, .progress(id, failure(refusal, since: start)))
+        subscribers.tell(player, .returned(id, refusal))
     }
 
     /// Calls off a crossing that is not decided; the player goes on here.
@@ -63,6 +71,11 @@ extension FederationServer {
         try await commit([])
         guard var crossing = crossings[id] ?? seen.map(Crossing.init) else {
             throw HandoffLedger.Failure.notFound(id).refusal
+        }
+        if let seen, seen.state == .aborted, crossing.phase != .aborted {
+            // The player was taken back meanwhile, which nobody follows as a crossing.
+            let ended = Crossing(seen)
+            (crossing.phase, crossing.refusal, crossing.changedAt) = (ended.phase, ended.refusal, ended.changedAt)
         }
         guard let record = node.ledger.record(id) else { return crossing }
         crossing.epoch = record.epoch
@@ -145,7 +158,9 @@ extension FederationServer {
 
     /// What the node says of a crossing, for its progress.
     func follow(_ event: CrossingEvent) {
-        let id = event.handoff
+        tellWorld(event)
+        if case .withdrawnHere = event.kind { subscribers.tell(event.player, .gone) }
+        guard let id = event.handoff else { return }
         switch event.kind {
         case .offered:
             update(id, .prepared)
@@ -166,7 +181,7 @@ extension FederationServer {
             subscribers.tell(event.player, .admitted(id))
         case .withdrawn:
             subscribers.tell(event.player, .withdrawn(id))
-        case .reserved:
+        case .reserved, .arriving, .turnedAway, .withdrawnHere:
             break
         }
     }
@@ -187,9 +202,7 @@ extension FederationServer {
 
     private func fail(_ id: HandoffID, of player: PlayerID, because refusal: Refusal, since start: Instant) {
         count(refused: refusal)
-        let failed = Crossing.Step(
-            step: refusal.step ?? .handoff, ok: false, detail: refusal.description,
-            milliseconds: milliseconds(since: start))
+        let failed = failure(refusal, since: start)
         update(id, .aborted)
         crossings.update(id) {
             $0.steps.append(failed)
@@ -197,6 +210,12 @@ extension FederationServer {
         }
         subscribers.tell(player, .progress(id, failed))
         subscribers.tell(player, .returned(id, refusal))
+    }
+
+    private func failure(_ refusal: Refusal, since start: Instant) -> Crossing.Step {
+        Crossing.Step(
+            step: refusal.step ?? .handoff, ok: false, detail: refusal.description,
+            milliseconds: milliseconds(since: start))
     }
 
     private func steps(of plan: FederationNode.CrossingPlan, since start: Instant) -> [Crossing.Step] {

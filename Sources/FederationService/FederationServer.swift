@@ -24,6 +24,7 @@ public actor FederationServer {
     /// When the handoff of a crossing began, for its progress.
     var handoffStarted: [HandoffID: Instant] = [:]
     var subscribers = Subscribers()
+    var worldFeeds = WorldFeeds()
     var requests = PendingRequests()
     var verifiedWorlds = VerifiedWorlds()
     var assetReadsInFlight: [ChannelID: Int] = [:]
@@ -97,5 +98,6 @@ public actor FederationServer {
         await carryOut([])
         for channel in channels.keys.sorted() { channels[channel]?.sink.close(.goingAway) }
         subscribers.finish()
+        worldFeeds.finish()
     }
 }

@@ -95,8 +95,7 @@ extension FederationFrame {
         let rest = 256
         switch self {
         case .ready, .heartbeat, .acknowledgement, .worldRequest, .worldResponse, .assetRequest, .accept, .reject,
-            .abort,
-            .query:
+            .abort, .query, .position:
             return rest
         case .assetResponse(let response):
             switch response.answer {
@@ -111,6 +110,8 @@ extension FederationFrame {
             case .committed(let token): return rest + token.utf8.count
             case .undecided, .aborted: return rest
             }
+        case .evidence(let tokens): return tokens.reduce(rest) { $0 + $1.utf8.count }
+        case .recall(let players): return rest + players.count * Limits.identifierBytes
         }
     }
 }

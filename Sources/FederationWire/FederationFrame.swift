@@ -21,6 +21,13 @@ public enum FederationFrame: Hashable, Sendable {
     case abort(HandoffID)
     case query(HandoffID)
     case verdict(HandoffVerdict)
+    /// How many handoffs towards the receiver the sender has decided, ever. A receiver that holds tokens with a higher
+    /// number answers with them: the sender was restored from a backup.
+    case position(UInt64)
+    /// Tokens by which the receiver once decided to hand players to the sender; 1 to ``Limits/evidenceTokens``.
+    case evidence([String])
+    /// The players' home server has taken them back; 1 to ``Limits/recalledPlayers``.
+    case recall([RecalledPlayer])
 
     public struct Ready: Hashable, Sendable {
         public let server: ServerID
@@ -173,6 +180,17 @@ public enum FederationFrame: Hashable, Sendable {
         public init(handoff: HandoffID, decision: Decision) {
             self.handoff = handoff
             self.decision = decision
+        }
+    }
+
+    /// A player whose home server goes on with a higher epoch: copies with a lower one are void.
+    public struct RecalledPlayer: Hashable, Sendable {
+        public let player: PlayerID
+        public let epoch: Epoch
+
+        public init(player: PlayerID, epoch: Epoch) {
+            self.player = player
+            self.epoch = epoch
         }
     }
 }

@@ -52,4 +52,18 @@ enum FrameBounds {
         }
         guard !text.isEmpty, isInAlphabet else { throw .invalidField(field) }
     }
+
+    static func evidence(count: Int) throws(FrameFailure) {
+        guard count > 0 else { throw .invalidField(.tokens) }
+        guard count <= Limits.evidenceTokens else { throw .fieldOversized(.tokens) }
+    }
+
+    static func recall(count: Int) throws(FrameFailure) {
+        guard count > 0 else { throw .invalidField(.players) }
+        guard count <= Limits.recalledPlayers else { throw .fieldOversized(.players) }
+    }
+
+    static func epoch(_ epoch: Epoch) throws(FrameFailure) {
+        guard epoch.isValid else { throw .invalidField(.epoch) }
+    }
 }

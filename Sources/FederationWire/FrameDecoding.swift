@@ -21,6 +21,9 @@ extension WireFrame {
         case .abort(let message): .abort(try handoff(message.handoffID))
         case .query(let message): .query(try handoff(message.handoffID))
         case .verdict(let message): .verdict(try message.parsed())
+        case .position(let message): .position(message.decided)
+        case .evidence(let message): .evidence(try message.parsed())
+        case .recall(let message): .recall(try message.parsed())
         case nil: throw unknownFields.data.isEmpty ? .malformed : .unknownType
         }
     }
@@ -110,6 +113,29 @@ extension WireHandoffVerdict {
         case .aborted: return .init(handoff: try handoff(handoffID), decision: .aborted)
         case nil: throw .invalidField(.decision)
         }
+    }
+}
+
+extension WireHandoffEvidence {
+    func parsed() throws(FrameFailure) -> [String] {
+        try FrameBounds.evidence(count: tokens.count)
+        for token in tokens { try FrameBounds.jws(token, .tokens) }
+        return tokens
+    }
+}
+
+extension WirePlayerRecall {
+    func parsed() throws(FrameFailure) -> [FederationFrame.RecalledPlayer] {
+        try FrameBounds.recall(count: players.count)
+        var recalled: [FederationFrame.RecalledPlayer] = []
+        recalled.reserveCapacity(players.count)
+        for player in players {
+            guard let id = PlayerID(player.player) else { throw .invalidField(.players) }
+            let epoch = Epoch(player.epoch)
+            try FrameBounds.epoch(epoch)
+            recalled.append(.init(player: id, epoch: epoch))
+        }
+        return recalled
     }
 }
 

@@ -22,6 +22,12 @@ extension WireFrame {
         case .abort(let handoff): abort.handoffID = handoff.bytes.wire
         case .query(let handoff): query.handoffID = handoff.bytes.wire
         case .verdict(let verdict): self.verdict = try WireHandoffVerdict(verdict)
+        case .position(let decided): position.decided = decided
+        case .evidence(let tokens):
+            try FrameBounds.evidence(count: tokens.count)
+            for token in tokens { try FrameBounds.jws(token, .tokens) }
+            evidence.tokens = tokens
+        case .recall(let players): recall = try WirePlayerRecall(players)
         }
     }
 }
@@ -128,6 +134,20 @@ extension WireHandoffVerdict {
             try FrameBounds.jws(token, .token)
             committed = token
         case .aborted: aborted = WireNothing()
+        }
+    }
+}
+
+extension WirePlayerRecall {
+    init(_ recalled: [FederationFrame.RecalledPlayer]) throws(FrameFailure) {
+        try FrameBounds.recall(count: recalled.count)
+        self.init()
+        players = try recalled.map { (recalled) throws(FrameFailure) in
+            try FrameBounds.epoch(recalled.epoch)
+            var player = WireRecalledPlayer()
+            player.player = recalled.player.description
+            player.epoch = recalled.epoch.number
+            return player
         }
     }
 }

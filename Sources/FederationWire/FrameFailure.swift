@@ -32,6 +32,9 @@ public enum FrameFailure: Error, Hashable, Sendable {
         case reason
         case receipt
         case decision
+        case tokens
+        case players
+        case epoch
     }
 
     /// What a channel on which the frame arrived is closed with; nil when the frame is to be ignored.

@@ -2,7 +2,7 @@ import ArgumentParser
 import FederationModel
 import Foundation
 
-/// The command line. Exit codes: 0 done, 1 refused (one line says what, why and what to do), 64 misuse.
+/// The command line. Exit codes: 0 done, 1 refused (one line says what, why and what to do), 2 not confirmed, 64 misuse.
 @main
 struct Aether: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -12,8 +12,8 @@ struct Aether: AsyncParsableCommand {
         version: Version.text,
         subcommands: [
             InitCommand.self, ServeCommand.self, StatusCommand.self, PeersCommand.self, RegistryCommand.self,
-            RoutesCommand.self, WorldsCommand.self, AssetsCommand.self, TravelCommand.self, KeysCommand.self,
-            DemoCommand.self,
+            RoutesCommand.self, WorldsCommand.self, AssetsCommand.self, PlayersCommand.self, TravelCommand.self,
+            KeysCommand.self, DemoCommand.self,
         ])
 
     static func main() async {

@@ -14,12 +14,16 @@ extension Programs {
             arguments: [
                 "bogus", "init", "init --id Bad", "init --id a..b", "init --id a --port 0", "init --id a --port 65536",
                 "init --id a --port x", "init --id a --endpoint http://x:1", "init --id a --endpoint ws://x:0",
-                "serve --port 70000", "serve --port x", "serve --endpoint nonsense", "serve --log-level loud", "serve --bogus",
-                "status --server ftp://x", "peers add nonsense", "peers add aether://", "peers remove BAD", "peers suspend a/b",
+                "serve --port 70000", "serve --port x", "serve --endpoint nonsense", "serve --log-level loud",
+                "serve --bogus",
+                "status --server ftp://x", "peers add nonsense", "peers add aether://", "peers remove BAD",
+                "peers suspend a/b", "players show a/b", "players reclaim alice --yes", "worlds events",
                 "peers reinstate -", "registry list --status asleep", "registry show BAD", "routes add BAD b w",
-                "routes add p BAD w", "routes add p b BAD", "routes add p b w --spawn 1,2", "routes add p b w --spawn 1,2,nan",
+                "routes add p BAD w", "routes add p b BAD", "routes add p b w --spawn 1,2",
+                "routes add p b w --spawn 1,2,nan",
                 "routes on BAD", "routes off BAD", "routes remove BAD", "routes resolve BAD", "worlds add BAD .",
-                "assets verify BAD", "assets add", "travel alice BAD", "travel a@b@c p", "travel Alice p", "demo --break all",
+                "assets verify BAD", "assets add", "travel alice BAD", "travel a@b@c p", "travel Alice p",
+                "demo --break all",
             ])
         func misuse(line: String) async throws {
             try await Scratch.use { scratch in
@@ -33,8 +37,12 @@ extension Programs {
         @Test(
             "Where there is no server every command says so in one line, and ends with 1",
             arguments: [
-                "status", "peers list", "peers remove b", "registry list", "registry show b", "routes list", "routes on p",
-                "worlds list", "assets list", "assets verify w", "travel alice p", "keys show", "serve", "serve --check",
+                "status", "peers list", "peers remove b", "registry list", "registry show b", "routes list",
+                "routes on p",
+                "worlds list", "worlds events w", "players", "players show alice",
+                "players reclaim alice --reason lost --yes",
+                "assets list", "assets verify w", "travel alice p", "keys show", "serve",
+                "serve --check",
                 "worlds add w World",
             ])
         func noServer(line: String) async throws {
@@ -44,7 +52,8 @@ extension Programs {
                 let arguments = line.split(separator: " ").map(String.init)
                 let missing = try await scratch.aether(arguments)
                 #expect(missing.code == 1 && isOneLine(missing), "\(missing.err)")
-                #expect(missing.err.contains("holds no server") && missing.err.contains("aether init"), "\(missing.err)")
+                #expect(
+                    missing.err.contains("holds no server") && missing.err.contains("aether init"), "\(missing.err)")
                 guard arguments[0] != "serve", arguments[0] != "keys" else { return }
                 // Made, but not running.
                 let port = try Loopback.freePort()
@@ -82,7 +91,8 @@ extension Programs {
                 }
                 let keys = try await scratch.aether("keys", "show", "--data", home, "--json")
                 #expect(JSON(keys.out)["fingerprint"].string == JSON(first.out)["fingerprint"].string)
-                #expect(!keys.out.contains(try String(contentsOfFile: home + "/identity.key", encoding: .utf8).prefix(64)))
+                #expect(
+                    !keys.out.contains(try String(contentsOfFile: home + "/identity.key", encoding: .utf8).prefix(64)))
             }
         }
 
@@ -110,7 +120,9 @@ extension Programs {
                     let json = try await scratch.aether(arguments + ["--json"])
                     #expect(json.code == 0 && JSON(json.out).isValid, "\(line): \(json.out) \(json.err)")
                 }
-                for line in ["peers suspend nobody", "routes resolve nowhere", "registry show nobody", "travel bob garden-gate"] {
+                for line in [
+                    "peers suspend nobody", "routes resolve nowhere", "registry show nobody", "travel bob garden-gate",
+                ] {
                     let arguments = line.split(separator: " ").map(String.init) + ["--data", pair.alpha.home]
                     let end = try await scratch.aether(arguments)
                     #expect(end.code == 1 && isOneLine(end), "\(line): \(end.err)")
@@ -133,7 +145,9 @@ extension Programs {
                 let node = try await Node("alpha", in: scratch)
                 try await node.start()
                 let missing = try await scratch.aether("status", "--server", node.address)
-                #expect(missing.code == 1 && isOneLine(missing) && missing.err.contains("[admin.keyMissing]"), "\(missing.err)")
+                #expect(
+                    missing.code == 1 && isOneLine(missing) && missing.err.contains("[admin.keyMissing]"),
+                    "\(missing.err)")
                 let wrong = try await scratch.aether(
                     "status", "--server", node.address, environment: ["AETHER_ADMIN_KEY": "guess"])
                 #expect(wrong.code == 1 && isOneLine(wrong) && wrong.err.contains("[admin.keyWrong]"), "\(wrong.err)")
@@ -156,21 +170,25 @@ extension Programs {
                 let shown = try #require(try await beta.get("/v1/status")["fingerprint"].string)
                 let add = ["peers", "add", beta.address, "--data", alpha.home]
                 let silent = try await scratch.aether(add)
-                #expect(silent.code == 1 && isOneLine(silent) && silent.err.contains("nobody has compared"), "\(silent.err)")
+                #expect(
+                    silent.code == 1 && isOneLine(silent) && silent.err.contains("nobody has compared"), "\(silent.err)"
+                )
                 let wrong = try await scratch.aether(add + ["--fingerprint", String(shown.reversed())])
                 #expect(wrong.code == 1 && isOneLine(wrong) && wrong.err.contains("do not trust it"), "\(wrong.err)")
                 #expect(try await alpha.get("/v1/peers")["peers"].list.isEmpty)
                 let spoken = shown.uppercased().replacingOccurrences(of: "-", with: " ")
                 let right = try await scratch.aether(add + ["--fingerprint", spoken])
                 #expect(right.code == 0 && right.out.contains(shown), "\(right.err)")
-                let back = try await scratch.aether("peers", "add", "aether://127.0.0.1:\(alpha.port)", "--yes", "--data", beta.home)
+                let back = try await scratch.aether(
+                    "peers", "add", "aether://127.0.0.1:\(alpha.port)", "--yes", "--data", beta.home)
                 #expect(back.code == 0, "\(back.err)")
                 try await alpha.awaitHealthy(beta)
                 let own = try await scratch.aether("peers", "add", alpha.address, "--yes", "--data", alpha.home)
                 #expect(own.code == 1 && isOneLine(own), "\(own.err)")
                 let nobody = try await scratch.aether(
                     "peers", "add", "ws://127.0.0.1:\(try Loopback.freePort())", "--yes", "--data", alpha.home)
-                #expect(nobody.code == 1 && nobody.err.contains("Connection refused — check the address"), "\(nobody.err)")
+                #expect(
+                    nobody.code == 1 && nobody.err.contains("Connection refused — check the address"), "\(nobody.err)")
             }
         }
 
@@ -185,12 +203,16 @@ extension Programs {
                 let target = try scratch.write("text", to: "linked/file")
                 for (name, to) in [("toFile", target), ("dangling", "/nowhere"), ("toFolder", scratch.path)] {
                     _ = try scratch.write("x", to: "\(name)/sub/x")
-                    try FileManager.default.createSymbolicLink(atPath: scratch.path + "/\(name)/sub/link", withDestinationPath: to)
+                    try FileManager.default.createSymbolicLink(
+                        atPath: scratch.path + "/\(name)/sub/link", withDestinationPath: to)
                     let end = try await add(name)
                     #expect(end.code == 1 && isOneLine(end) && end.err.contains("[world.link]"), "\(name): \(end.err)")
                 }
-                try FileManager.default.createDirectory(atPath: scratch.path + "/empty/sub", withIntermediateDirectories: true)
-                for (name, code) in [("empty", "world.empty"), ("none", "world.noFolder"), ("linked/file", "world.noFolder")] {
+                try FileManager.default.createDirectory(
+                    atPath: scratch.path + "/empty/sub", withIntermediateDirectories: true)
+                for (name, code) in [
+                    ("empty", "world.empty"), ("none", "world.noFolder"), ("linked/file", "world.noFolder"),
+                ] {
                     let end = try await add(name)
                     #expect(end.code == 1 && isOneLine(end) && end.err.contains("[\(code)]"), "\(name): \(end.err)")
                 }
@@ -208,8 +230,10 @@ extension Programs {
                 }
                 let damaged = try await scratch.aether("assets", "verify", "w", "--data", node.home)
                 #expect(damaged.code == 1 && isOneLine(damaged), "\(damaged.err)")
-                #expect(damaged.out.contains("0: hash mismatch") && damaged.out.contains("1: missing"), "\(damaged.out)")
-                #expect(damaged.out.contains("2: ") && damaged.out.contains("0 of 3 assets are valid"), "\(damaged.out)")
+                #expect(
+                    damaged.out.contains("0: hash mismatch") && damaged.out.contains("1: missing"), "\(damaged.out)")
+                #expect(
+                    damaged.out.contains("2: ") && damaged.out.contains("0 of 3 assets are valid"), "\(damaged.out)")
             }
         }
     }

@@ -4,7 +4,9 @@ import Testing
 extension Programs {
     @Suite("The configuration")
     struct Configuration {
-        private func check(_ text: String, environment: [String: String] = [:], _ arguments: String...) async throws -> Child.End {
+        private func check(_ text: String, environment: [String: String] = [:], _ arguments: String...) async throws
+            -> Child.End
+        {
             var end: Child.End?
             try await Scratch.use { scratch in
                 let home = scratch.path + "/home"
@@ -12,7 +14,8 @@ extension Programs {
                 _ = try scratch.write("no certificate", to: "garbage.pem")
                 let text = text.replacingOccurrences(of: "SCRATCH", with: scratch.path)
                 try Data(text.utf8).write(to: URL(fileURLWithPath: home + "/aether.json"))
-                end = try await scratch.aether(["serve", "--check", "--data", home] + arguments, environment: environment)
+                end = try await scratch.aether(
+                    ["serve", "--check", "--data", home] + arguments, environment: environment)
             }
             return try #require(end)
         }
@@ -35,15 +38,24 @@ extension Programs {
                 (#"{"id":"a","endpoint":"ws://a:1","listen":{"port":70000}}"#, "listen.port must be a whole number"),
                 (#"{"id":"a","endpoint":"ws://a:1","listen":{"port":"x"}}"#, "listen.port 'x' is not a number"),
                 (#"{"id":"a","endpoint":"ws://a:1","listen":{"prot":1}}"#, "listen.prot in "),
-                (#"{"id":"a","endpoint":"ws://a:1","heartbeat":{"intervalSeconds":0}}"#, "heartbeat.intervalSeconds must be"),
+                (
+                    #"{"id":"a","endpoint":"ws://a:1","heartbeat":{"intervalSeconds":0}}"#,
+                    "heartbeat.intervalSeconds must be"
+                ),
                 (
                     #"{"id":"a","endpoint":"ws://a:1","heartbeat":{"degradedAfter":5,"unreachableAfter":5}}"#,
                     "must be less than unreachableAfter"
                 ),
                 (#"{"id":"a","endpoint":"ws://a:1","logLevel":"loud"}"#, "logLevel 'loud' is refused"),
-                (#"{"id":"a","endpoint":"ws://a:1","suites":{"allowClassical":"perhaps"}}"#, "suites.allowClassical must be"),
+                (
+                    #"{"id":"a","endpoint":"ws://a:1","suites":{"allowClassical":"perhaps"}}"#,
+                    "suites.allowClassical must be"
+                ),
                 (#"{"id":"a","endpoint":"ws://a:1","clock":{"offsetSeconds":1e9}}"#, "clock.offsetSeconds must be"),
-                (#"{"id":"a","endpoint":"ws://a:1","tls":{"certificate":"/nowhere","key":"/nowhere"}}"#, "/nowhere cannot be read"),
+                (
+                    #"{"id":"a","endpoint":"ws://a:1","tls":{"certificate":"/nowhere","key":"/nowhere"}}"#,
+                    "/nowhere cannot be read"
+                ),
                 (#"{"id":"a","endpoint":"ws://a:1","tls":{"certificate":"SCRATCH/garbage.pem"}}"#, "go together"),
                 (
                     #"{"id":"a","endpoint":"ws://a:1","tls":{"certificate":"SCRATCH/garbage.pem","key":"SCRATCH/garbage.pem"}}"#,
@@ -67,13 +79,16 @@ extension Programs {
             try await Scratch.use { scratch in
                 let ports = try (0..<3).map { _ in try Loopback.freePort() }
                 let home = scratch.path + "/home"
-                try await scratch.aether("init", "--id", "a", "--host", "127.0.0.1", "--port", "\(ports[0])", "--data", home)
+                try await scratch.aether(
+                    "init", "--id", "a", "--host", "127.0.0.1", "--port", "\(ports[0])", "--data", home)
                 let environment = ["AETHER_LISTEN_PORT": "\(ports[1])"]
                 for (arguments, environment, port) in [
-                    ([], [:], ports[0]), ([], environment, ports[1]), (["--port", "\(ports[2])"], environment, ports[2]),
+                    ([], [:], ports[0]), ([], environment, ports[1]),
+                    (["--port", "\(ports[2])"], environment, ports[2]),
                 ] {
                     let child = try scratch.start(
-                        Program.aether, ["serve", "--data", home, "--end-with-input"] + arguments, environment: environment)
+                        Program.aether, ["serve", "--data", home, "--end-with-input"] + arguments,
+                        environment: environment)
                     try await eventually("a server on \(port): \(child.err)") {
                         (try? await HTTP.send("GET", "/healthz", port: port).status) == 200
                     }
@@ -96,7 +111,8 @@ extension Programs {
                     #expect(end.code == 1 && last.hasPrefix("aether: ") && last.contains(part), "\(end.err)")
                 }
                 try await refused("is in use by process", "--data", node.home, "--port", "\(try Loopback.freePort())")
-                try await refused("cannot listen on 127.0.0.1:\(node.port)", "--data", other.home, "--port", "\(node.port)")
+                try await refused(
+                    "cannot listen on 127.0.0.1:\(node.port)", "--data", other.home, "--port", "\(node.port)")
                 chmod(other.home + "/identity.key", 0o644)
                 try await refused("can be read by others", "--data", other.home)
                 chmod(other.home + "/identity.key", 0o600)

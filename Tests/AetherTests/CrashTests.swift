@@ -67,7 +67,9 @@ extension Programs {
                     try await source.node.awaitHealthy(destination.node)
                     try await destination.node.awaitHealthy(source.node)
                 }
-                print("\(victim.rawValue) killed 12 times: \(crossings) crossings were completed, \(12 - crossings) called off")
+                print(
+                    "\(victim.rawValue) killed 12 times: \(crossings) crossings were completed, \(12 - crossings) called off"
+                )
             }
         }
 

@@ -79,7 +79,9 @@ extension Programs {
         func noWorld(kind: String) async throws {
             try await Scratch.use { scratch in
                 let path = scratch.path + "/" + kind
-                if kind == "empty" { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
+                if kind == "empty" {
+                    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+                }
                 if kind == "file" { _ = try scratch.write("x", to: kind) }
                 let end = try await scratch.aether("demo", "--once", "--world", path)
                 #expect(end.code == 1)
@@ -111,7 +113,9 @@ extension Programs {
         func staysUp(number: Int32) async throws {
             try await Scratch.use { scratch in
                 let child = try scratch.start(Program.aether, ["demo"])
-                try await eventually("the crossing: \(child.out) \(child.err)", within: 30) { child.out.contains("Ctrl-C ends both") }
+                try await eventually("the crossing: \(child.out) \(child.err)", within: 30) {
+                    child.out.contains("Ctrl-C ends both")
+                }
                 #expect(scratch.processes.count == 2)
                 #expect(child.out.contains("Try, in another terminal"))
                 child.signal(number)

@@ -10,19 +10,23 @@ extension Programs {
             for server in try await node.get("/v1/servers")["servers"].list {
                 told.append(server.members("id", "name", "endpoint", "publicKey", "registeredAt", "recordSequence"))
             }
-            for peer in try await node.get("/v1/peers")["peers"].list { told.append(peer.members("id", "fingerprint", "addedAt")) }
+            for peer in try await node.get("/v1/peers")["peers"].list {
+                told.append(peer.members("id", "fingerprint", "addedAt"))
+            }
             for route in try await node.get("/v1/routes")["routes"].list { told.append(route.description) }
             for world in try await node.get("/v1/worlds")["worlds"].list {
                 told.append(world.description)
                 let name = world["world"].string ?? ""
                 told.append(try await node.get("/v1/worlds/\(name)/manifest").description)
                 for player in try await node.get("/v1/worlds/\(name)/players")["players"].list {
-                    told.append(try await node.get("/v1/worlds/\(name)/players/\(player["player"].string ?? "")").description)
+                    told.append(
+                        try await node.get("/v1/worlds/\(name)/players/\(player["player"].string ?? "")").description)
                 }
             }
             for asset in try await node.get("/v1/assets")["assets"].list { told.append(asset.description) }
             for handoff in try await node.get("/v1/handoffs")["handoffs"].list {
-                told.append(handoff.members("id", "role", "phase", "player", "portal", "peer", "world", "epoch", "openedAt"))
+                told.append(
+                    handoff.members("id", "role", "phase", "player", "portal", "peer", "world", "epoch", "openedAt"))
             }
             return told
         }
@@ -65,7 +69,8 @@ extension Programs {
                 #expect(try await pair.alpha.get("/v1/servers/beta")["status"].string == "offline")
                 let destination = try await pair.alpha.api("GET", "/v1/routes/\(Pair.out)/destination")
                 #expect(destination.status == 409 && destination.json["step"].string == "health", "\(destination.text)")
-                let refused = try await pair.alpha.api("POST", "/v1/portals/\(Pair.out)/travel", json: #"{"player":"bob"}"#)
+                let refused = try await pair.alpha.api(
+                    "POST", "/v1/portals/\(Pair.out)/travel", json: #"{"player":"bob"}"#)
                 #expect(refused.status == 409 && refused.json["step"].string == "health", "\(refused.text)")
                 #expect(refused.json["code"].string == "destination.unreachable")
                 #expect(try await pair.alpha.get("/v1/worlds/garden/players/bob")["presence"].string == "playable")
@@ -103,7 +108,8 @@ extension Programs {
         func suspended() async throws {
             try await Scratch.use { scratch in
                 let pair = try await Pair(in: scratch)
-                let suspended = try await pair.alpha.api("POST", "/v1/peers/beta/suspend", json: #"{"reason":"a quarrel"}"#)
+                let suspended = try await pair.alpha.api(
+                    "POST", "/v1/peers/beta/suspend", json: #"{"reason":"a quarrel"}"#)
                 #expect(suspended.status == 200, "\(suspended.text)")
                 let peer = try await pair.alpha.peer(pair.beta)
                 #expect(peer["status"].string == "suspended" && peer["trusted"].bool == false, "\(peer)")

@@ -16,10 +16,14 @@ extension Programs {
                 ]
                 for _ in 0..<2 {
                     let end = try await scratch.run(Program.project + "/scripts/curl-story", arguments, within: 60)
-                    #expect(end.code == 0, "\(end.err)\nalpha: \(alpha.log.suffix(1_500))\nbeta: \(beta.log.suffix(1_500))")
+                    #expect(
+                        end.code == 0, "\(end.err)\nalpha: \(alpha.log.suffix(1_500))\nbeta: \(beta.log.suffix(1_500))")
                     let steps = end.out.split(separator: "\n").map { $0.split(separator: " ")[1] }
                     #expect(
-                        steps == ["card", "registry", "handshake", "health", "world", "routing", "enter", "handoff", "arrived"])
+                        steps == [
+                            "card", "registry", "handshake", "health", "world", "routing", "enter", "handoff",
+                            "arrived",
+                        ])
                 }
                 // With the wrong key it says so and ends.
                 let wrong = try await scratch.run(

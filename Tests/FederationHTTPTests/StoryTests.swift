@@ -195,7 +195,7 @@ struct StoryTests {
             await server.clock.sleeper(for: .milliseconds(100))
             server.clock.advance(by: .milliseconds(100))
             _ = try? await server.server.leave(
-                try #require(PlayerID("ada@alpha")), world: try #require(WorldID("harbour")))
+                try #require(PlayerID("ada@alpha")), world: try #require(WorldID("harbour")), epoch: nil)
             var isWell = false
             while !isWell { isWell = try await server.request("GET", "/healthz", as: .stranger).status == 200 }
         }

@@ -49,10 +49,18 @@ struct TimeTests {
         #expect(Duration.seconds(Int64.min).clampedNanoseconds == .min)
     }
 
-    @Test("an epoch never goes backwards")
-    func epoch() {
-        #expect(Epoch.first.next == Epoch(2))
-        #expect(Epoch(.max).next == Epoch(.max))
-        #expect(Epoch(1) < Epoch(2))
+    /// An epoch, the one after another hop, the one after a reclaim.
+    private static let epochs: [(UInt64, UInt64?, UInt64?)] = [
+        (1, 2, 1 << 24), (41, 42, 1 << 24), ((1 << 24) - 2, (1 << 24) - 1, 1 << 24), ((1 << 24) - 1, nil, 1 << 24),
+        (1 << 24, (1 << 24) + 1, 2 << 24), ((7 << 24) + 5, (7 << 24) + 6, 8 << 24), ((1 << 48) - 2, (1 << 48) - 1, nil),
+        ((1 << 48) - 1, nil, nil), (0, nil, nil), (1 << 48, nil, nil), (.max - 1, nil, nil),
+    ]
+
+    @Test("an epoch counts hops within a term, and only a reclaim begins another", arguments: epochs)
+    func epoch(_ number: UInt64, _ hop: UInt64?, _ reclaimed: UInt64?) {
+        let epoch = Epoch(number)
+        #expect(epoch.next == hop.map { Epoch($0) })
+        #expect(epoch.nextTerm == reclaimed.map { Epoch($0) })
+        for later in [epoch.next, epoch.nextTerm].compactMap(\.self) { #expect(epoch < later && later.isValid) }
     }
 }

@@ -124,6 +124,21 @@ struct FrameCodecTests {
                     $0.data(1, id); $0.text(3, "")
                 }, .invalidField(.token)
             ),
+            (17, [], .invalidField(.tokens)),
+            (17, build { $0.text(1, "a b") }, .invalidField(.tokens)),
+            (18, [], .invalidField(.players)),
+            (18, build { $0.data(1, []) }, .invalidField(.players)),
+            (18, build { $0.data(1, build { $0.text(1, "ada@alpha") }) }, .invalidField(.epoch)),
+            (
+                18,
+                build {
+                    $0.data(
+                        1,
+                        build {
+                            $0.text(1, "ada"); $0.integer(2, 2)
+                        })
+                }, .invalidField(.players)
+            ),
         ]
     }()
 
@@ -137,7 +152,7 @@ struct FrameCodecTests {
         #expect(throws: FrameFailure.malformed) { try FrameCodec.decode([]) }
     }
 
-    @Test("a frame of a kind that a newer peer may know is told apart", arguments: [UInt64(16), 99, 1 << 28])
+    @Test("a frame of a kind that a newer peer may know is told apart", arguments: [UInt64(19), 99, 1 << 28])
     func unknownKind(_ field: UInt64) {
         #expect(throws: FrameFailure.unknownType) {
             try FrameCodec.decode(ProtobufWriter.message { $0.data(field, [1, 2, 3]) })

@@ -15,6 +15,7 @@ enum FrameSamples {
         let handoff = try #require(handoff)
         let hash = try #require(hash)
         let longJWS = String(repeating: "j", count: Limits.jwsBytes)
+        let player = try #require(PlayerID("ada@alpha"))
         return [
             .ready(.init(server: server)), .ready(.init(server: longServer)),
             .heartbeat(.init(sequence: 1, sentAt: Timestamp(milliseconds: 0))),
@@ -42,6 +43,10 @@ enum FrameSamples {
             .verdict(.init(handoff: handoff, decision: .undecided)),
             .verdict(.init(handoff: handoff, decision: .committed(token: jws))),
             .verdict(.init(handoff: handoff, decision: .aborted)),
+            .position(0), .position(.max), .evidence([jws]),
+            .evidence(Array(repeating: longJWS, count: Limits.evidenceTokens)),
+            .recall([.init(player: player, epoch: .first)]),
+            .recall(Array(repeating: .init(player: player, epoch: .last), count: Limits.recalledPlayers)),
         ]
     }
 
@@ -57,6 +62,10 @@ enum FrameSamples {
         }
         func manifest(_ size: Int64) -> FederationFrame {
             .worldResponse(.init(request: 1, answer: .manifest(hash, size: size)))
+        }
+        let player = try #require(PlayerID("ada@alpha"))
+        func recall(_ epoch: UInt64, _ count: Int) -> FederationFrame {
+            .recall(Array(repeating: .init(player: player, epoch: Epoch(epoch)), count: count))
         }
         func reject(_ code: String, _ reason: String) -> FederationFrame {
             .reject(.init(handoff: handoff, code: code, reason: reason))
@@ -92,6 +101,12 @@ enum FrameSamples {
             (.admitted(.init(handoff: handoff, receipt: longJWS)), .fieldOversized(.receipt)),
             (.verdict(.init(handoff: handoff, decision: .committed(token: ""))), .invalidField(.token)),
             (.verdict(.init(handoff: handoff, decision: .committed(token: longJWS))), .fieldOversized(.token)),
+            (.evidence([]), .invalidField(.tokens)), (.evidence([jws, ""]), .invalidField(.tokens)),
+            (.evidence([longJWS]), .fieldOversized(.tokens)),
+            (.evidence(Array(repeating: jws, count: Limits.evidenceTokens + 1)), .fieldOversized(.tokens)),
+            (.recall([]), .invalidField(.players)), (recall(0, 1), .invalidField(.epoch)),
+            (recall(1 << 48, 1), .invalidField(.epoch)),
+            (recall(2, Limits.recalledPlayers + 1), .fieldOversized(.players)),
         ]
     }
 }

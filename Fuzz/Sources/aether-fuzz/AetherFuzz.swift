@@ -31,6 +31,7 @@ enum AetherFuzz {
             stop("'\(name)' is not a target; set FUZZ_TARGET to one of \(names)", code: 2)
         }
         target = named
+        leaveCrashesToTheFuzzer()
         // libFuzzer keeps the arguments as long as the process lives.
         var arguments = ([CommandLine.arguments[0]] + options).map { strdup($0) } + [nil]
         var count = Int32(arguments.count - 1)
@@ -39,6 +40,14 @@ enum AetherFuzz {
             return withUnsafeMutablePointer(to: &base) { LLVMFuzzerRunDriver(&count, $0, runOne) }
         }
         exit(status)
+    }
+
+    /// Takes away the handlers that Swift's runtime may have set for its backtraces: libFuzzer leaves a signal alone that has
+    /// one, and then the input that broke a target would be lost. It knows nothing of SIGTRAP, which is how Swift stops on
+    /// some machines.
+    private static func leaveCrashesToTheFuzzer() {
+        for number in [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV] { signal(number, SIG_DFL) }
+        signal(SIGTRAP) { _ in abort() }
     }
 
     private static let runOne: @convention(c) (UnsafePointer<UInt8>?, Int) -> Int32 = { data, size in

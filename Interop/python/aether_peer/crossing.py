@@ -37,6 +37,8 @@ class Departure:
     portal: str = "gate"
     # The player's client must then prove that it holds the private key.
     client_key: bytes | None = None
+    # Which of this server's decisions towards the destination it is; None while nothing is decided.
+    decision: int | None = None
     state: str = "prepared"
     handoff_id: bytes = field(default_factory=lambda: os.urandom(16))
 
@@ -56,6 +58,8 @@ class Departure:
             "size": len(self.snapshot),
             "rev": 1,
         }
+        if self.decision is not None:
+            members["dec"] = self.decision
         if self.client_key is not None:
             members["cnf"] = statements.confirmation(self.client_key)
         return statements.sign(identity, statements.SESSION, members)
@@ -80,6 +84,15 @@ class Crossings:
         self._library = library
         self.arrivals: dict[bytes, Arrival] = {}
         self.departures: dict[bytes, Departure] = {}
+        # Decisions towards each peer.
+        self.decided: dict[str, int] = {}
+
+    def decide(self, departure: Departure, peer: str) -> None:
+        """The decision, with its number; from now on the player belongs to the destination."""
+        if departure.decision is None:
+            self.decided[peer] = self.decided.get(peer, 0) + 1
+            departure.decision = self.decided[peer]
+        departure.state = "committed"
 
     def offer(self, values: dict[str, Any], peer: str, key: bytes, now: int) -> tuple[str, dict[str, Any]]:
         handoff_id = values["handoff_id"]
@@ -98,7 +111,8 @@ class Crossings:
         handoff_id = values["handoff_id"]
         arrival = self.arrivals.get(handoff_id)
         try:
-            self._verified(values["token"], handoff_id, peer, key, now)
+            if self._verified(values["token"], handoff_id, peer, key, now).get("dec", 0) < 1:
+                raise statements.Invalid("the token decides nothing")
         except (statements.Invalid, KeyError, TypeError) as error:
             return "reject", {"handoff_id": handoff_id, "code": "token.invalid", "reason": str(error)[:128]}
         if arrival is None:

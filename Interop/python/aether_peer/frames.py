@@ -38,6 +38,7 @@ HANDOFF_VERDICT = (
     Field(3, "committed", "text", choice=True),
     Field(4, "aborted", (), choice=True),
 )
+HANDOFF_POSITION = (Field(1, "decided", "uint"),)
 
 FRAME = tuple(
     Field(number, name, fields, choice=True)
@@ -57,6 +58,8 @@ FRAME = tuple(
         (13, "abort", HANDOFF_REFERENCE),
         (14, "query", HANDOFF_REFERENCE),
         (15, "verdict", HANDOFF_VERDICT),
+        # 17 and 18, evidence and recall, speak of backups and of lost servers; this peer keeps nothing that they change.
+        (16, "position", HANDOFF_POSITION),
     )
 )
 

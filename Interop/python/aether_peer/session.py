@@ -75,7 +75,7 @@ class Session:
         if body == "reject":
             departure.state = "aborted"
             raise Rejected(f"{values['code']} {values['reason']}")
-        departure.state = "committed"
+        self.crossings.decide(departure, peer.peer)
         await self.commit(departure)
 
     async def commit(self, departure: Departure) -> str:

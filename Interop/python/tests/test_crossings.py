@@ -222,7 +222,7 @@ async def test_a_decision_reaches_a_destination_that_asks(garden: AetherServer) 
         token = going.token(own, garden.id, int(time.time()))
         await session.channel.send("offer", handoff_id=going.handoff_id, token=token, snapshot=going.snapshot)
         await answered
-    going.state = "committed"
+    going.state, going.decision = "committed", 1
     async with connected(handshake(garden, own), garden.url) as session:
         session.crossings.departures[going.handoff_id] = going
         shown = await phase_of(garden, going.handoff_id.hex(), "admitted")

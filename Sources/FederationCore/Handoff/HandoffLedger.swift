@@ -34,6 +34,8 @@ public struct HandoffLedger: Sendable {
         case full
         /// The receipt is not one for this handoff.
         case invalidReceipt(HandoffID)
+        /// The token offers the player but decides nothing.
+        case undecided(HandoffID)
         /// The token itself was refused.
         case token(SessionToken.Failure)
     }
@@ -46,6 +48,10 @@ public struct HandoffLedger: Sendable {
         case repeatCommit(HandoffID)
         /// Reserved without a decision: ask.
         case ask(HandoffID)
+        /// Admitted and kept long enough: ask whether the source still needs it.
+        case settle(HandoffID)
+        /// Over, kept long enough, and nobody needs it: forget.
+        case forget(HandoffID)
     }
 
     private struct Open: Sendable {
@@ -79,15 +85,26 @@ public struct HandoffLedger: Sendable {
     private var openByPeer: [ServerID: Set<HandoffID>] = [:]
     private var byState: [HandoffState: OrderedKeys<Newest>] = [:]
     private var deadlines = Heap<Deadline>()
+    /// When each handoff that is over is looked at again; see ``tick(at:)``.
+    private var retirements = Heap<Deadline>()
+    /// How often the source was asked about an admitted handoff.
+    private var settlements: [HandoffID: Int] = [:]
+    /// How long a handoff that is over is kept.
+    public let retention: Duration
     /// Bytes of the snapshots that the records hold.
     public private(set) var snapshotBytes = 0
 
-    public init() {}
+    public init(retention: Duration = Limits.handoffRetention) {
+        self.retention = retention
+    }
 
     /// The ledger as it was stored. Open handoffs are due at once: each end asks the other or says it again.
-    public init(restoring stored: [HandoffRecord], at now: Instant) {
+    public init(restoring stored: [HandoffRecord], retention: Duration = Limits.handoffRetention, at now: Now) {
+        self.init(retention: retention)
         for record in stored {
-            insert(record, due: now)
+            insert(record, due: now.instant)
+            let age = min(max(now.timestamp - record.changedAt, .zero), retention)
+            if record.state.isFinal { retire(record, at: now.instant + (retention - age)) }
         }
     }
 
@@ -116,44 +133,68 @@ public struct HandoffLedger: Sendable {
     public var openCount: Int { open.count }
 
     /// When ``tick(at:)`` has something to do next; it may turn out to be nothing.
-    public var nextDeadline: Instant? { deadlines.min?.at }
+    public var nextDeadline: Instant? { [deadlines.min?.at, retirements.min?.at].compactMap(\.self).min() }
 
     // MARK: Source
 
     /// Opens a handoff at the source: `prepared`. The caller freezes the player in the same transaction.
     ///
+    /// - Parameter timeout: how long the destination may take to accept.
     /// - Throws: `invalidState` when the id is taken, `full`, `alreadyOpen`, `snapshotTooLarge`, `snapshotHashMismatch`.
-    public mutating func prepare(_ record: HandoffRecord, at now: Now) throws(Failure) -> HandoffRecord {
+    public mutating func prepare(
+        _ record: HandoffRecord, timeout: Duration = Limits.acceptTimeout, at now: Now
+    ) throws(Failure) -> HandoffRecord {
         precondition(record.role == .source, "a handoff is prepared at its source")
         if let existing = records[record.id] { throw .invalidState(record.id, existing.state) }
         try checkOpening(record)
         var record = record
         record.state = .prepared
         record.changedAt = now.timestamp
-        insert(record, due: now.instant + Limits.handoffTimeout)
+        insert(record, due: now.instant + timeout)
         return record
     }
 
     /// The decision: `prepared` becomes `committed`. From here on the player belongs to the destination. Repeated calls
     /// give the same answer.
     ///
+    /// - Parameter decision: its number; see ``HandoffRecord/decision``.
     /// - Throws: `notFound`, `wrongPeer`, `invalidState`; `timeout` when the destination has answered too late: the handoff
     ///   is then to be aborted, as ``tick(at:)`` says.
-    public mutating func commit(_ id: HandoffID, from peer: ServerID, at now: Now) throws(Failure) -> HandoffRecord {
-        var record = try find(id, role: .source, peer: peer)
+    public mutating func commit(
+        _ id: HandoffID, from peer: ServerID, decision: UInt64, at now: Now
+    ) throws(Failure) -> HandoffRecord {
+        let record = try find(id, role: .source, peer: peer)
         switch record.state {
         case .prepared:
             // While prepared, the next attempt is the abort.
             guard let entry = open[id], now.instant < entry.nextAttempt else { throw .timeout(id) }
-            record.state = .committed
-            record.changedAt = now.timestamp
-            replace(record, due: now.instant + Limits.dialBackoffMinimum)
-            return record
+            return decide(record, decision, at: now)
         case .committed, .completed:
             return record
         case .reserved, .admitted, .aborted:
             throw .invalidState(id, record.state)
         }
+    }
+
+    /// The decision was made before, by this server itself, and then lost with what a backup did not hold: whatever the
+    /// handoff has become since, it is `committed`. nil when it is not known here or was committed all the same.
+    mutating func recommit(_ id: HandoffID, to peer: ServerID, decision: UInt64, at now: Now) -> HandoffRecord? {
+        guard let record = records[id], record.role == .source, record.peer == peer else { return nil }
+        switch record.state {
+        case .prepared, .aborted: return decide(record, decision, at: now)
+        case .committed, .completed, .reserved, .admitted: return nil
+        }
+    }
+
+    private mutating func decide(_ record: HandoffRecord, _ decision: UInt64, at now: Now) -> HandoffRecord {
+        var record = record
+        record.state = .committed
+        record.decision = decision
+        record.changedAt = now.timestamp
+        record.abortCode = nil
+        record.abortReason = nil
+        replace(record, due: now.instant + Limits.dialBackoffMinimum, at: now)
+        return record
     }
 
     /// The receipt is in: `committed` becomes `completed`. Repeated calls give the same answer.
@@ -175,7 +216,7 @@ public struct HandoffLedger: Sendable {
             record.changedAt = now.timestamp
             record.receipt = compact
             record.snapshot = []
-            replace(record, due: nil)
+            replace(record, due: nil, at: now)
             return record
         case .completed:
             return record
@@ -205,33 +246,44 @@ public struct HandoffLedger: Sendable {
             else { throw .playerMismatch(id) }
             return existing
         }
+        let record = try checkReservation(envelope, known: known, at: now)
+        insert(record, due: now.instant + Limits.dialBackoffMinimum)
+        return record
+    }
+
+    /// What ``reserve(_:known:at:)`` would make of a handoff that is not known yet; refuses as it does.
+    @discardableResult
+    func checkReservation(
+        _ envelope: SessionHandoffEnvelope, known: Epoch?, at now: Now
+    ) throws(Failure) -> HandoffRecord {
         if let known, envelope.token.epoch <= known {
             throw .staleEpoch(envelope.token.player, offered: envelope.token.epoch, known: known)
         }
         let record = envelope.reservation(at: now.timestamp)
         try checkOpening(record)
-        insert(record, due: now.instant + Limits.handoffTimeout)
         return record
     }
 
     /// The source has decided: `reserved` becomes `admitted`. The caller admits the player in the same transaction.
     /// Repeated calls give the same answer.
     ///
-    /// - Throws: `notFound`, `wrongPeer`, `playerMismatch`, `invalidState`.
+    /// - Throws: `notFound`, `wrongPeer`, `undecided`, `playerMismatch`, `invalidState`.
     public mutating func admit(
         _ id: HandoffID, token: SessionToken, receipt: String, at now: Now
     ) throws(Failure) -> HandoffRecord {
         var record = try find(id, role: .destination, peer: token.issuer)
+        guard let decision = token.decision else { throw .undecided(id) }
         guard token.handoff == id, token.player == record.player, token.epoch == record.epoch,
             token.snapshot == record.snapshotHash, token.world == record.world
         else { throw .playerMismatch(id) }
         switch record.state {
         case .reserved:
             record.state = .admitted
+            record.decision = decision
             record.changedAt = now.timestamp
             record.receipt = receipt
             record.snapshot = []
-            replace(record, due: nil)
+            replace(record, due: nil, at: now)
             return record
         case .admitted:
             return record
@@ -253,6 +305,7 @@ public struct HandoffLedger: Sendable {
     /// The handoff that a token may be redeemed for now; refuses as ``redeem(_:at:)`` does.
     func redeemable(_ token: SessionToken) throws(Failure) -> HandoffRecord {
         let record = try find(token.handoff, role: .destination, peer: token.issuer)
+        guard token.decision != nil else { throw .undecided(token.handoff) }
         guard token.player == record.player, token.epoch == record.epoch else {
             throw .playerMismatch(token.handoff)
         }
@@ -277,21 +330,50 @@ public struct HandoffLedger: Sendable {
     public mutating func abort(
         _ id: HandoffID, code: String, reason: String, at now: Now
     ) throws(Failure) -> HandoffRecord {
-        guard var record = records[id] else { throw .notFound(id) }
+        guard let record = records[id] else { throw .notFound(id) }
         switch record.state {
         case .prepared, .reserved:
-            record.state = .aborted
-            record.changedAt = now.timestamp
-            record.abortCode = code
-            record.abortReason = reason
-            record.snapshot = []
-            replace(record, due: nil)
-            return record
+            return end(record, code: code, reason: reason, at: now)
         case .aborted:
             return record
         case .committed, .admitted, .completed:
             throw .invalidState(id, record.state)
         }
+    }
+
+    /// Ends a decided handoff whose player's home server has taken the player back: what was decided is void. nil when the
+    /// handoff is not `committed`.
+    mutating func void(_ id: HandoffID, code: String, reason: String, at now: Now) -> HandoffRecord? {
+        guard let record = records[id], record.state == .committed else { return nil }
+        return end(record, code: code, reason: reason, at: now)
+    }
+
+    private mutating func end(
+        _ record: HandoffRecord, code: String, reason: String, at now: Now
+    ) -> HandoffRecord {
+        var record = record
+        record.state = .aborted
+        record.changedAt = now.timestamp
+        record.abortCode = code
+        record.abortReason = reason
+        record.snapshot = []
+        replace(record, due: nil, at: now)
+        return record
+    }
+
+    /// The source knows of no such handoff: forgets an admitted one, if it was asked about it. Whether it was.
+    mutating func settle(_ id: HandoffID) -> Bool {
+        settlements[id] != nil && forget(id)
+    }
+
+    /// Forgets a handoff that is over. Whether it was there.
+    mutating func forget(_ id: HandoffID) -> Bool {
+        guard let record = records[id], record.state.isFinal else { return false }
+        records[id] = nil
+        settlements[id] = nil
+        snapshotBytes -= record.snapshot.count
+        byState[record.state]?.remove(Newest(record))
+        return true
     }
 
     /// What the source says of a handoff when the destination asks. No record means it never got as far as a decision, or
@@ -303,8 +385,12 @@ public struct HandoffLedger: Sendable {
 
     /// What has become due. Each open handoff comes back later by itself, with pauses that double up to
     /// ``Limits/dialBackoffMaximum``.
+    ///
+    /// A handoff that is over is kept for ``retention``. Then the source forgets it: the receipt proves that the destination
+    /// is done, and an aborted one is presumed aborted. The destination forgets an admitted one once the source says that
+    /// it knows of none; until then it must be able to repeat the receipt.
     public mutating func tick(at now: Instant) -> [Due] {
-        var due: [Due] = []
+        var due = retire(at: now)
         while let next = deadlines.min, next.at <= now {
             deadlines.removeMin()
             guard var entry = open[next.id], entry.nextAttempt == next.at, let record = records[next.id] else {
@@ -325,6 +411,32 @@ public struct HandoffLedger: Sendable {
     }
 
     // MARK: Inside
+
+    private mutating func retire(at now: Instant) -> [Due] {
+        var due: [Due] = []
+        while let next = retirements.min, next.at <= now {
+            retirements.removeMin()
+            guard let record = records[next.id], record.state.isFinal else { continue }
+            guard record.state == .admitted else {
+                due.append(.forget(record.id))
+                continue
+            }
+            due.append(.settle(record.id))
+            let attempts = settlements[record.id, default: 0]
+            settlements[record.id] = attempts + 1
+            retirements.insert(Deadline(at: now + Self.settlementPause(after: attempts), id: record.id))
+        }
+        return due
+    }
+
+    /// Handoffs that are over can wait: from half a minute to an hour.
+    private static func settlementPause(after attempts: Int) -> Duration {
+        Limits.dialBackoffMaximum * min(1 << min(attempts, 10), 120)
+    }
+
+    private mutating func retire(_ record: HandoffRecord, at due: Instant) {
+        retirements.insert(Deadline(at: due, id: record.id))
+    }
 
     private static func pause(after attempts: Int) -> Duration {
         min(Limits.dialBackoffMinimum * (1 << min(attempts, 10)), Limits.dialBackoffMaximum)
@@ -360,16 +472,19 @@ public struct HandoffLedger: Sendable {
     }
 
     /// Puts a record whose state has moved in place of the old one; `due` is nil once it is final.
-    private mutating func replace(_ record: HandoffRecord, due: Instant?) {
+    private mutating func replace(_ record: HandoffRecord, due: Instant?, at now: Now) {
         guard let old = records[record.id] else { return }
         records[record.id] = record
         snapshotBytes += record.snapshot.count - old.snapshot.count
         byState[old.state]?.remove(Newest(old))
         byState[record.state, default: OrderedKeys()].insert(Newest(record))
         if let due {
+            openByPlayer[record.player] = record.id
+            openByPeer[record.peer, default: []].insert(record.id)
             open[record.id] = Open(nextAttempt: due, attempts: 0)
             deadlines.insert(Deadline(at: due, id: record.id))
         } else {
+            retire(record, at: now.instant + retention)
             open[record.id] = nil
             openByPlayer[record.player] = nil
             openByPeer[record.peer]?.remove(record.id)

@@ -22,6 +22,8 @@ public struct HandoffRecord: Hashable, Sendable {
     /// Of the state that crosses, in bytes; stays known when the snapshot itself is dropped.
     public let snapshotSize: Int
     public let clientKey: PublicKey?
+    /// Which of the source's decisions towards the destination it was, counted from 1; nil while nothing is decided.
+    public var decision: UInt64?
     public var state: HandoffState
     public let openedAt: Timestamp
     public var changedAt: Timestamp
@@ -36,7 +38,8 @@ public struct HandoffRecord: Hashable, Sendable {
     public init(
         id: HandoffID, role: HandoffRole, player: PlayerID, peer: ServerID, portal: PortalID, world: WorldID,
         spawn: SpawnPoint?, epoch: Epoch, revision: UInt64, snapshotHash: ContentHash, snapshot: [UInt8],
-        snapshotSize: Int? = nil, clientKey: PublicKey?, state: HandoffState, openedAt: Timestamp, changedAt: Timestamp,
+        snapshotSize: Int? = nil, clientKey: PublicKey?, decision: UInt64? = nil, state: HandoffState,
+        openedAt: Timestamp, changedAt: Timestamp,
         abortCode: String? = nil, abortReason: String? = nil, receipt: String? = nil, redeemedAt: Timestamp? = nil
     ) {
         self.id = id
@@ -52,6 +55,7 @@ public struct HandoffRecord: Hashable, Sendable {
         self.snapshot = snapshot
         self.snapshotSize = snapshotSize ?? snapshot.count
         self.clientKey = clientKey
+        self.decision = decision
         self.state = state
         self.openedAt = openedAt
         self.changedAt = changedAt

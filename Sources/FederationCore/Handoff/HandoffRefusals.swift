@@ -40,6 +40,10 @@ extension HandoffLedger.Failure {
             refusal(.overloaded, "full", "too many handoffs are open", "wait until some are over")
         case .invalidReceipt(let id):
             refusal(.forbidden, "invalidReceipt", "the receipt is not one for handoff \(id)", "report it to the peer")
+        case .undecided(let id):
+            refusal(
+                .forbidden, "undecided", "the token of handoff \(id) offers the player but decides nothing",
+                "show the token that the source gave when it decided")
         case .token(let failure):
             failure.refusal
         }
@@ -82,6 +86,19 @@ extension PlayerTable.Failure {
             Refusal(
                 .conflict, code: "player.staleEpoch", reason: "epoch \(offered) of \(player) is not \(known)",
                 remedy: "the player has travelled since; load the newest state")
+        case .epochMissing(let player, let known):
+            Refusal(
+                .invalid, code: "player.epochMissing",
+                reason: "\(player) has travelled, and the write does not say which epoch it is about",
+                remedy: "load the player and send its epoch, now \(known)")
+        case .notAway(let player):
+            Refusal(
+                .conflict, code: "player.notAway", reason: "\(player) is not on another server",
+                remedy: "enter the player in a world; there is nothing to take back")
+        case .notHome(let player):
+            Refusal(
+                .forbidden, code: "player.notHome", reason: "\(player) is at home on \(player.home)",
+                remedy: "ask the operator of \(player.home) to reclaim the player")
         case .stateTooLarge(let size):
             Refusal(
                 .invalid, code: "player.stateTooLarge",

@@ -32,22 +32,53 @@ public struct CrossingEvent: Hashable, Sendable {
         case completed
         /// Nothing crossed; the player goes on at home.
         case returned(Refusal)
+        /// Seen from the destination: the player stands before the door, and the world has a say in it.
+        case arriving(Arrival)
+        /// Seen from the destination: the world did not let the player in.
+        case turnedAway(Refusal)
         /// Seen from the destination: a place is kept.
         case reserved
         /// Seen from the destination: the player is here.
         case admitted
         /// Seen from the destination: the source called it off.
         case withdrawn
+        /// The player, who was thought to be here, is not: the home server took them back, or they had left before this
+        /// server was restored from a backup.
+        case withdrawnHere
     }
 
-    public let handoff: HandoffID
+    /// nil when it is not about a crossing.
+    public let handoff: HandoffID?
     public let player: PlayerID
     public let kind: Kind
 
-    public init(handoff: HandoffID, player: PlayerID, kind: Kind) {
+    public init(handoff: HandoffID?, player: PlayerID, kind: Kind) {
         self.handoff = handoff
         self.player = player
         self.kind = kind
+    }
+}
+
+/// A player who stands before the door of a world that has a say in who enters.
+public struct Arrival: Hashable, Sendable {
+    public let source: ServerID
+    public let world: WorldID
+    public let spawn: SpawnPoint?
+    /// That would begin with the admission.
+    public let epoch: Epoch
+    public let revision: UInt64
+    /// Bytes of the state that the player brings.
+    public let stateBytes: Int
+
+    public init(
+        source: ServerID, world: WorldID, spawn: SpawnPoint?, epoch: Epoch, revision: UInt64, stateBytes: Int
+    ) {
+        self.source = source
+        self.world = world
+        self.spawn = spawn
+        self.epoch = epoch
+        self.revision = revision
+        self.stateBytes = stateBytes
     }
 }
 
@@ -61,4 +92,12 @@ public enum NodeEvent: Hashable, Sendable {
     /// A peer's frame was dropped or answered with a refusal.
     case refusedFrame(ServerID, code: String)
     case lateObservation(ServerID)
+    /// A peer knows less of its own decisions than this server: it was restored from a backup, and is told.
+    case rolledBack(ServerID, decisions: Int)
+    /// This server was restored from a backup and has learned from a peer that the player had left.
+    case relearned(PlayerID, on: ServerID, Epoch)
+    /// This server has taken one of its players back.
+    case reclaimed(PlayerID, Epoch)
+    /// A player's home server has taken the player back from this one.
+    case recalled(PlayerID, Epoch)
 }

@@ -8,16 +8,23 @@ extension FederationNode {
     mutating func receive(
         _ offer: FederationFrame.HandoffOffer, from peer: VerifiedPeer, on channel: ChannelID, at now: Now
     ) -> [Effect] {
+        reserve(offer, from: peer, on: channel, isApproved: false, at: now)
+    }
+
+    /// - Parameter isApproved: whether the world has been asked already.
+    mutating func reserve(
+        _ offer: FederationFrame.HandoffOffer, from peer: VerifiedPeer, on channel: ChannelID, isApproved: Bool,
+        at now: Now
+    ) -> [Effect] {
         let reserved: HandoffRecord
         let isNew: Bool
         do {
-            (reserved, isNew) = try reserve(offer, from: peer, at: now)
+            switch try reservation(of: offer, from: peer, isApproved: isApproved, at: now) {
+            case .record(let record, let new): (reserved, isNew) = (record, new)
+            case .waits(let envelope): return putAside(offer, envelope, from: peer, on: channel, at: now)
+            }
         } catch {
-            let rejection = FederationFrame.HandoffRejection(
-                handoff: offer.handoff, code: error.code, reason: Self.short(error.reason))
-            return [
-                .report(.refusedFrame(peer.serverID, code: error.code)), .send(.reject(rejection), on: channel),
-            ]
+            return [.report(.refusedFrame(peer.serverID, code: error.code)), reject(offer.handoff, error, on: channel)]
         }
         switch reserved.state {
         case .reserved:
@@ -38,19 +45,30 @@ extension FederationNode {
         }
     }
 
-    private mutating func reserve(
-        _ offer: FederationFrame.HandoffOffer, from peer: VerifiedPeer, at now: Now
-    ) throws(Refusal) -> (HandoffRecord, isNew: Bool) {
+    /// What becomes of an offer that is not refused.
+    private enum Reservation {
+        case record(HandoffRecord, isNew: Bool)
+        /// The world has a say in it.
+        case waits(SessionHandoffEnvelope)
+    }
+
+    private mutating func reservation(
+        of offer: FederationFrame.HandoffOffer, from peer: VerifiedPeer, isApproved: Bool, at now: Now
+    ) throws(Refusal) -> Reservation {
         do {
             let envelope = try SessionHandoffEnvelope(
                 receiving: offer.token, snapshot: offer.snapshot, handoff: offer.handoff, from: peer, audience: id,
                 at: now.timestamp + peer.clockOffset)
             if ledger.record(offer.handoff) != nil {
-                return (try ledger.reserve(envelope, known: nil, at: now), false)
+                return .record(try ledger.reserve(envelope, known: nil, at: now), isNew: false)
             }
             try checkArrival(envelope)
-            let known = players[envelope.token.player]?.epoch
-            return (try ledger.reserve(envelope, known: known, at: now), true)
+            let known = epoch(of: envelope.token.player)
+            if !isApproved, guardedWorlds.contains(envelope.token.world) {
+                try ledger.checkReservation(envelope, known: known, at: now)
+                return .waits(envelope)
+            }
+            return .record(try ledger.reserve(envelope, known: known, at: now), isNew: true)
         } catch let failure as HandoffLedger.Failure {
             throw failure.refusal
         } catch let refusal as Refusal {
@@ -81,8 +99,15 @@ extension FederationNode {
             }
             return
         }
+        // Only the home server begins a term; nobody can bring one of its players back with a later one.
+        guard token.player.home != id || token.epoch.term == known.epoch.term else {
+            throw Refusal(
+                .forbidden, code: "player.foreignTerm",
+                reason: "\(token.player) is at home on \(id), which has not begun the term of epoch \(token.epoch)",
+                remedy: "report it to \(token.issuer)", step: .handoff)
+        }
         switch known.presence {
-        case .departed: return
+        case .departed, .recalled: return
         case .playable, .departing, .left:
             throw Refusal(
                 .conflict, code: "player.present", reason: "\(token.player) is kept by \(id) already",
@@ -102,13 +127,17 @@ extension FederationNode {
             return [.send(.reject(rejection), on: channel)]
         }
         if before.state == .admitted { return receipt(of: before, on: channel) }
+        // Since the offer the player's home server may have taken the player back.
+        if let known = epoch(of: before.player), known >= before.epoch {
+            return voidReservation(before, on: channel, at: now)
+        }
         do {
             // Decided is decided, whatever time it is: the channel proves who says so and that nobody repeats it, and a clock
             // that was set wrong since the offer must not keep the player out.
             let token = try SessionToken.verify(
                 commit.token, issuer: peer.serverID, key: peer.publicKey, audience: id, at: now.timestamp,
                 leeway: Self.anyTime)
-            return try admit(token, before: before, on: channel, at: now)
+            return try admit(token, commit.token, before: before, on: channel, at: now)
         } catch let failure as HandoffLedger.Failure {
             return [.report(.refusedFrame(peer.serverID, code: failure.refusal.code))]
         } catch {
@@ -120,18 +149,44 @@ extension FederationNode {
     static let nothingReserved = "handoff.unknown"
 
     /// Longer than any clock is wrong.
-    private static let anyTime = Duration.seconds(100 * 365 * 24 * 3_600)
+    static let anyTime = Duration.seconds(100 * 365 * 24 * 3_600)
+
+    /// What an offer must exceed: the player's epoch here, or the one below which their home server wants nobody let in.
+    private func epoch(of player: PlayerID) -> Epoch? {
+        guard let known = players[player]?.epoch else { return recalls[player].map { Epoch($0.number - 1) } }
+        return known
+    }
+
+    private mutating func voidReservation(
+        _ reserved: HandoffRecord, on channel: ChannelID, at now: Now
+    ) -> [Effect] {
+        let refusal = Refusal(
+            .conflict, code: Self.recalledCode,
+            reason: "\(reserved.player) was taken back by \(reserved.player.home) since the offer",
+            remedy: "the player is at home", step: .handoff)
+        guard let record = try? ledger.abort(reserved.id, code: refusal.code, reason: refusal.reason, at: now) else {
+            return []
+        }
+        return [
+            .persist([.putHandoff(record)]), .report(.handoffMoved(record.id, .destination, .aborted)),
+            .notify(CrossingEvent(handoff: record.id, player: record.player, kind: .withdrawn)),
+            reject(record.id, refusal, on: channel),
+        ]
+    }
 
     private mutating func admit(
-        _ token: SessionToken, before: HandoffRecord, on channel: ChannelID, at now: Now
+        _ token: SessionToken, _ compact: String, before: HandoffRecord, on channel: ChannelID, at now: Now
     ) throws -> [Effect] {
         let statement = AdmissionReceipt(
             issuer: id, audience: before.peer, handoff: before.id, player: before.player, epoch: before.epoch,
             issuedAt: now.timestamp)
         let record = try ledger.admit(before.id, token: token, receipt: statement.issue(by: identity), at: now)
         let player = players.admit(record, state: before.snapshot)
+        let passage = Passage(
+            origin: record.peer, player: record.player, decision: record.decision ?? 0, token: compact)
+        passages.put(passage)
         return [
-            .persist([.putHandoff(record), .putPlayer(player)]),
+            .persist([.putHandoff(record), .putPlayer(player), .putPassage(passage)]),
             .report(.handoffMoved(record.id, .destination, .admitted)),
             .notify(CrossingEvent(handoff: record.id, player: record.player, kind: .admitted)),
         ] + receipt(of: record, on: channel)
@@ -146,6 +201,10 @@ extension FederationNode {
 
     /// The source says that a handoff is over without a crossing.
     mutating func calledOff(_ handoff: HandoffID, by peer: VerifiedPeer, at now: Now) -> [Effect] {
+        if let waiting = arrivals[handoff], waiting.peer == peer.serverID {
+            arrivals[handoff] = nil
+            return [.notify(CrossingEvent(handoff: handoff, player: waiting.player, kind: .withdrawn))]
+        }
         guard let before = ledger.record(handoff), before.role == .destination, before.peer == peer.serverID,
             before.state == .reserved,
             let record = try? ledger.abort(
@@ -166,9 +225,15 @@ extension FederationNode {
             return []
         case .committed(let token):
             let commit = FederationFrame.HandoffCommit(handoff: verdict.handoff, token: token)
-            guard ledger.record(verdict.handoff)?.state == .reserved else { return [] }
+            guard ledger.record(verdict.handoff) != nil else { return [] }
             return receive(commit, from: peer, on: channel, at: now)
         case .aborted:
+            // Of an admitted handoff this says that the source has its receipt and has forgotten the rest.
+            if let record = ledger.record(verdict.handoff), record.role == .destination, record.state == .admitted,
+                record.peer == peer.serverID, ledger.settle(record.id)
+            {
+                return [.persist([.removeHandoff(record.id)])]
+            }
             return calledOff(verdict.handoff, by: peer, at: now)
         }
     }
@@ -234,7 +299,7 @@ extension FederationNode {
     }
 
     /// What fits into a rejection's reason.
-    private static func short(_ text: String) -> String {
+    static func short(_ text: String) -> String {
         var short = ""
         for character in text {
             guard short.utf8.count + character.utf8.count <= Limits.nameBytes else { break }

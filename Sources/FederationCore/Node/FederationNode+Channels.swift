@@ -103,6 +103,8 @@ extension FederationNode {
         heartbeats.insert(HeartbeatDue(at: now.instant + configuration.health.interval, channel: channel))
         effects.append(.report(.channelEstablished(peer.serverID, direction)))
         effects += alive(peer.serverID, at: now)
+        effects.append(position(for: peer, on: channel))
+        effects += recalls(on: channel)
         effects += resumeHandoffs(with: peer, on: channel, at: now)
         return effects
     }
@@ -215,6 +217,12 @@ extension FederationNode {
             return [.send(.verdict(verdict(on: handoff, for: peer, at: now)), on: channel)]
         case .verdict(let verdict):
             return receive(verdict, from: peer, on: channel, at: now)
+        case .position(let position):
+            return answer(position: position, of: peer, on: channel)
+        case .evidence(let tokens):
+            return receive(evidence: tokens, from: peer, at: now)
+        case .recall(let players):
+            return receive(recall: players, from: peer, at: now)
         }
     }
 

@@ -62,15 +62,16 @@ extension FederationNode {
                 reason: "the portal \(portal) leads elsewhere since the crossing began",
                 remedy: "walk through the portal again", step: .routing)
         }
+        let epoch = try nextEpoch(of: plan.player)
         let record = HandoffRecord(
             id: id, role: .source, player: player, peer: plan.destination.id, portal: portal, world: plan.route.world,
-            spawn: plan.route.spawn, epoch: plan.player.epoch.next, revision: plan.player.revision,
+            spawn: plan.route.spawn, epoch: epoch, revision: plan.player.revision,
             snapshotHash: ContentHash.of(plan.player.state), snapshot: plan.player.state,
             clientKey: plan.player.clientKey, state: .prepared, openedAt: now.timestamp, changedAt: now.timestamp)
         let prepared: HandoffRecord
         let frozen: PlayerRecord
         do {
-            prepared = try ledger.prepare(record, at: now)
+            prepared = try ledger.prepare(record, timeout: acceptTimeout(of: plan.destination.id), at: now)
         } catch {
             throw error.refusal
         }
@@ -86,6 +87,21 @@ extension FederationNode {
         ]
         effects += sendOffer(prepared, at: now)
         return effects
+    }
+
+    /// What a handoff of this player would begin. Only the player's home can go on once all hops of a term are used up.
+    private func nextEpoch(of player: PlayerRecord) throws(Refusal) -> Epoch {
+        if let next = player.epoch.next { return next }
+        if player.player.home == id, let next = player.epoch.nextTerm { return next }
+        throw Refusal(
+            .conflict, code: "player.epochExhausted",
+            reason: "\(player.player) has travelled as often as can be counted away from home",
+            remedy: "ask the operator of \(player.player.home) to reclaim the player", step: .handoff)
+    }
+
+    /// How long the answer to an offer may take.
+    private func acceptTimeout(of destination: ServerID) -> Duration {
+        configuration.acceptTimeout + (roundTrip(to: destination) ?? .zero) * Limits.acceptRoundTrips
     }
 
     /// The world or the player calls off a handoff that is not decided.
@@ -119,24 +135,27 @@ extension FederationNode {
         }
         if before.state == .aborted { return [.send(.abort(id), on: channel)] }
         let record: HandoffRecord
+        let decision = decisions[peer.serverID, default: 0] + 1
         do {
-            record = try ledger.commit(id, from: peer.serverID, at: now)
+            record = try ledger.commit(id, from: peer.serverID, decision: decision, at: now)
         } catch {
             return [.report(.refusedFrame(peer.serverID, code: error.refusal.code))]
         }
-        let commit = sendCommit(record, on: channel, at: now)
-        guard before.state == .prepared else { return record.state == .committed ? commit : [] }
-        var changes: [StoreChange] = [.putHandoff(record)]
-        if let departed = players.release(record.player, by: record) { changes.append(.putPlayer(departed)) }
-        var effects: [Effect] = [.persist(changes), .report(.handoffMoved(id, .source, .committed))]
-        if let redirect = redirectToken(for: id, at: now) {
-            effects.append(
-                .notify(
-                    CrossingEvent(
-                        handoff: id, player: record.player,
-                        kind: .committed(endpoint: redirect.endpoint, token: redirect.token))))
+        guard record.state == .committed else { return [] }
+        let token = token(for: record, at: now)
+        let commit = Effect.send(.commit(FederationFrame.HandoffCommit(handoff: id, token: token)), on: channel)
+        guard before.state == .prepared else { return [commit] }
+        decisions[peer.serverID] = decision
+        var changes: [StoreChange] = [.putHandoff(record), .putDecisions(peer.serverID, decision)]
+        if let departed = players.release(record.player, by: record, home: self.id) {
+            changes.append(.putPlayer(departed))
         }
-        return effects + commit
+        var effects: [Effect] = [.persist(changes), .report(.handoffMoved(id, .source, .committed))]
+        if let endpoint = registry.server(record.peer)?.endpoint {
+            let event = CrossingEvent.Kind.committed(endpoint: endpoint, token: token)
+            effects.append(.notify(CrossingEvent(handoff: id, player: record.player, kind: event)))
+        }
+        return effects + [commit]
     }
 
     mutating func rejected(
@@ -155,6 +174,12 @@ extension FederationNode {
                     step: .handoff),
                 at: now)
         case .committed:
+            // Unless the player's home server has taken the player back: then it is void.
+            if rejection.code == Self.recalledCode,
+                let ended = ledger.void(record.id, code: rejection.code, reason: rejection.reason, at: now)
+            {
+                return [.persist([.putHandoff(ended)]), .report(.handoffMoved(ended.id, .source, .aborted))]
+            }
             // The decision stands. A destination that has lost the reservation is offered the player again; one that refuses
             // for any other reason hears of it again at the next repetition, which has its pauses.
             guard rejection.code == Self.nothingReserved else {
@@ -212,7 +237,9 @@ extension FederationNode {
         case .repeatCommit(let id):
             guard let record = ledger.record(id), let channel = channels[record.peer] else { return [] }
             return sendCommit(record, on: channel, at: now)
-        case .ask(let id):
+        case .forget:
+            return []
+        case .ask(let id), .settle(let id):
             guard let record = ledger.record(id), let channel = channels[record.peer] else { return [] }
             return [.send(.query(id), on: channel)]
         }
@@ -265,7 +292,8 @@ extension FederationNode {
             issuer: id, player: record.player, audience: record.peer, handoff: record.id, issuedAt: now.timestamp,
             notBefore: now.timestamp, expiresAt: now.timestamp + Limits.tokenLifetime, world: record.world,
             portal: record.portal, spawn: record.spawn, epoch: record.epoch, snapshot: record.snapshotHash,
-            size: record.snapshotSize, revision: record.revision, clientKey: record.clientKey)
+            size: record.snapshotSize, revision: record.revision, decision: record.decision, clientKey: record.clientKey
+        )
         return token.issue(by: identity)
     }
 }

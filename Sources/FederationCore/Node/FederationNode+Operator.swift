@@ -227,10 +227,12 @@ extension FederationNode {
         }
     }
 
-    /// The player stops playing here.
-    public mutating func leave(_ player: PlayerID, world: WorldID) throws(Refusal) -> (PlayerRecord, [Effect]) {
+    /// The player stops playing here; see ``PlayerTable/leave(_:world:epoch:)``.
+    public mutating func leave(
+        _ player: PlayerID, world: WorldID, epoch: Epoch?
+    ) throws(Refusal) -> (PlayerRecord, [Effect]) {
         do {
-            let record = try players.leave(player, world: world)
+            let record = try players.leave(player, world: world, epoch: epoch)
             return (record, [.persist([.putPlayer(record)])])
         } catch {
             throw error.refusal

@@ -20,6 +20,16 @@ public struct FederationNode: ~Copyable, Sendable {
     public internal(set) var peers: [ServerID: PeerRecord] = [:]
     /// The signed record of each server that has one.
     public internal(set) var cards: [ServerID: String] = [:]
+    /// How many handoffs this server has decided towards each peer.
+    public internal(set) var decisions: [ServerID: UInt64] = [:]
+    /// How players came here.
+    public internal(set) var passages = PassageTable()
+    /// The players of this server that were taken back; the newest act for each.
+    public internal(set) var reclaims: [PlayerID: ReclaimRecord] = [:]
+    /// Players who were never here and whom their home servers have taken back: below these epochs they are not let in.
+    public internal(set) var recalls: [PlayerID: Epoch] = [:]
+    /// Worlds that have a say in who enters; see ``setGuarded(_:_:)``.
+    public internal(set) var guardedWorlds: Set<WorldID> = []
     /// This server's own signed card; see ``refreshCard(at:)``.
     public internal(set) var card: SignedCard?
 
@@ -27,6 +37,8 @@ public struct FederationNode: ~Copyable, Sendable {
     var sessions: [ChannelID: PeerSession] = [:]
     var channels: [ServerID: ChannelID] = [:]
     var heartbeats = Heap<HeartbeatDue>()
+    var arrivals: [HandoffID: WaitingArrival] = [:]
+    var arrivalDeadlines = Heap<ArrivalDeadline>()
     var cardSequence: UInt64
     /// When this server's card is to be issued anew.
     var cardDue: Instant?
@@ -65,7 +77,11 @@ public struct FederationNode: ~Copyable, Sendable {
         health = HealthMonitor(thresholds: configuration.health)
         cardSequence = stored.cardSequence
         players = PlayerTable(restoring: stored.players)
-        ledger = HandoffLedger(restoring: stored.handoffs, at: now.instant)
+        ledger = HandoffLedger(restoring: stored.handoffs, retention: configuration.handoffRetention, at: now)
+        decisions = stored.decisions
+        passages = PassageTable(restoring: stored.passages)
+        recalls = stored.recalls
+        for reclaim in stored.reclaims { reclaims[reclaim.player] = reclaim }
         cards = stored.cards
         for world in stored.worlds { worlds[world.world] = world }
         do {
@@ -103,8 +119,11 @@ public struct FederationNode: ~Copyable, Sendable {
 
     /// When ``tick(at:)`` has something to do next.
     public var nextDeadline: Instant? {
-        [handshakes.nextDeadline, health.nextDeadline, ledger.nextDeadline, heartbeats.min?.at, cardDue]
-            .compactMap(\.self).min()
+        [
+            handshakes.nextDeadline, health.nextDeadline, ledger.nextDeadline, heartbeats.min?.at, cardDue,
+            arrivalDeadlines.min?.at,
+        ]
+        .compactMap(\.self).min()
     }
 
     /// The passing of time: handshakes that take too long, heartbeats to send, silence that counts, handoffs that wait.
@@ -117,9 +136,16 @@ public struct FederationNode: ~Copyable, Sendable {
         for change in health.tick(at: now.instant) {
             effects += apply(change, at: now)
         }
+        effects += expireArrivals(at: now)
+        var forgotten: [StoreChange] = []
         for due in ledger.tick(at: now.instant) {
-            effects += carryOut(due, at: now)
+            if case .forget(let id) = due {
+                if ledger.forget(id) { forgotten.append(.removeHandoff(id)) }
+            } else {
+                effects += carryOut(due, at: now)
+            }
         }
+        if !forgotten.isEmpty { effects.append(.persist(forgotten)) }
         if let cardDue, cardDue <= now.instant { effects += refreshCard(at: now) }
         return effects
     }

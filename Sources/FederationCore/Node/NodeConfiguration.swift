@@ -11,15 +11,28 @@ public struct NodeConfiguration: Sendable {
     public var health: HealthThresholds
     /// How long this server's own card is valid once issued.
     public var cardLifetime: Duration
+    /// How long a destination may take to accept a player, besides ``Limits/acceptRoundTrips`` round trips; then the player
+    /// stays.
+    public var acceptTimeout: Duration
+    /// How long a world server may take to say whether a player may enter; should be well below the others'
+    /// ``acceptTimeout``.
+    public var arrivalTimeout: Duration
+    /// How long the ledger keeps a handoff that is over.
+    public var handoffRetention: Duration
 
     public init(
         name: String, endpoint: Endpoint, handshake: HandshakeConfiguration = HandshakeConfiguration(),
-        health: HealthThresholds = .standard, cardLifetime: Duration = .seconds(7 * 24 * 3_600)
+        health: HealthThresholds = .standard, cardLifetime: Duration = .seconds(7 * 24 * 3_600),
+        acceptTimeout: Duration = Limits.acceptTimeout, arrivalTimeout: Duration = Limits.arrivalTimeout,
+        handoffRetention: Duration = Limits.handoffRetention
     ) {
         self.name = name
         self.endpoint = endpoint
         self.handshake = handshake
         self.health = health
         self.cardLifetime = cardLifetime
+        self.acceptTimeout = acceptTimeout
+        self.arrivalTimeout = arrivalTimeout
+        self.handoffRetention = handoffRetention
     }
 }

@@ -18,6 +18,13 @@ public enum StoreChange: Hashable, Sendable {
     case putPlayer(PlayerRecord)
     case removePlayer(PlayerID)
     case putHandoff(HandoffRecord)
+    case removeHandoff(HandoffID)
+    /// How many handoffs towards a peer this server has decided.
+    case putDecisions(ServerID, UInt64)
+    case putPassage(Passage)
+    case putReclaim(ReclaimRecord)
+    /// A player who was never here was taken back by their home server: below this epoch they are not let in.
+    case putRecall(PlayerID, Epoch)
     /// The sequence number of this server's own card.
     case putCardSequence(UInt64)
 }
@@ -48,6 +55,11 @@ public struct StoredState: Hashable, Sendable {
     public var worlds: [WorldRecord] = []
     public var players: [PlayerRecord] = []
     public var handoffs: [HandoffRecord] = []
+    /// How many handoffs this server has decided towards each peer.
+    public var decisions: [ServerID: UInt64] = [:]
+    public var passages: [Passage] = []
+    public var reclaims: [ReclaimRecord] = []
+    public var recalls: [PlayerID: Epoch] = [:]
     public var cardSequence: UInt64 = 0
 
     public init() {}

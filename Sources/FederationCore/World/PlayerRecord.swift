@@ -10,6 +10,8 @@ public struct PlayerRecord: Hashable, Sendable {
         case departing(HandoffID)
         /// Handed to another server.
         case departed(to: ServerID, HandoffID)
+        /// Taken back by the home server, which had given this one up; what was here is void.
+        case recalled
         /// Not playing; this server keeps the player, who may enter again here.
         case left
     }
@@ -21,7 +23,8 @@ public struct PlayerRecord: Hashable, Sendable {
     public var epoch: Epoch
     /// +1 with every change of the state.
     public var revision: UInt64
-    /// Opaque to the federation; empty once the player has departed.
+    /// Opaque to the federation. Once the player has departed it is empty, unless this is the player's home, which keeps the
+    /// last state it knows, for the case that the player must be reclaimed.
     public var state: [UInt8]
     /// Where the player arrived, until the world takes over.
     public var spawn: SpawnPoint?
@@ -46,7 +49,7 @@ public struct PlayerRecord: Hashable, Sendable {
     public var isHere: Bool {
         switch presence {
         case .playable, .departing: true
-        case .departed, .left: false
+        case .departed, .recalled, .left: false
         }
     }
 }

@@ -15,12 +15,20 @@ public struct PlayerTable: Sendable {
         case notPlaying(PlayerID)
         case wrongWorld(PlayerID, actual: WorldID)
         case staleEpoch(PlayerID, offered: Epoch, known: Epoch)
+        /// A write about a player who has travelled must say which epoch it is about.
+        case epochMissing(PlayerID, known: Epoch)
+        /// Nothing to take back: the player is not on another server.
+        case notAway(PlayerID)
+        /// The player's home is another server.
+        case notHome(PlayerID)
         case stateTooLarge(Int)
         case full
     }
 
     private var players: [PlayerID: PlayerRecord] = [:]
     private var byWorld: [WorldID: Set<PlayerID>] = [:]
+    /// Everybody, in order.
+    private var order = OrderedKeys<PlayerID>()
     /// Bytes of all states held.
     public private(set) var stateBytes = 0
 
@@ -37,15 +45,21 @@ public struct PlayerTable: Sendable {
         (byWorld[world] ?? []).sorted().compactMap { players[$0] }
     }
 
+    /// Players in order of id after `cursor`, at most `limit`, wherever they are.
+    public func list(after cursor: PlayerID? = nil, limit: Int) -> [PlayerRecord] {
+        order.page(after: cursor, limit: limit).compactMap { players[$0] }
+    }
+
     /// How many players are in worlds here.
     public var countHere: Int { byWorld.values.reduce(0) { $0 + $1.count } }
 
     /// Enters a player of this server, brings back one who left from here, or replaces the state of one who is playing.
     ///
     /// - Parameters:
-    ///   - epoch: what the world server believes; an older one is refused. nil when it has no belief yet.
+    ///   - epoch: what the world server believes; an older one is refused. nil when it has no belief yet, which is accepted
+    ///     until the player has travelled.
     ///   - home: this server.
-    /// - Throws: `foreign`, `frozen`, `departed`, `staleEpoch`, `stateTooLarge`, `full`.
+    /// - Throws: `foreign`, `frozen`, `departed`, `epochMissing`, `staleEpoch`, `stateTooLarge`, `full`.
     public mutating func enter(
         _ player: PlayerID, world: WorldID, state: [UInt8], clientKey: PublicKey?, epoch: Epoch?, home: ServerID
     ) throws(Failure) -> PlayerRecord {
@@ -61,12 +75,7 @@ public struct PlayerTable: Sendable {
             put(record)
             return record
         }
-        switch record.presence {
-        case .playable, .left: break
-        case .departing(let handoff): throw .frozen(player, handoff)
-        case .departed(let server, _): throw .departed(player, to: server)
-        }
-        if let epoch, epoch != record.epoch { throw .staleEpoch(player, offered: epoch, known: record.epoch) }
+        try Self.checkWritable(record, epoch)
         record.presence = .playable
         record.world = world
         record.revision += 1
@@ -79,18 +88,32 @@ public struct PlayerTable: Sendable {
 
     /// The player stops playing; the state stays, for the next time.
     ///
-    /// - Throws: `notFound`, `wrongWorld`, `frozen`, `departed`.
-    public mutating func leave(_ player: PlayerID, world: WorldID) throws(Failure) -> PlayerRecord {
+    /// - Parameter epoch: as for ``enter(_:world:state:clientKey:epoch:home:)``.
+    /// - Throws: `notFound`, `wrongWorld`, `frozen`, `departed`, `epochMissing`, `staleEpoch`.
+    public mutating func leave(_ player: PlayerID, world: WorldID, epoch: Epoch?) throws(Failure) -> PlayerRecord {
         guard var record = players[player] else { throw .notFound(player) }
         guard record.world == world else { throw .wrongWorld(player, actual: record.world) }
-        switch record.presence {
-        case .playable, .left: break
-        case .departing(let handoff): throw .frozen(player, handoff)
-        case .departed(let server, _): throw .departed(player, to: server)
-        }
+        try Self.checkWritable(record, epoch)
         record.presence = .left
         put(record)
         return record
+    }
+
+    /// Whether a world here may write about the player, and means the same stay of the player as this server.
+    private static func checkWritable(_ record: PlayerRecord, _ epoch: Epoch?) throws(Failure) {
+        switch record.presence {
+        case .playable, .left: break
+        case .departing(let handoff): throw .frozen(record.player, handoff)
+        case .departed(let server, _): throw .departed(record.player, to: server)
+        case .recalled: throw .departed(record.player, to: record.player.home)
+        }
+        guard let epoch else {
+            guard record.epoch == .first else { throw .epochMissing(record.player, known: record.epoch) }
+            return
+        }
+        guard epoch == record.epoch else {
+            throw .staleEpoch(record.player, offered: epoch, known: record.epoch)
+        }
     }
 
     /// Freezes a playing player for a handoff.
@@ -112,15 +135,70 @@ public struct PlayerTable: Sendable {
         case .playable: return record
         case .departing(let handoff): throw .frozen(player, handoff)
         case .departed(let server, _): throw .departed(player, to: server)
+        case .recalled: throw .departed(player, to: player.home)
         case .left: throw .notPlaying(player)
         }
     }
 
     /// The handoff is decided: the player is no longer here. nil when the player is not departing in this handoff.
-    mutating func release(_ player: PlayerID, by handoff: HandoffRecord) -> PlayerRecord? {
-        guard var record = players[player], record.presence == .departing(handoff.id) else { return nil }
-        record.presence = .departed(to: handoff.peer, handoff.id)
-        record.epoch = handoff.epoch
+    ///
+    /// - Parameter home: this server. It keeps the last known state of its own players.
+    mutating func release(_ player: PlayerID, by handoff: HandoffRecord, home: ServerID) -> PlayerRecord? {
+        guard let record = players[player], record.presence == .departing(handoff.id) else { return nil }
+        return depart(record, to: handoff.peer, by: handoff.id, epoch: handoff.epoch, home: home)
+    }
+
+    /// The player departed before, by this server's own decision, which it had lost, and perhaps the player with it. nil
+    /// when that decision is older than what is known.
+    ///
+    /// - Parameter world: of a player who is not known.
+    mutating func departed(
+        _ player: PlayerID, to server: ServerID, by handoff: HandoffID, epoch: Epoch, from world: WorldID,
+        home: ServerID
+    ) -> PlayerRecord? {
+        let record =
+            players[player]
+            ?? PlayerRecord(player: player, world: world, presence: .left, epoch: Epoch(0), revision: 0, state: [])
+        guard record.epoch < epoch else { return nil }
+        return depart(record, to: server, by: handoff, epoch: epoch, home: home)
+    }
+
+    private mutating func depart(
+        _ record: PlayerRecord, to server: ServerID, by handoff: HandoffID, epoch: Epoch, home: ServerID
+    ) -> PlayerRecord {
+        var record = record
+        record.presence = .departed(to: server, handoff)
+        record.epoch = epoch
+        if record.player.home != home { record.state = [] }
+        record.spawn = nil
+        put(record)
+        return record
+    }
+
+    /// The home server takes back a player who is away: the last known state, under the next term.
+    ///
+    /// - Throws: `notHome`, `notFound`, `frozen`; `notAway` when the player is here, or no term is left.
+    mutating func reclaim(_ player: PlayerID, home: ServerID) throws(Failure) -> (before: PlayerRecord, PlayerRecord) {
+        guard player.home == home else { throw .notHome(player) }
+        guard let before = players[player] else { throw .notFound(player) }
+        switch before.presence {
+        case .departed: break
+        case .departing(let handoff): throw .frozen(player, handoff)
+        case .playable, .left, .recalled: throw .notAway(player)
+        }
+        guard let epoch = before.epoch.nextTerm else { throw .notAway(player) }
+        var record = before
+        record.presence = .left
+        record.epoch = epoch
+        put(record)
+        return (before, record)
+    }
+
+    /// The player's home server has taken the player back. nil when what is known here is as new.
+    mutating func recall(_ player: PlayerID, epoch: Epoch) -> PlayerRecord? {
+        guard var record = players[player], record.epoch < epoch else { return nil }
+        record.presence = .recalled
+        record.epoch = epoch
         record.state = []
         record.spawn = nil
         put(record)
@@ -149,6 +227,8 @@ public struct PlayerTable: Sendable {
             stateBytes -= old.state.count
             byWorld[old.world]?.remove(record.player)
             if byWorld[old.world]?.isEmpty == true { byWorld[old.world] = nil }
+        } else {
+            order.insert(record.player)
         }
         stateBytes += record.state.count
         players[record.player] = record

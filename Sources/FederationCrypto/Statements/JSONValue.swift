@@ -30,8 +30,14 @@ public enum JSONValue: Hashable, Sendable {
             case .tooLarge(let size): "the JSON text has \(size) bytes, more than are allowed"
             case .tooDeep: "the JSON text is nested too deep"
             case .syntax(let reason, let position): "not JSON: \(reason) at byte \(position)"
-            case .duplicateKey(let key): "the key \(key) stands twice in one JSON object"
+            case .duplicateKey(let key): "the key '\(Self.shown(key))' stands twice in one JSON object"
             }
+        }
+
+        /// What a refusal repeats of a stranger's own text: bounded and printable.
+        private static func shown(_ key: String) -> String {
+            let scalars = key.unicodeScalars.prefix(80).map { $0.isPrintable ? $0 : "?" }
+            return String(String.UnicodeScalarView(scalars))
         }
     }
 

@@ -34,6 +34,9 @@ public struct SessionToken: SignedStatement {
     public let size: Int?
     /// The revision of the player's state.
     public let revision: UInt64
+    /// `dec`: which of the issuer's decisions towards the audience this is, counted from 1. Only the token of a decided
+    /// handoff has one; a token that merely offers the player admits nobody.
+    public let decision: UInt64?
     /// The key that the player's client must prove to hold (`cnf`, RFC 7800); nil when the token alone suffices.
     public let clientKey: PublicKey?
 
@@ -41,7 +44,8 @@ public struct SessionToken: SignedStatement {
     public init(
         issuer: ServerID, player: PlayerID, audience: ServerID, handoff: HandoffID, issuedAt: Timestamp,
         notBefore: Timestamp, expiresAt: Timestamp, world: WorldID, portal: PortalID, spawn: SpawnPoint? = nil,
-        epoch: Epoch, snapshot: ContentHash, size: Int? = nil, revision: UInt64, clientKey: PublicKey? = nil
+        epoch: Epoch, snapshot: ContentHash, size: Int? = nil, revision: UInt64, decision: UInt64? = nil,
+        clientKey: PublicKey? = nil
     ) {
         self.issuer = issuer
         self.player = player
@@ -57,6 +61,7 @@ public struct SessionToken: SignedStatement {
         self.snapshot = snapshot
         self.size = size
         self.revision = revision
+        self.decision = decision
         self.clientKey = clientKey
     }
 
@@ -99,6 +104,7 @@ public struct SessionToken: SignedStatement {
             "epoch": Claims.unsigned(epoch.number), "snapshot": Claims.value(snapshot),
             "rev": Claims.unsigned(revision),
         ]
+        if let decision { members["dec"] = Claims.unsigned(decision) }
         if let size { members["size"] = .integer(Int64(size)) }
         if let spawn { members["spawn"] = Claims.value(spawn) }
         if let clientKey { members["cnf"] = Self.confirmation(clientKey) }
@@ -121,6 +127,7 @@ public struct SessionToken: SignedStatement {
         snapshot = try claims.value("snapshot")
         size = members["size"] == nil ? nil : Int(clamping: try claims.unsigned("size"))
         revision = try claims.unsigned("rev")
+        decision = members["dec"] == nil ? nil : try claims.unsigned("dec")
         clientKey = try members["cnf"].map { (value) throws(StatementFailure) in try Self.clientKey(value) }
         try check()
     }
@@ -129,6 +136,8 @@ public struct SessionToken: SignedStatement {
         guard (0...Limits.snapshotBytes).contains(size ?? 0) else {
             throw .malformed("size is over \(Limits.snapshotBytes)")
         }
+        guard epoch.isValid else { throw .malformed("epoch is not one from 1 to \(Epoch.last)") }
+        guard decision != 0 else { throw .malformed("dec is 0") }
         guard notBefore < expiresAt, issuedAt < expiresAt else { throw .malformed("exp is not after nbf and iat") }
         guard expiresAt - issuedAt <= Limits.tokenLifetime else {
             throw .malformed("exp is more than \(Limits.tokenLifetime.components.seconds) s after iat")

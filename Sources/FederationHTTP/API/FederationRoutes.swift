@@ -62,7 +62,7 @@ public struct FederationRoutes: Sendable {
     /// Every route, grouped as PROTOCOL.md groups them.
     var routes: [APIRoute] {
         statusRoutes + registryRoutes + peerRoutes + portalRoutes + worldRoutes + assetRoutes + playerRoutes
-            + crossingRoutes + socketRoutes
+            + worldEventRoutes + reclaimRoutes + crossingRoutes + socketRoutes
     }
 
     private func authorise(

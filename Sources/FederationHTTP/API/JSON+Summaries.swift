@@ -125,6 +125,9 @@ extension PlayerRecord {
             members["presence"] = .string("departed")
             members["server"] = .text(server)
             members["handoff"] = .text(handoff)
+        case .recalled:
+            members["presence"] = .string("recalled")
+            members["server"] = .text(player.home)
         case .left:
             members["presence"] = .string("left")
         }

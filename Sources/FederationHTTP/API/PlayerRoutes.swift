@@ -20,8 +20,10 @@ extension FederationRoutes {
                 members["state"] = .string(base64(record.state))
                 return .json(.object(members))
             },
-            APIRoute(.delete, player, .admin) { _, context in
-                let record = try await server.leave(try context.player(home: server.id), world: try context.world())
+            APIRoute(.delete, player, .admin) { request, context in
+                let record = try await server.leave(
+                    try context.player(home: server.id), world: try context.world(),
+                    epoch: try Self.epoch(request.headers[.aetherEpoch]))
                 return .json(.object(record.members))
             },
         ]

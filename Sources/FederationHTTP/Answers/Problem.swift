@@ -1,7 +1,6 @@
 import FederationCrypto
 import FederationModel
 import HTTPTypes
-import Hummingbird
 
 /// An answer that says no: the problem details of RFC 9457, with the stable `code` by which programs tell problems apart,
 /// the `remedy`, and the `step` of a crossing that refused, when it was one.
@@ -68,12 +67,6 @@ struct Problem: Error, Sendable {
         if let step { body["step"] = .string(step.rawValue) }
         return JSONValue.object(body).serialized() + [0x0A]
     }
-
-    var response: Response {
-        var fields = headers
-        fields[.cacheControl] = "no-store"
-        return .bytes(body, status: status, type: MediaType.problem, headers: fields)
-    }
 }
 
 /// The media types of this API.
@@ -86,6 +79,8 @@ enum MediaType {
     /// JSON-serialised JWS (RFC 7515 §9.2.2).
     static let joseJSON = "application/jose+json"
     static let bytes = "application/octet-stream"
+    /// Server-sent events (WHATWG HTML §9.2).
+    static let events = "text/event-stream"
     /// The Prometheus text format.
     static let metrics = "text/plain; version=0.0.4; charset=utf-8"
 }

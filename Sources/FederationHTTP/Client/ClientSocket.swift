@@ -136,7 +136,11 @@ public struct ClientSocket: Sendable {
         for await update in updates {
             guard let message = ServerMessage.update(update) else { continue }
             try await send(message, on: connection)
-            if case .completed = update { return .close(1000, "the player is on another server") }
+            switch update {
+            case .completed: return .close(1000, "the player is on another server")
+            case .gone: return .close(1008, "the player is not here")
+            case .progress, .verifying, .offered, .redirect, .returned, .admitted, .withdrawn: break
+            }
         }
         return .close(CloseCode.goingAway.rawValue, "this server is stopping")
     }

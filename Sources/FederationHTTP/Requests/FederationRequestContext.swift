@@ -9,11 +9,14 @@ public struct FederationRequestContext: RequestContext {
     /// What the request is called in the log and in its answer. Hummingbird keeps its own in the logger's metadata alone,
     /// which a logger that goes nowhere does not hold.
     let requestID: String
+    /// The connection, for answers that last as long as it does.
+    let channel: any Channel
 
     public init(source: ApplicationRequestContextSource) {
         requestID = source.logger[metadataKey: "hb.request.id"]?.description ?? RequestID().description
         coreContext = CoreRequestContextStorage(source: source)
         remote = RemoteAddress(source.channel.remoteAddress)
+        channel = source.channel
     }
 }
 

@@ -1,5 +1,4 @@
 import FederationModel
-import Hummingbird
 
 /// The query of a request: only names that the route knows, each at most once.
 struct Query: Sendable {
@@ -10,9 +9,10 @@ struct Query: Sendable {
     /// Entries that a listing has at most.
     static let largestLimit = 1000
 
-    init(_ request: Request, known: [String]) throws(Problem) {
+    /// - Parameter text: what follows the `?`, percent-encoded.
+    init(_ text: String, known: [String]) throws(Problem) {
         var items: [String: String] = [:]
-        for pair in (request.uri.query ?? "").split(separator: "&") {
+        for pair in text.split(separator: "&") {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             guard let name = percentDecoded(parts[0]), let value = percentDecoded(parts.count == 2 ? parts[1] : "")
             else {

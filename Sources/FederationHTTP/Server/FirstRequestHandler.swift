@@ -146,6 +146,10 @@ final class FirstRequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        // The event comes once: while an upgrade is under way nobody stands behind who would know what to do with it later.
+        if case .upgrading = state, event is ChannelShouldQuiesceEvent {
+            context.close(promise: nil)
+        }
         if case .awaitingRequest = state {
             switch event {
             case is ChannelShouldQuiesceEvent:

@@ -8,15 +8,17 @@ extension HandoffRecord: StoredRow {
         "handoffs",
         [
             "id", "role", "state", "player", "peer", "portal", "world", "spawn", "epoch", "revision", "snapshot_hash",
-            "snapshot", "snapshot_size", "client_key", "opened_at", "changed_at", "abort_code", "abort_reason", "receipt", "redeemed_at",
+            "snapshot", "snapshot_size", "client_key", "decision", "opened_at", "changed_at", "abort_code",
+            "abort_reason", "receipt", "redeemed_at",
         ])
 
     var columnValues: [(any DatabaseValueConvertible)?] {
         [
             id.description, role.rawValue, state.rawValue, player.description, peer.rawValue, portal.rawValue,
             world.rawValue, spawn?.description, Int64(bitPattern: epoch.number), Int64(bitPattern: revision),
-            snapshotHash.description, Data(snapshot), Int64(snapshotSize), clientKey?.description, openedAt.milliseconds,
-            changedAt.milliseconds, abortCode, abortReason, receipt, redeemedAt?.milliseconds,
+            snapshotHash.description, Data(snapshot), Int64(snapshotSize), clientKey?.description,
+            decision.map { Int64(bitPattern: $0) }, openedAt.milliseconds, changedAt.milliseconds, abortCode,
+            abortReason, receipt, redeemedAt?.milliseconds,
         ]
     }
 
@@ -28,8 +30,9 @@ extension HandoffRecord: StoredRow {
             id: id, role: role, player: try reader.value(), peer: try reader.value(), portal: try reader.value(),
             world: try reader.value(), spawn: try reader.optionalValue(), epoch: Epoch(try reader.unsigned()),
             revision: try reader.unsigned(), snapshotHash: try reader.value(), snapshot: try reader.bytes(),
-            snapshotSize: Int(clamping: try reader.unsigned()), clientKey: try reader.optionalValue(), state: state, openedAt: try reader.timestamp(),
-            changedAt: try reader.timestamp(), abortCode: try reader.optionalText(),
+            snapshotSize: Int(clamping: try reader.unsigned()), clientKey: try reader.optionalValue(),
+            decision: try reader.optionalInteger().map { UInt64(bitPattern: $0) }, state: state,
+            openedAt: try reader.timestamp(), changedAt: try reader.timestamp(), abortCode: try reader.optionalText(),
             abortReason: try reader.optionalText(), receipt: try reader.optionalText(),
             redeemedAt: try reader.optionalTimestamp())
     }

@@ -13,6 +13,9 @@ enum Schema {
         migrator.registerMigration("1-federation") { database in
             try database.execute(sql: version1)
         }
+        migrator.registerMigration("2-passages") { database in
+            try database.execute(sql: version2)
+        }
         return migrator
     }
 
@@ -100,6 +103,37 @@ enum Schema {
             abort_reason TEXT,
             receipt TEXT,
             redeemed_at INTEGER
+        ) STRICT;
+        """
+
+    private static let version2 = """
+        ALTER TABLE handoffs ADD COLUMN decision INTEGER;
+
+        CREATE TABLE decisions (
+            server TEXT NOT NULL PRIMARY KEY,
+            count INTEGER NOT NULL
+        ) STRICT;
+
+        CREATE TABLE passages (
+            id TEXT NOT NULL PRIMARY KEY,
+            origin TEXT NOT NULL,
+            player TEXT NOT NULL,
+            decision INTEGER NOT NULL,
+            token TEXT NOT NULL
+        ) STRICT;
+
+        CREATE TABLE recalls (
+            player TEXT NOT NULL PRIMARY KEY,
+            epoch INTEGER NOT NULL
+        ) STRICT;
+
+        CREATE TABLE reclaims (
+            player TEXT NOT NULL PRIMARY KEY,
+            server TEXT NOT NULL,
+            voided INTEGER NOT NULL,
+            epoch INTEGER NOT NULL,
+            reason TEXT NOT NULL,
+            at INTEGER NOT NULL
         ) STRICT;
         """
 }

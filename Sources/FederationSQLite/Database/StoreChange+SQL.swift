@@ -19,6 +19,11 @@ extension StoreChange {
         case .putPlayer(let player): try player.save(database)
         case .removePlayer(let id): try PlayerRecord.delete(id.description, database)
         case .putHandoff(let handoff): try handoff.save(database)
+        case .removeHandoff(let id): try HandoffRecord.delete(id.description, database)
+        case .putDecisions(let server, let count): try DecisionsRow(server: server, count: count).save(database)
+        case .putPassage(let passage): try passage.save(database)
+        case .putReclaim(let reclaim): try reclaim.save(database)
+        case .putRecall(let player, let epoch): try RecallRow(player: player, epoch: epoch).save(database)
         case .putCardSequence(let sequence): try NodeRow(cardSequence: sequence).save(database)
         }
     }
@@ -39,6 +44,10 @@ extension StoredState {
         // `name@home` by bytes is not the order by name, then home: '-' and '.' come before '@'.
         players = try PlayerRecord.loadAll(database).sorted { $0.player < $1.player }
         handoffs = try HandoffRecord.loadAll(database)
+        for row in try DecisionsRow.loadAll(database) { decisions[row.server] = row.count }
+        for row in try RecallRow.loadAll(database) { recalls[row.player] = row.epoch }
+        passages = try Passage.loadAll(database).sorted { ($0.origin, $0.player) < ($1.origin, $1.player) }
+        reclaims = try ReclaimRecord.loadAll(database).sorted { $0.player < $1.player }
         cardSequence = try NodeRow.loadAll(database).first?.cardSequence ?? 0
     }
 }

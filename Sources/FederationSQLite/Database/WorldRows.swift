@@ -35,6 +35,7 @@ extension PlayerRecord: StoredRow {
         case playable
         case departing
         case departed
+        case recalled
         case left
     }
 
@@ -44,6 +45,7 @@ extension PlayerRecord: StoredRow {
             case .playable: (.playable, nil, nil)
             case .departing(let handoff): (.departing, handoff, nil)
             case .departed(let server, let handoff): (.departed, handoff, server)
+            case .recalled: (.recalled, nil, nil)
             case .left: (.left, nil, nil)
             }
         return [
@@ -64,8 +66,9 @@ extension PlayerRecord: StoredRow {
         case (.playable, nil, nil): presence = .playable
         case (.departing, .some(let handoff), nil): presence = .departing(handoff)
         case (.departed, .some(let handoff), .some(let server)): presence = .departed(to: server, handoff)
+        case (.recalled, nil, nil): presence = .recalled
         case (.left, nil, nil): presence = .left
-        case (.playable, _, _), (.departing, _, _), (.departed, _, _), (.left, _, _):
+        case (.playable, _, _), (.departing, _, _), (.departed, _, _), (.recalled, _, _), (.left, _, _):
             throw reader.failure("does not go with the presence \(name.rawValue)")
         }
         self.init(

@@ -153,6 +153,30 @@ nonisolated struct WireFrame: Sendable {
     set {body = .verdict(newValue)}
   }
 
+  var position: WireHandoffPosition {
+    get {
+      if case .position(let v)? = body {return v}
+      return WireHandoffPosition()
+    }
+    set {body = .position(newValue)}
+  }
+
+  var evidence: WireHandoffEvidence {
+    get {
+      if case .evidence(let v)? = body {return v}
+      return WireHandoffEvidence()
+    }
+    set {body = .evidence(newValue)}
+  }
+
+  var recall: WirePlayerRecall {
+    get {
+      if case .recall(let v)? = body {return v}
+      return WirePlayerRecall()
+    }
+    set {body = .recall(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -172,6 +196,9 @@ nonisolated struct WireFrame: Sendable {
     case abort(WireHandoffReference)
     case query(WireHandoffReference)
     case verdict(WireHandoffVerdict)
+    case position(WireHandoffPosition)
+    case evidence(WireHandoffEvidence)
+    case recall(WirePlayerRecall)
 
   }
 
@@ -184,7 +211,7 @@ fileprivate nonisolated let _protobuf_package = "aether.federation.v1"
 
 nonisolated extension WireFrame: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Frame"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}ready\0\u{1}heartbeat\0\u{1}acknowledgement\0\u{3}world_request\0\u{3}world_response\0\u{3}asset_request\0\u{3}asset_response\0\u{1}offer\0\u{1}accept\0\u{1}reject\0\u{1}commit\0\u{1}admitted\0\u{1}abort\0\u{1}query\0\u{1}verdict\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}ready\0\u{1}heartbeat\0\u{1}acknowledgement\0\u{3}world_request\0\u{3}world_response\0\u{3}asset_request\0\u{3}asset_response\0\u{1}offer\0\u{1}accept\0\u{1}reject\0\u{1}commit\0\u{1}admitted\0\u{1}abort\0\u{1}query\0\u{1}verdict\0\u{1}position\0\u{1}evidence\0\u{1}recall\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -387,6 +414,45 @@ nonisolated extension WireFrame: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
           self.body = .verdict(v)
         }
       }()
+      case 16: try {
+        var v: WireHandoffPosition?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .position(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .position(v)
+        }
+      }()
+      case 17: try {
+        var v: WireHandoffEvidence?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .evidence(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .evidence(v)
+        }
+      }()
+      case 18: try {
+        var v: WirePlayerRecall?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .recall(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .recall(v)
+        }
+      }()
       default: break
       }
     }
@@ -457,6 +523,18 @@ nonisolated extension WireFrame: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
     case .verdict?: try {
       guard case .verdict(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
+    }()
+    case .position?: try {
+      guard case .position(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
+    }()
+    case .evidence?: try {
+      guard case .evidence(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
+    }()
+    case .recall?: try {
+      guard case .recall(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
     }()
     case nil: break
     }

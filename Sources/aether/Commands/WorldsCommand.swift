@@ -1,9 +1,10 @@
 import ArgumentParser
 import FederationModel
+import Foundation
 
 struct WorldsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "worlds", abstract: "Offer worlds.", subcommands: [Add.self, List.self],
+        commandName: "worlds", abstract: "Offer worlds.", subcommands: [Add.self, List.self, Events.self],
         defaultSubcommand: List.self)
 
     struct Add: AsyncParsableCommand {
@@ -45,6 +46,40 @@ struct WorldsCommand: AsyncParsableCommand {
                 }
                 table.show(empty: "No worlds yet. Offer one: aether worlds add WORLD FOLDER")
             }
+        }
+    }
+
+    struct Events: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Follow what a world server is told: who arrives, departs and returns.",
+            discussion: "With --json each line is the event's object, with its name as 'event'. Ends with the server.")
+
+        @Argument(help: "The world's id.") var world: String
+        @Flag(
+            name: .customLong("guard"),
+            help: """
+                Make newcomers wait for an answer (POST /v1/worlds/WORLD/arrivals/HANDOFF); who gets none is turned away.
+                """)
+        var isGuarding = false
+        @OptionGroup var options: ServerOptions
+
+        func run() async throws {
+            let world = try identifier(world, as: WorldID.self)
+            var reader = EventReader()
+            let query = isGuarding ? "?guard=true" : ""
+            try await options.client().follow("/v1/worlds/\(world)/events\(query)") { bytes in
+                for event in try reader.read(bytes) { show(event) }
+            }
+            throw Refusal(
+                .unavailable, code: "events.ended", reason: "the server ended the events of \(world)",
+                remedy: "follow them again, and ask who is there: GET /v1/worlds/\(world)/players")
+        }
+
+        private func show(_ event: EventReader.Event) {
+            guard options.json else { return Terminal.say(EventText.line(event)) }
+            var object = (try? JSONSerialization.jsonObject(with: Data(event.data.utf8))) as? [String: Any] ?? [:]
+            object["event"] = event.name
+            Terminal.say(jsonLine(object))
         }
     }
 }

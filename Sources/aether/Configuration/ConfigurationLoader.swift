@@ -16,6 +16,12 @@ struct ConfigurationLoader {
         ("heartbeat.intervalSeconds", "seconds between heartbeats to each peer, 0.05 to 3600"),
         ("heartbeat.degradedAfter", "missed heartbeats until a peer is Degraded"),
         ("heartbeat.unreachableAfter", "missed heartbeats until a peer is Unreachable"),
+        (
+            "handoff.acceptSeconds",
+            "how long a destination may take to accept a player, besides 4 round trips, 0.01 to 60"
+        ),
+        ("handoff.arrivalSeconds", "how long a world may take to say whether a player may enter, 0.01 to 60"),
+        ("handoff.retentionHours", "how long crossings that are over are kept, 0.001 to 87600"),
         ("logLevel", "trace, debug, info, notice, warning, error or critical"),
         ("tls.certificate", "PEM file with the certificate chain"),
         ("tls.key", "PEM file with the certificate's private key"),
@@ -82,6 +88,11 @@ struct ConfigurationLoader {
             found.problems.append(
                 "heartbeat.degradedAfter (\(degraded)) must be less than unreachableAfter (\(unreachable))")
         }
+        let accept = found.double("handoff.acceptSeconds", in: 0.01...60).map(Duration.init(fractional:))
+        let arrival = found.double("handoff.arrivalSeconds", in: 0.01...60).map(Duration.init(fractional:))
+        let retention = found.double("handoff.retentionHours", in: 0.001...87_600).map {
+            Duration(fractional: $0 * 3_600)
+        }
         let level = found.parsed("logLevel", { Logger.Level(rawValue: $0) }, expected: "a log level", isRequired: false)
         let certificate = found.readableFile("tls.certificate")
         let key = found.readableFile("tls.key")
@@ -97,9 +108,12 @@ struct ConfigurationLoader {
         guard problems.isEmpty, let id, let endpoint else { throw Problems(lines: problems) }
         return ServerConfiguration(
             id: id, name: name, host: host, port: port, endpoint: endpoint,
-            heartbeatInterval: .nanoseconds(Int64(interval * 1e9)), degradedAfter: degraded,
-            unreachableAfter: unreachable, logLevel: level ?? .info, tlsCertificate: certificate, tlsKey: key,
-            tlsTrustRoots: roots, allowsClassicalSuites: classical, clockOffset: .nanoseconds(Int64(offset * 1e9)))
+            heartbeatInterval: Duration(fractional: interval), degradedAfter: degraded,
+            unreachableAfter: unreachable, acceptTimeout: accept ?? Limits.acceptTimeout,
+            arrivalTimeout: arrival ?? Limits.arrivalTimeout,
+            handoffRetention: retention ?? Limits.handoffRetention, logLevel: level ?? .info,
+            tlsCertificate: certificate, tlsKey: key,
+            tlsTrustRoots: roots, allowsClassicalSuites: classical, clockOffset: Duration(fractional: offset))
     }
 
     /// Keys in the file that mean nothing: most often a misspelling.
@@ -115,6 +129,13 @@ struct ConfigurationLoader {
         object.flatMap { key, value in
             (value as? [String: Any]).map { flatten($0, prefix: prefix + key + ".") } ?? [prefix + key]
         }
+    }
+}
+
+extension Duration {
+    /// Of a number of seconds that was checked to be in range.
+    fileprivate init(fractional seconds: Double) {
+        self = .nanoseconds(Int64(seconds * 1e9))
     }
 }
 

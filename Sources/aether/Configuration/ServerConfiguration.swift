@@ -15,6 +15,10 @@ struct ServerConfiguration {
     var heartbeatInterval: Duration = .seconds(30)
     var degradedAfter = 3
     var unreachableAfter = 10
+    /// See ``NodeConfiguration/acceptTimeout``, ``NodeConfiguration/arrivalTimeout``, ``NodeConfiguration/handoffRetention``.
+    var acceptTimeout = Limits.acceptTimeout
+    var arrivalTimeout = Limits.arrivalTimeout
+    var handoffRetention = Limits.handoffRetention
     var logLevel: Logger.Level = .info
     /// Paths of PEM files; both or none.
     var tlsCertificate: String?

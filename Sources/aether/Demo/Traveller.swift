@@ -124,8 +124,12 @@ struct Traveller: Sendable {
 
     private func save(_ items: [String], on server: DemoServer, world: WorldID) async throws {
         let state = jsonLine(["inventory": items, "health": 87])
+        let address = "/v1/worlds/\(world)/players/\(id)"
+        // A player who is new here has no epoch yet.
+        let epoch = try? await server.client.get(address).json.fields["epoch"].text()
         _ = try await server.client.request(
-            "PUT", "/v1/worlds/\(world)/players/\(id)", body: .bytes(Data(state.utf8), type: "application/json"))
+            "PUT", address, body: .bytes(Data(state.utf8), type: "application/json"),
+            headers: epoch.map { ["Aether-Epoch": $0] } ?? [:])
     }
 
     private func carried(on server: DemoServer, world: WorldID) async throws -> [String] {

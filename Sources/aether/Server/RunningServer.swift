@@ -109,7 +109,8 @@ struct RunningServer {
             name: configuration.name, endpoint: configuration.endpoint,
             handshake: HandshakeConfiguration(
                 suites: configuration.allowsClassicalSuites ? CipherSuite.allCases : CipherSuite.standard),
-            health: try configuration.healthThresholds())
+            health: try configuration.healthThresholds(), acceptTimeout: configuration.acceptTimeout,
+            arrivalTimeout: configuration.arrivalTimeout, handoffRetention: configuration.handoffRetention)
     }
 
     private func transportConfiguration() throws -> WebSocketPeerTransport.Configuration {

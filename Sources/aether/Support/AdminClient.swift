@@ -85,6 +85,23 @@ struct AdminClient: Sendable {
         }
     }
 
+    /// Hands over an answer that goes on, in the pieces in which it comes, until the server ends it.
+    func follow(_ path: String, _ take: ([UInt8]) throws -> Void) async throws {
+        var request = HTTPClientRequest(url: base + path)
+        if let key { request.headers.add(name: "Authorization", value: "Bearer \(key)") }
+        do {
+            let response = try await Self.http.execute(request, timeout: .hours(365 * 24))
+            guard (200..<300).contains(Int(response.status.code)) else {
+                throw refusal(response.status, Data(buffer: try await response.body.collect(upTo: 1 << 20)))
+            }
+            for try await part in response.body { try take(Array(part.readableBytesView)) }
+        } catch let refusal as Refusal {
+            throw refusal
+        } catch {
+            throw unreachable(error)
+        }
+    }
+
     /// Every entry of a listing, page by page, as one answer.
     func all(_ path: String, _ name: String) async throws -> Response {
         var entries: [Any] = []

@@ -79,7 +79,8 @@ enum HTTP {
         var sent = 0
         while sent < request.count {
             let count = request.withUnsafeBytes {
-                Foundation.send(descriptor, $0.baseAddress?.advanced(by: sent), request.count - sent,
+                Foundation.send(
+                    descriptor, $0.baseAddress?.advanced(by: sent), request.count - sent,
                     Int32(MSG_NOSIGNAL))
             }
             guard count > 0 else { break }
@@ -102,7 +103,9 @@ enum HTTP {
             throw Failure(what: "no status: \(head)")
         }
         let body = Data(data[end.upperBound...])
-        guard head.lowercased().contains("transfer-encoding: chunked") else { return Answer(status: status, body: body) }
+        guard head.lowercased().contains("transfer-encoding: chunked") else {
+            return Answer(status: status, body: body)
+        }
         var whole = Data()
         var rest = body
         while let line = rest.range(of: Data("\r\n".utf8)),

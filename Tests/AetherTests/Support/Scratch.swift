@@ -29,7 +29,8 @@ final class Scratch: Sendable {
     /// The environment of every program: nothing of the caller's that could change what it does.
     var environment: [String: String] {
         [
-            "PATH": ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin", "HOME": path, "TMPDIR": path + "/tmp",
+            "PATH": ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin", "HOME": path,
+            "TMPDIR": path + "/tmp",
             "LANG": "C.UTF-8",
         ]
     }

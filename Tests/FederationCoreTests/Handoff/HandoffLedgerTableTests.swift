@@ -75,7 +75,7 @@ enum LedgerOperation: String, Sendable, CaseIterable {
         switch self {
         case .prepare: return try ledger.prepare(samples.record(), at: now).state.rawValue
         case .prepareAnother: return try ledger.prepare(samples.record(2, epoch: Epoch(3)), at: now).state.rawValue
-        case .commit: return try ledger.commit(id, from: samples.destination.id, at: now).state.rawValue
+        case .commit: return try ledger.commit(id, from: samples.destination.id, decision: 1, at: now).state.rawValue
         case .complete:
             let receipt = samples.receipt()
             return try ledger.complete(
@@ -184,7 +184,8 @@ struct HandoffLedgerTableTests {
         let ledger = try situation.ledger(.shared)
         let stored = [ledger.record(HandoffSamples.id(1))].compactMap(\.self)
         let later = Instant(nanoseconds: 99)
-        var restored = HandoffLedger(restoring: stored, at: later)
+        var restored = HandoffLedger(
+            restoring: stored, at: Now(instant: later, timestamp: HandoffSamples.now.timestamp))
         #expect(LedgerView(restored) == LedgerView(ledger))
         let due: [HandoffLedger.Due] =
             switch situation {
@@ -193,7 +194,8 @@ struct HandoffLedgerTableTests {
             case .reserved: [.ask(HandoffSamples.id(1))]
             case .nothing, .completed, .abortedHere, .admitted, .redeemed, .abortedThere: []
             }
-        #expect(restored.nextDeadline == (due.isEmpty ? nil : later))
+        let kept: Instant? = situation == .nothing ? nil : later + Limits.handoffRetention
+        #expect(restored.nextDeadline == (due.isEmpty ? kept : later))
         #expect(restored.tick(at: later) == due)
     }
 }

@@ -21,7 +21,7 @@ struct HandoffLedgerTests {
         let before = LedgerView(ledger)
         #expect(throws: HandoffLedger.Failure.self) {
             switch operation {
-            case .commit: _ = try ledger.commit(id, from: stranger, at: HandoffSamples.now)
+            case .commit: _ = try ledger.commit(id, from: stranger, decision: 1, at: HandoffSamples.now)
             case .complete:
                 _ = try ledger.complete(
                     id, receipt: samples.receipt(issuer: stranger), compact: "", from: stranger, at: HandoffSamples.now)
@@ -31,7 +31,7 @@ struct HandoffLedgerTests {
                     issuedAt: HandoffSamples.now.timestamp, notBefore: HandoffSamples.now.timestamp,
                     expiresAt: HandoffSamples.now.timestamp + Limits.tokenLifetime, world: HandoffSamples.world,
                     portal: HandoffSamples.portal, epoch: Epoch(2), snapshot: ContentHash.of(HandoffSamples.snapshot),
-                    revision: 7)
+                    revision: 7, decision: 1)
                 if operation == .admit {
                     _ = try ledger.admit(id, token: token, receipt: "", at: HandoffSamples.now)
                 } else {
@@ -47,12 +47,13 @@ struct HandoffLedgerTests {
     func reservedForAnother() throws {
         var ledger = try LedgerSituation.reserved.ledger(samples)
         let other = HandoffRecord(
-            id: HandoffSamples.id(9), role: .destination, player: PlayerID(name: PlayerName(unchecked: "bob"), home: ServerID(unchecked: "third")),
+            id: HandoffSamples.id(9), role: .destination,
+            player: PlayerID(name: PlayerName(unchecked: "bob"), home: ServerID(unchecked: "third")),
             peer: ServerID(unchecked: "third"), portal: HandoffSamples.portal, world: HandoffSamples.world, spawn: nil,
             epoch: Epoch(2), revision: 1, snapshotHash: ContentHash.of([]), snapshot: [], clientKey: nil,
             state: .reserved, openedAt: HandoffSamples.now.timestamp, changedAt: HandoffSamples.now.timestamp)
         var shared = HandoffLedger(
-            restoring: [other, try #require(ledger.record(HandoffSamples.id(1)))], at: HandoffSamples.now.instant)
+            restoring: [other, try #require(ledger.record(HandoffSamples.id(1)))], at: HandoffSamples.now)
         let envelope = try samples.envelope(9)
         #expect(throws: HandoffLedger.Failure.wrongPeer(HandoffSamples.id(9), expected: ServerID(unchecked: "third"))) {
             try shared.reserve(envelope, known: nil, at: HandoffSamples.now)
@@ -146,12 +147,13 @@ struct HandoffLedgerTests {
             let text = "000\(String(number, radix: 16))".suffix(4)
             let id = HandoffID(String(repeating: "0", count: 28) + text) ?? HandoffSamples.id(0)
             return HandoffRecord(
-                id: id, role: .source, player: PlayerID(name: PlayerName(unchecked: "p\(number)"), home: samples.source.id),
+                id: id, role: .source,
+                player: PlayerID(name: PlayerName(unchecked: "p\(number)"), home: samples.source.id),
                 peer: samples.destination.id, portal: HandoffSamples.portal, world: HandoffSamples.world, spawn: nil,
                 epoch: Epoch(2), revision: 1, snapshotHash: hash, snapshot: snapshot, clientKey: nil, state: .prepared,
                 openedAt: HandoffSamples.now.timestamp, changedAt: HandoffSamples.now.timestamp)
         }
-        ledger = HandoffLedger(restoring: Array(records.dropLast()), at: HandoffSamples.now.instant)
+        ledger = HandoffLedger(restoring: Array(records.dropLast()), at: HandoffSamples.now)
         #expect(ledger.snapshotBytes == Limits.allSnapshotsBytes)
         #expect(throws: HandoffLedger.Failure.full) { try ledger.prepare(records[1_024], at: HandoffSamples.now) }
         _ = try ledger.abort(records[0].id, code: "test.abort", reason: "", at: HandoffSamples.now)
@@ -173,7 +175,8 @@ struct HandoffLedgerTests {
         let before = LedgerView(ledger)
         #expect(throws: HandoffLedger.Failure.invalidReceipt(HandoffSamples.id(1))) {
             try ledger.complete(
-                HandoffSamples.id(1), receipt: receipt, compact: "", from: samples.destination.id, at: HandoffSamples.now)
+                HandoffSamples.id(1), receipt: receipt, compact: "", from: samples.destination.id,
+                at: HandoffSamples.now)
         }
         #expect(LedgerView(ledger) == before)
     }
@@ -182,7 +185,7 @@ struct HandoffLedgerTests {
     func redemption() throws {
         let ledger = try LedgerSituation.redeemed.ledger(samples)
         let record = try #require(ledger.record(HandoffSamples.id(1)))
-        var restored = HandoffLedger(restoring: [record], at: HandoffSamples.now.instant)
+        var restored = HandoffLedger(restoring: [record], at: HandoffSamples.now)
         #expect(throws: HandoffLedger.Failure.replayed(record.id)) {
             try restored.redeem(samples.token(), at: HandoffSamples.now)
         }
@@ -197,19 +200,21 @@ struct HandoffLedgerTests {
 
     // MARK: Time
 
-    @Test("the source waits thirty seconds for an answer and not longer")
+    @Test("the source waits its time for an answer and not longer")
     func deadline() throws {
-        let last = HandoffSamples.at(Limits.handoffTimeout - .nanoseconds(1))
-        let late = HandoffSamples.at(Limits.handoffTimeout)
+        let last = HandoffSamples.at(Limits.acceptTimeout - .nanoseconds(1))
+        let late = HandoffSamples.at(Limits.acceptTimeout)
         var ledger = try LedgerSituation.prepared.ledger(samples)
         #expect(ledger.nextDeadline == late.instant)
         #expect(ledger.tick(at: last.instant).isEmpty)
         #expect(throws: HandoffLedger.Failure.timeout(HandoffSamples.id(1))) {
-            try ledger.commit(HandoffSamples.id(1), from: samples.destination.id, at: late)
+            try ledger.commit(HandoffSamples.id(1), from: samples.destination.id, decision: 1, at: late)
         }
         #expect(ledger.tick(at: late.instant) == [.timeout(HandoffSamples.id(1))])
         var prompt = try LedgerSituation.prepared.ledger(samples)
-        #expect(try prompt.commit(HandoffSamples.id(1), from: samples.destination.id, at: last).state == .committed)
+        #expect(
+            try prompt.commit(HandoffSamples.id(1), from: samples.destination.id, decision: 1, at: last).state
+                == .committed)
     }
 
     @Test("nothing aborts what is committed: it is said again with doubling pauses of at most thirty seconds, for days")
@@ -244,13 +249,60 @@ struct HandoffLedgerTests {
         #expect(ledger.record(HandoffSamples.id(1))?.state == .reserved)
     }
 
-    @Test("deadlines of what is over are gone when they have passed, so that the ledger sleeps")
-    func sleep() throws {
-        for situation in [LedgerSituation.completed, .abortedHere, .admitted, .abortedThere] {
-            var ledger = try situation.ledger(samples)
-            #expect(ledger.tick(at: HandoffSamples.at(.seconds(31)).instant).isEmpty)
+    @Test(
+        "what is over is kept for its time; then the source forgets it, and the destination asks whether it may",
+        arguments: [
+            (LedgerSituation.completed, HandoffLedger.Due.forget(HandoffSamples.id(1))),
+            (.abortedHere, .forget(HandoffSamples.id(1))), (.abortedThere, .forget(HandoffSamples.id(1))),
+            (.admitted, .settle(HandoffSamples.id(1))), (.redeemed, .settle(HandoffSamples.id(1))),
+        ])
+    func retention(_ situation: LedgerSituation, _ expected: HandoffLedger.Due) throws {
+        var ledger = try situation.ledger(samples)
+        let over = HandoffSamples.at(Limits.handoffRetention).instant
+        #expect(ledger.tick(at: over + .nanoseconds(-1)).isEmpty)
+        #expect(ledger.nextDeadline == over)
+        // Nobody who was not asked can make it forget an admitted one.
+        let unasked = ledger.settle(HandoffSamples.id(1))
+        #expect(!unasked)
+        #expect(ledger.tick(at: over) == [expected])
+        if case .settle = expected {
+            #expect(ledger.nextDeadline == over + .seconds(30))
+            let settled = ledger.settle(HandoffSamples.id(1))
+            #expect(settled)
+        } else {
             #expect(ledger.nextDeadline == nil)
+            let forgotten = ledger.forget(HandoffSamples.id(1))
+            #expect(forgotten)
         }
+        #expect(LedgerView(ledger) == LedgerView(HandoffLedger()))
+        let again = ledger.forget(HandoffSamples.id(1))
+        #expect(!again)
+    }
+
+    @Test("nothing that is open is forgotten", arguments: [LedgerSituation.prepared, .committed, .reserved])
+    func openIsKept(_ situation: LedgerSituation) throws {
+        var ledger = try situation.ledger(samples)
+        for _ in 0..<3 {
+            for due in ledger.tick(at: HandoffSamples.at(Limits.handoffRetention * 2).instant) {
+                switch due {
+                case .forget, .settle: Issue.record("\(due) in \(situation)")
+                case .timeout, .repeatCommit, .ask: break
+                }
+            }
+        }
+        let isForgotten = ledger.forget(HandoffSamples.id(1)) || ledger.settle(HandoffSamples.id(1))
+        #expect(!isForgotten)
+        #expect(ledger.openCount == 1)
+    }
+
+    @Test("an offer's token decides nothing, and only a decision's admits")
+    func undecided() throws {
+        var ledger = try LedgerSituation.reserved.ledger(samples)
+        #expect(throws: HandoffLedger.Failure.undecided(HandoffSamples.id(1))) {
+            try ledger.admit(
+                HandoffSamples.id(1), token: samples.token(decision: nil), receipt: "", at: HandoffSamples.now)
+        }
+        #expect(ledger.record(HandoffSamples.id(1))?.state == .reserved)
     }
 
     @Test("lists one state, the newest first, and no more than was asked for")

@@ -63,13 +63,15 @@ struct HandoffSamples: Sendable {
 
     func token(
         _ number: UInt8 = 1, player: PlayerID = player, audience: ServerID? = nil, world: WorldID = world,
-        epoch: Epoch = Epoch(2), snapshot: [UInt8] = snapshot, issuedAt: Duration = .zero, clientKey: PublicKey? = nil
+        epoch: Epoch = Epoch(2), snapshot: [UInt8] = snapshot, issuedAt: Duration = .zero, decision: UInt64? = 1,
+        clientKey: PublicKey? = nil
     ) -> SessionToken {
         let issued = Self.at(issuedAt).timestamp
         return SessionToken(
             issuer: source.id, player: player, audience: audience ?? destination.id, handoff: Self.id(number),
             issuedAt: issued, notBefore: issued, expiresAt: issued + Limits.tokenLifetime, world: world,
-            portal: Self.portal, epoch: epoch, snapshot: ContentHash.of(snapshot), revision: 7, clientKey: clientKey)
+            portal: Self.portal, epoch: epoch, snapshot: ContentHash.of(snapshot), revision: 7, decision: decision,
+            clientKey: clientKey)
     }
 
     /// What the destination has received and checked.
@@ -108,6 +110,7 @@ extension HandoffLedger.Failure {
         case .replayed: "replayed"
         case .timeout: "timeout"
         case .full: "full"
+        case .undecided: "undecided"
         case .invalidReceipt: "invalidReceipt"
         case .token: "token"
         }

@@ -9,7 +9,8 @@ struct SessionHandoffEnvelopeTests {
     private let samples = HandoffSamples.shared
 
     private func receive(
-        _ compact: String, snapshot: [UInt8] = HandoffSamples.snapshot, handoff: UInt8 = 1, from peer: VerifiedPeer? = nil,
+        _ compact: String, snapshot: [UInt8] = HandoffSamples.snapshot, handoff: UInt8 = 1,
+        from peer: VerifiedPeer? = nil,
         audience: ServerID? = nil, at time: Duration = .zero
     ) throws -> SessionHandoffEnvelope {
         try SessionHandoffEnvelope(

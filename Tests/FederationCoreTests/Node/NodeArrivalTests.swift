@@ -35,7 +35,9 @@ struct NodeArrivalTests {
         if reason == .full { try Self.fill(beta, at: federation.now) }
         try federation.connectAll()
         try federation.settle()
-        if reason == .present || reason == .staleEpoch { try Self.visit(federation, alpha, beta, staying: reason == .present) }
+        if reason == .present || reason == .staleEpoch {
+            try Self.visit(federation, alpha, beta, staying: reason == .present)
+        }
         let channel = try #require(beta.channel(to: alpha))
         if reason == .alreadyOpen {
             let first = try Self.offer(.alreadyOpen, number: 8, from: alpha, to: beta.id, at: federation.now)
@@ -128,7 +130,9 @@ struct NodeArrivalTests {
         let (record, effects) = try beta.node.redeem(token, proof: nil, challenge: [], at: federation.now)
         #expect(record.player == Self.ada && record.presence == .playable && record.epoch == Epoch(2))
         #expect(effects.labels == ["persist redeemed"])
-        #expect(Self.code { try beta.node.redeem(token, proof: nil, challenge: [], at: federation.now).1 } == "handoff.replayed")
+        #expect(
+            Self.code { try beta.node.redeem(token, proof: nil, challenge: [], at: federation.now).1 }
+                == "handoff.replayed")
     }
 
     @Test("a token that is bound to a key needs that key's signature over this connection's challenge")
@@ -164,7 +168,8 @@ struct NodeArrivalTests {
         #expect(try beta.node.redeem(token, proof: nil, challenge: [], at: federation.now).0.isHere)
         _ = beta.node.takeBackRedemption(of: id)
         try federation.settle()
-        #expect(Self.code { try beta.node.redeem(token, proof: nil, challenge: [], at: federation.now).1 } == "player.gone")
+        #expect(
+            Self.code { try beta.node.redeem(token, proof: nil, challenge: [], at: federation.now).1 } == "player.gone")
         #expect(beta.node.ledger.record(id)?.redeemedAt == nil)
     }
 
@@ -173,7 +178,8 @@ struct NodeArrivalTests {
         let (federation, beta, token, _) = try Self.arrived(key: nil)
         federation.advance(by: Limits.tokenLifetime + Limits.tokenLeeway + .seconds(1))
         #expect(
-            Self.code { try beta.node.redeem(token, proof: nil, challenge: [], at: federation.now).1 } == "token.expired")
+            Self.code { try beta.node.redeem(token, proof: nil, challenge: [], at: federation.now).1 }
+                == "token.expired")
         _ = try beta.node.suspend(ServerID(unchecked: "alpha"), reason: "", at: federation.now)
         #expect(
             Self.code { try beta.node.redeem(token, proof: nil, challenge: [], at: federation.now).1 }
@@ -189,7 +195,8 @@ struct NodeArrivalTests {
         #expect(beta.node.takeBackRedemption(of: id).labels == [])
         _ = try beta.node.redeem(token, proof: nil, challenge: [], at: federation.now)
         #expect(beta.node.takeBackRedemption(of: id).labels == ["persist admitted"])
-        #expect(try beta.node.redeem(token, proof: nil, challenge: [], at: federation.now).1.labels == ["persist redeemed"])
+        #expect(
+            try beta.node.redeem(token, proof: nil, challenge: [], at: federation.now).1.labels == ["persist redeemed"])
     }
 
     @Test("a source gives fresh tokens for what it has decided, and for nothing else")
@@ -200,7 +207,8 @@ struct NodeArrivalTests {
         let offered = alpha.node.redirectToken(for: id, at: federation.now)
         let redirect = try #require(offered)
         #expect(redirect.endpoint == TableSamples.endpoint("ws://beta.example"))
-        #expect(try beta.node.redeem(redirect.token, proof: nil, challenge: [], at: federation.now).0.player == Self.ada)
+        #expect(
+            try beta.node.redeem(redirect.token, proof: nil, challenge: [], at: federation.now).0.player == Self.ada)
         #expect(alpha.node.redirectToken(for: HandoffSamples.id(99), at: federation.now) == nil)
         #expect(beta.node.redirectToken(for: id, at: federation.now) == nil)
     }

@@ -25,8 +25,8 @@ struct NodeChannelTests {
     func established() throws {
         let (federation, alpha, beta) = try Self.pair()
         try federation.connect(alpha, beta)
-        #expect(Self.labels(alpha) == ["report outgoing channel of beta", "persist beta online"])
-        #expect(Self.labels(beta) == ["report incoming channel of alpha", "persist alpha online"])
+        #expect(Self.labels(alpha) == ["report outgoing channel of beta", "persist beta online", "send position"])
+        #expect(Self.labels(beta) == ["report incoming channel of alpha", "persist alpha online", "send position"])
         #expect(alpha.node.direction(to: beta.id) == .outgoing && beta.node.direction(to: alpha.id) == .incoming)
         #expect(alpha.node.verifiedPeer(beta.id, at: federation.now)?.publicKey == beta.identity.publicKey)
     }
@@ -61,11 +61,13 @@ struct NodeChannelTests {
         let old = try #require(try federation.connect(alpha, beta))
         try federation.settle()
         let new = try #require(try federation.connect(alpha, beta))
-        let heartbeat = FederationFrame.heartbeat(FederationFrame.Heartbeat(sequence: 1, sentAt: federation.now.timestamp))
+        let heartbeat = FederationFrame.heartbeat(
+            FederationFrame.Heartbeat(sequence: 1, sentAt: federation.now.timestamp))
         #expect(alpha.node.receive(heartbeat, on: old.channels.0, at: federation.now).labels == [])
         #expect(alpha.node.channelClosed(old.channels.0, at: federation.now).labels == [])
         #expect(alpha.node.channel(to: beta.id) == new.channels.0)
-        #expect(alpha.node.receive(heartbeat, on: new.channels.0, at: federation.now).labels == ["send acknowledgement"])
+        #expect(
+            alpha.node.receive(heartbeat, on: new.channels.0, at: federation.now).labels == ["send acknowledgement"])
         try federation.settle()
         #expect(new.isOpen && !old.isOpen)
     }
@@ -107,9 +109,11 @@ struct NodeChannelTests {
         #expect(
             known == [
                 .worldResponse(
-                    FederationFrame.WorldResponse(request: 7, answer: .manifest(world.manifest, size: world.manifestSize)))
+                    FederationFrame.WorldResponse(
+                        request: 7, answer: .manifest(world.manifest, size: world.manifestSize)))
             ])
-        let unknown = hear(.worldRequest(FederationFrame.WorldRequest(request: 8, world: WorldID(unchecked: "no")))).frames
+        let unknown = hear(.worldRequest(FederationFrame.WorldRequest(request: 8, world: WorldID(unchecked: "no"))))
+            .frames
         #expect(
             unknown == [.worldResponse(FederationFrame.WorldResponse(request: 8, answer: .refused("world.unknown")))])
         let request = FederationFrame.AssetRequest(request: 1, hash: world.manifest, offset: 0, length: 1)
@@ -180,7 +184,7 @@ struct NodeChannelTests {
         try federation.connect(alpha, beta)
         #expect(
             Self.labels(alpha)
-                == ["report outgoing channel of beta", "persist beta online", "report beta healthy"])
+                == ["report outgoing channel of beta", "persist beta online", "report beta healthy", "send position"])
         #expect(alpha.node.registry.server(beta.id)?.status == .online)
     }
 
@@ -214,7 +218,7 @@ struct NodeChannelTests {
         try federation.connect(alpha, beta)
         try federation.settle()
         #expect(alpha.node.registry.server(beta.id)?.status == .online)
-        #expect(alpha.store.server(beta.id)?.status == .online)
+        #expect(alpha.store.servers[beta.id]?.status == .online)
     }
 
     private func elapse(_ federation: TestFederation) {
@@ -253,7 +257,8 @@ struct NodeChannelTests {
         let (federation, alpha, beta) = try Self.pair()
         func refusal() -> String? {
             do {
-                _ = try alpha.node.plan(PromiseTests.ada, through: TestFederation.portal(to: beta.id), at: federation.now)
+                _ = try alpha.node.plan(
+                    PromiseTests.ada, through: TestFederation.portal(to: beta.id), at: federation.now)
                 return nil
             } catch {
                 return "\(error.step?.rawValue ?? "none") \(error.code)"

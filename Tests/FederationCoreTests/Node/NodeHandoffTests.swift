@@ -77,13 +77,19 @@ struct NodeHandoffTests {
         let committing = pair.atAlpha(accept)
         #expect(
             committing.labels
-                == ["persist committed + departed", "report source committed", "tell committed", "send commit"])
+                == [
+                    "persist committed + decision 1 + departed", "report source committed", "tell committed",
+                    "send commit",
+                ])
         #expect(pair.atAlpha(accept).labels == ["send commit"])
         let commit = try #require(committing.frames.first)
         let admitting = pair.atBeta(commit)
         #expect(
             admitting.labels
-                == ["persist admitted + playable", "report destination admitted", "tell admitted", "send admitted"])
+                == [
+                    "persist admitted + playable + passage", "report destination admitted", "tell admitted",
+                    "send admitted",
+                ])
         #expect(pair.atBeta(commit).labels == ["send admitted"])
         #expect(pair.atBeta(offer).labels == ["send admitted"])
         let admitted = try #require(admitting.frames.first)
@@ -138,11 +144,14 @@ struct NodeHandoffTests {
         let pair = try Pair()
         let offer = try #require(try pair.depart().frames.first)
         let accept = try #require(pair.atBeta(offer).frames.first)
-        pair.federation.advance(by: Limits.handoffTimeout)
+        pair.federation.advance(by: Limits.acceptTimeout)
         let labels = pair.alpha.queue.compactMap { if case .effect(let effect) = $0 { effect.label } else { nil } }
         #expect(
             labels.suffix(4)
-                == ["persist aborted + playable", "report source aborted", "tell returned handoff.timeout", "send abort"])
+                == [
+                    "persist aborted + playable", "report source aborted", "tell returned handoff.timeout",
+                    "send abort",
+                ])
         #expect(pair.atAlpha(accept).labels == ["send abort"])
     }
 
@@ -152,7 +161,7 @@ struct NodeHandoffTests {
         let offer = try #require(try pair.depart().frames.first)
         let accept = try #require(pair.atBeta(offer).frames.first)
         let late = Now(
-            instant: pair.now.instant + Limits.handoffTimeout, timestamp: pair.now.timestamp + Limits.handoffTimeout)
+            instant: pair.now.instant + Limits.acceptTimeout, timestamp: pair.now.timestamp + Limits.acceptTimeout)
         #expect(pair.alpha.node.receive(accept, on: pair.toBeta, at: late).labels == ["report refused handoff.timeout"])
         #expect(pair.alpha.node.tick(at: late).frames.contains(.abort(HandoffSamples.id(1))))
     }
@@ -175,7 +184,9 @@ struct NodeHandoffTests {
 
     // MARK: After the decision
 
-    @Test("a destination that lost the reservation is offered the player again; any other refusal waits for the next time")
+    @Test(
+        "a destination that lost the reservation is offered the player again; any other refusal waits for the next time"
+    )
     func rejectedAfterCommit() throws {
         let pair = try Pair()
         _ = try pair.committed()
@@ -243,7 +254,9 @@ struct NodeHandoffTests {
         try pair.federation.checkRest()
     }
 
-    @Test("a player who was only offered goes on at once when the destination is removed or suspended", arguments: [true, false])
+    @Test(
+        "a player who was only offered goes on at once when the destination is removed or suspended",
+        arguments: [true, false])
     func cutOffWhilePrepared(_ isRemoved: Bool) throws {
         let pair = try Pair()
         _ = try pair.depart()
@@ -300,11 +313,15 @@ struct NodeHandoffTests {
             switch answer {
             case "undecided": []
             case "committed":
-                ["persist admitted + playable", "report destination admitted", "tell admitted", "send admitted"]
+                [
+                    "persist admitted + playable + passage", "report destination admitted", "tell admitted",
+                    "send admitted",
+                ]
             default: ["persist aborted", "report destination aborted", "tell withdrawn"]
             }
         #expect(pair.atBeta(.verdict(verdict)).labels == expected)
-        #expect(pair.atBeta(.verdict(verdict)).labels == [])
+        // Told again that it is committed, it says again that the player is here.
+        #expect(pair.atBeta(.verdict(verdict)).labels == (answer == "committed" ? ["send admitted"] : []))
         // A verdict on what was never reserved, and one by somebody whom it does not concern.
         let stranger = FederationFrame.HandoffVerdict(handoff: HandoffSamples.id(7), decision: decision)
         #expect(pair.atBeta(.verdict(stranger)).labels == [])
@@ -323,7 +340,8 @@ struct NodeHandoffTests {
         #expect(betaHears(commit) == ["send reject handoff.unknown"])
         #expect(betaHears(.abort(HandoffSamples.id(1))) == [])
         #expect(
-            betaHears(.verdict(FederationFrame.HandoffVerdict(handoff: HandoffSamples.id(1), decision: .aborted))) == [])
+            betaHears(.verdict(FederationFrame.HandoffVerdict(handoff: HandoffSamples.id(1), decision: .aborted))) == []
+        )
         #expect(pair.beta.node.ledger.record(HandoffSamples.id(1))?.state == .reserved)
         #expect(
             pair.alpha.node.receive(.accept(HandoffSamples.id(1)), on: atAlpha, at: pair.now).labels == ["send abort"])
@@ -350,13 +368,14 @@ struct NodeHandoffTests {
 
     // MARK: Clocks
 
-    @Test("a clock that was set wrong after the offer does not keep a decided player out", arguments: [-86_400, 86_400])
+    @Test(
+        "a clock that was set wrong after the offer does not keep a decided player out", arguments: [-86_400, 86_400])
     func clockJumps(_ seconds: Int) throws {
         let pair = try Pair()
         let commit = try pair.committed()
         pair.beta.clockOffset = .seconds(seconds)
         let effects = pair.beta.node.receive(commit, on: pair.toAlpha, at: pair.federation.now(of: pair.beta))
-        #expect(effects.labels.first == "persist admitted + playable")
+        #expect(effects.labels.first == "persist admitted + playable + passage")
     }
 
     @Test("two clocks that differ by minutes agree on what an offer's time means", arguments: [-200, 200])

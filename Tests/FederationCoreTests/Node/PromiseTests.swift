@@ -47,7 +47,9 @@ struct PromiseTests {
         if beta.isUp { try? federation.redeem(there, at: beta) }
         if beta.isUp, federation.playable(ada) == [beta.id] { try federation.write(ada, at: beta, number: 7) }
         try federation.settle(disturb)
-        if beta.isUp, federation.playable(ada) == [beta.id] { _ = try? federation.depart(ada, from: beta, to: alpha.id) }
+        if beta.isUp, federation.playable(ada) == [beta.id] {
+            _ = try? federation.depart(ada, from: beta, to: alpha.id)
+        }
         try federation.settle(disturb)
     }
 

@@ -32,11 +32,11 @@ enum Whereabouts: String, Sendable, CaseIterable {
             Self.player, world: Self.world, state: [1, 2, 3], clientKey: nil, epoch: nil, home: Self.home)
         switch self {
         case .unknown, .playable: break
-        case .left: _ = try table.leave(Self.player, world: Self.world)
+        case .left: _ = try table.leave(Self.player, world: Self.world, epoch: nil)
         case .departing: _ = try table.freeze(Self.player, for: Self.handoff)
         case .departed:
             _ = try table.freeze(Self.player, for: Self.handoff)
-            _ = table.release(Self.player, by: Self.record())
+            _ = table.release(Self.player, by: Self.record(), home: Self.home)
         }
         return table
     }
@@ -66,13 +66,17 @@ enum PlayerOperation: String, Sendable, CaseIterable {
                     player, world: self == .enter ? world : WorldID(unchecked: "cave"), state: [4], clientKey: nil,
                     epoch: nil, home: Whereabouts.home)
                 return record.presence.label
-            case .leave: return try table.leave(player, world: world).presence.label
-            case .leaveAnotherWorld: return try table.leave(player, world: WorldID(unchecked: "cave")).presence.label
+            case .leave: return try table.leave(player, world: world, epoch: nil).presence.label
+            case .leaveAnotherWorld:
+                return try table.leave(player, world: WorldID(unchecked: "cave"), epoch: nil).presence.label
             case .freeze: return try table.freeze(player, for: other).presence.label
             case .playing: return try table.playing(player).presence.label
-            case .release: return table.release(player, by: Whereabouts.record())?.presence.label ?? "nothing"
+            case .release:
+                return table.release(player, by: Whereabouts.record(), home: Whereabouts.home)?.presence.label
+                    ?? "nothing"
             case .releaseByAnother:
-                return table.release(player, by: Whereabouts.record(handoff: other))?.presence.label ?? "nothing"
+                return table.release(player, by: Whereabouts.record(handoff: other), home: Whereabouts.home)?.presence
+                    .label ?? "nothing"
             case .unfreeze: return table.unfreeze(player, from: Whereabouts.handoff)?.presence.label ?? "nothing"
             case .unfreezeFromAnother: return table.unfreeze(player, from: other)?.presence.label ?? "nothing"
             case .admit: return table.admit(Whereabouts.record(Epoch(5)), state: [7, 7]).presence.label
@@ -94,6 +98,9 @@ extension PlayerTable.Failure {
         case .wrongWorld: "wrongWorld"
         case .staleEpoch: "staleEpoch"
         case .stateTooLarge: "stateTooLarge"
+        case .epochMissing: "epochMissing"
+        case .notAway: "notAway"
+        case .notHome: "notHome"
         case .full: "full"
         }
     }
@@ -142,10 +149,14 @@ struct PlayerTableTests {
         }
     }
 
-    @Test("a player who has gone leaves nothing behind but their epoch")
+    @Test("a player who has gone leaves their epoch behind, and at home the last state that is known there")
     func departed() throws {
+        var abroad = try Whereabouts.departing.table()
+        #expect(
+            abroad.release(Whereabouts.player, by: Whereabouts.record(), home: ServerID(unchecked: "abroad"))?.state
+                == [])
         let record = try #require(try Whereabouts.departed.table()[Whereabouts.player])
-        #expect(record.state.isEmpty)
+        #expect(record.state == [1, 2, 3])
         #expect(record.epoch == Epoch(2))
         #expect(record.presence == .departed(to: ServerID(unchecked: "away"), Whereabouts.handoff))
     }
@@ -178,18 +189,26 @@ struct PlayerTableTests {
     func foreign() throws {
         let foreigner = PlayerID(name: PlayerName(unchecked: "eve"), home: ServerID(unchecked: "away"))
         var table = PlayerTable()
-        func enter() throws -> PlayerRecord {
+        func enter(_ epoch: Epoch?) throws -> PlayerRecord {
             try table.enter(
-                foreigner, world: Whereabouts.world, state: [1], clientKey: nil, epoch: nil, home: Whereabouts.home)
+                foreigner, world: Whereabouts.world, state: [1], clientKey: nil, epoch: epoch, home: Whereabouts.home)
         }
-        #expect(throws: PlayerTable.Failure.foreign(foreigner)) { try enter() }
+        #expect(throws: PlayerTable.Failure.foreign(foreigner)) { try enter(nil) }
         let handoff = HandoffRecord(
             id: Whereabouts.handoff, role: .destination, player: foreigner, peer: ServerID(unchecked: "away"),
             portal: PortalID(unchecked: "gate"), world: Whereabouts.world, spawn: nil, epoch: Epoch(4), revision: 9,
             snapshotHash: ContentHash.of([]), snapshot: [], clientKey: nil, state: .admitted,
             openedAt: HandoffSamples.now.timestamp, changedAt: HandoffSamples.now.timestamp)
         #expect(table.admit(handoff, state: [5]).revision == 9)
-        #expect(try enter().revision == 10)
+        // Who has travelled could be another stay's player: the write must say which one it means.
+        #expect(throws: PlayerTable.Failure.epochMissing(foreigner, known: Epoch(4))) { try enter(nil) }
+        #expect(throws: PlayerTable.Failure.epochMissing(foreigner, known: Epoch(4))) {
+            try table.leave(foreigner, world: Whereabouts.world, epoch: nil)
+        }
+        #expect(throws: PlayerTable.Failure.staleEpoch(foreigner, offered: Epoch(3), known: Epoch(4))) {
+            try table.leave(foreigner, world: Whereabouts.world, epoch: Epoch(3))
+        }
+        #expect(try enter(Epoch(4)).revision == 10)
         #expect(table[foreigner]?.epoch == Epoch(4))
     }
 

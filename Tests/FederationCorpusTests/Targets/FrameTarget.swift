@@ -36,7 +36,13 @@ public enum FrameTarget: FuzzTarget {
 
     private static func checkBounds(of frame: FederationFrame) throws(Violation) {
         switch frame {
-        case .ready, .worldRequest, .accept, .abort, .query: break
+        case .ready, .worldRequest, .accept, .abort, .query, .position: break
+        case .evidence(let tokens):
+            try require((1...Limits.evidenceTokens).contains(tokens.count), "\(tokens.count) tokens")
+            try require(tokens.allSatisfy { $0.utf8.count <= Limits.jwsBytes }, "a token out of bounds")
+        case .recall(let players):
+            try require((1...Limits.recalledPlayers).contains(players.count), "\(players.count) players")
+            try require(players.allSatisfy(\.epoch.isValid), "an epoch out of bounds")
         case .heartbeat(let heartbeat), .acknowledgement(let heartbeat):
             try require(heartbeat.sequence > 0, "heartbeat 0")
         case .worldResponse(let response):

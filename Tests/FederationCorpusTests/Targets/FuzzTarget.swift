@@ -16,9 +16,9 @@ public protocol FuzzTarget: SendableMetatype {
 /// Every target, in the order in which they are listed.
 public enum Targets {
     public static let all: [any FuzzTarget.Type] = [
-        AddressTarget.self, FrameTarget.self, HandshakeTarget.self, HelloTarget.self, JSONTarget.self,
-        ManifestTarget.self, NodeTarget.self, RecordTarget.self, SignatureTarget.self, StatementTarget.self,
-        WebSocketTarget.self,
+        AddressTarget.self, ClientTarget.self, FieldTarget.self, FrameTarget.self, HandshakeTarget.self,
+        HelloTarget.self, JSONTarget.self, ManifestTarget.self, NodeTarget.self, QueryTarget.self, RecordTarget.self,
+        SignatureTarget.self, StatementTarget.self, WebSocketTarget.self,
     ]
 
     public static func named(_ name: String) -> (any FuzzTarget.Type)? {

@@ -42,7 +42,8 @@ struct TestServer: Sendable {
         let server = try await FederationServer.open(
             identity: identity,
             configuration: NodeConfiguration(
-                name: "The \(id) server", endpoint: try #require(Endpoint("ws://127.0.0.1:7700"))),
+                name: "The \(id) server", endpoint: try #require(Endpoint("ws://127.0.0.1:7700")),
+                acceptTimeout: .seconds(30)),
             store: store, assets: held(assets), clock: clock, logger: logger)
         let routes = FederationRoutes(
             server: server, admin: AdminAuthenticator(keyHash: AdminAuthenticator.hash(of: adminKey)), metrics: metrics,

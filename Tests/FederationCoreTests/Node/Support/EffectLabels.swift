@@ -45,6 +45,11 @@ extension StoreChange {
         case .putPlayer(let player): player.presence.label
         case .removePlayer: "no player"
         case .putHandoff(let handoff): handoff.redeemedAt == nil ? handoff.state.rawValue : "redeemed"
+        case .removeHandoff: "no handoff"
+        case .putDecisions(_, let count): "decision \(count)"
+        case .putPassage: "passage"
+        case .putReclaim: "reclaim"
+        case .putRecall: "recall"
         case .putCardSequence(let sequence): "card \(sequence)"
         }
     }
@@ -56,6 +61,7 @@ extension PlayerRecord.Presence {
         case .playable: "playable"
         case .departing: "departing"
         case .departed: "departed"
+        case .recalled: "recalled"
         case .left: "left"
         }
     }
@@ -79,6 +85,9 @@ extension FederationFrame {
         case .abort: "abort"
         case .query: "query"
         case .verdict(let verdict): "verdict \(verdict.decision.label)"
+        case .position: "position"
+        case .evidence: "evidence"
+        case .recall: "recall"
         }
     }
 
@@ -91,7 +100,9 @@ extension FederationFrame {
         case .commit(let commit): commit.handoff
         case .admitted(let admitted): admitted.handoff
         case .verdict(let verdict): verdict.handoff
-        case .ready, .heartbeat, .acknowledgement, .worldRequest, .worldResponse, .assetRequest, .assetResponse: nil
+        case .ready, .heartbeat, .acknowledgement, .worldRequest, .worldResponse, .assetRequest, .assetResponse,
+            .position, .evidence, .recall:
+            nil
         }
     }
 }
@@ -113,9 +124,12 @@ extension CrossingEvent.Kind {
         case .committed: "committed"
         case .completed: "completed"
         case .returned(let refusal): "returned \(refusal.code)"
+        case .arriving: "arriving"
+        case .turnedAway(let refusal): "turned away \(refusal.code)"
         case .reserved: "reserved"
         case .admitted: "admitted"
         case .withdrawn: "withdrawn"
+        case .withdrawnHere: "withdrawn here"
         }
     }
 }
@@ -130,6 +144,10 @@ extension NodeEvent {
         case .handoffMoved(_, let role, let state): "\(role.rawValue) \(state.rawValue)"
         case .refusedFrame(_, let code): "refused \(code)"
         case .lateObservation: "late"
+        case .rolledBack(_, let decisions): "rolled back by \(decisions)"
+        case .relearned: "relearned"
+        case .reclaimed: "reclaimed"
+        case .recalled: "recalled"
         }
     }
 }

@@ -27,7 +27,7 @@ final class TestNode {
     let identity: ServerIdentity
     let configuration: NodeConfiguration
     var node: FederationNode
-    var store = TestStore()
+    var store = StoreTables()
     var queue: [Item] = []
     var isUp = true
     /// By how much the wall clock is wrong.
@@ -100,7 +100,8 @@ final class TestNode {
             guard let handoff = frame.handoff, let allowed = Self.states(of: frame) else { return }
             try justify("send \(frame.label)", handoff, allowed)
         case .notify(let event):
-            try justify("tell \(event.kind.label)", event.handoff, Self.states(of: event.kind))
+            guard let handoff = event.handoff else { return }
+            try justify("tell \(event.kind.label)", handoff, Self.states(of: event.kind))
         case .persist, .close, .dial, .hangUp, .serveAsset, .assetAnswered, .worldAnswered, .report:
             return
         }
@@ -128,7 +129,7 @@ final class TestNode {
             }
         case .query: [.reserved, .admitted, .aborted]
         case .reject, .ready, .heartbeat, .acknowledgement, .worldRequest, .worldResponse, .assetRequest,
-            .assetResponse:
+            .assetResponse, .position, .evidence, .recall:
             nil
         }
     }
@@ -141,7 +142,9 @@ final class TestNode {
         case .returned: [.aborted]
         case .reserved: [.reserved, .admitted, .aborted]
         case .admitted: [.admitted]
-        case .withdrawn: [.aborted]
+        case .withdrawn: [.aborted, nil]
+        case .arriving, .turnedAway: [nil]
+        case .withdrawnHere: [.committed, .completed, .admitted, .aborted, nil]
         }
     }
 }

@@ -1,0 +1,1 @@
+../../../Sources/FederationHTTP/Answers/ByteRange.swift

@@ -1,0 +1,1 @@
+../../../Sources/FederationHTTP/Client/ClientOpening.swift

@@ -1,0 +1,1 @@
+../../../Sources/FederationHTTP/Requests/PercentEncoding.swift

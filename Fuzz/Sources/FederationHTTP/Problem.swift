@@ -1,0 +1,1 @@
+../../../Sources/FederationHTTP/Answers/Problem.swift

@@ -1,0 +1,80 @@
+import FederationCrypto
+import FederationModel
+import FederationWire
+
+/// What one server proves to another that was restored from a backup: decisions that the other has made and lost.
+///
+/// The source counts its decisions towards each peer and puts the number into the token. When a channel opens each side
+/// says how far it has counted; a peer that holds a token with a higher number answers with it. The token bears the source's
+/// own signature, so nobody else can make it believe that it has decided anything.
+extension FederationNode {
+    /// The first frame about handoffs on a channel that has just opened.
+    func position(for peer: VerifiedPeer, on channel: ChannelID) -> Effect {
+        .send(.position(decisions[peer.serverID, default: 0]), on: channel)
+    }
+
+    /// A peer says how many of its decisions towards this server it remembers.
+    func answer(position: UInt64, of peer: VerifiedPeer, on channel: ChannelID) -> [Effect] {
+        let lost = passages.passages(from: peer.serverID, after: position, limit: Limits.openHandoffs)
+        guard !lost.isEmpty else { return [] }
+        var effects: [Effect] = [.report(.rolledBack(peer.serverID, decisions: lost.count))]
+        for start in stride(from: 0, to: lost.count, by: Limits.evidenceTokens) {
+            let tokens = lost[start...].prefix(Limits.evidenceTokens).map(\.token)
+            effects.append(.send(.evidence(Array(tokens)), on: channel))
+        }
+        return effects
+    }
+
+    /// Tokens by which this server is said to have handed players over. Each counts only when this server signed it for
+    /// that peer as a decision, and only when it is newer than what this server knows.
+    mutating func receive(evidence tokens: [String], from peer: VerifiedPeer, at now: Now) -> [Effect] {
+        var effects: [Effect] = []
+        for compact in tokens {
+            guard
+                let token = try? SessionToken.verify(
+                    compact, issuer: id, key: identity.publicKey, audience: peer.serverID, at: now.timestamp,
+                    leeway: Self.anyTime),
+                let decision = token.decision
+            else {
+                effects.append(.report(.refusedFrame(peer.serverID, code: "evidence.invalid")))
+                continue
+            }
+            guard decision > decisions[peer.serverID, default: 0] else { continue }
+            effects += relearn(token, decision, of: peer, at: now)
+        }
+        return effects
+    }
+
+    private mutating func relearn(
+        _ token: SessionToken, _ decision: UInt64, of peer: VerifiedPeer, at now: Now
+    ) -> [Effect] {
+        decisions[peer.serverID] = decision
+        var changes: [StoreChange] = [.putDecisions(peer.serverID, decision)]
+        var effects: [Effect] = []
+        // A handoff that began after the backup would decide about the player a second time.
+        if let open = ledger.openHandoff(of: token.player), open.id != token.handoff, open.state == .prepared {
+            effects += abort(open.id, because: Self.restored(token.player), at: now)
+        }
+        let isNewer = players[token.player].map { $0.epoch < token.epoch } ?? true
+        if isNewer, let record = ledger.recommit(token.handoff, to: peer.serverID, decision: decision, at: now) {
+            changes.append(.putHandoff(record))
+        }
+        if let player = players.departed(
+            token.player, to: peer.serverID, by: token.handoff, epoch: token.epoch, from: token.world,
+            home: id)
+        {
+            changes.append(.putPlayer(player))
+            effects.append(.report(.relearned(player.player, on: peer.serverID, player.epoch)))
+            effects.append(
+                .notify(CrossingEvent(handoff: token.handoff, player: player.player, kind: .withdrawnHere)))
+        }
+        return [.persist(changes)] + effects
+    }
+
+    private static func restored(_ player: PlayerID) -> Refusal {
+        Refusal(
+            .conflict, code: "handoff.restored",
+            reason: "this server was restored from a backup, and \(player) had left before",
+            remedy: "go on where the player is now", step: .handoff)
+    }
+}

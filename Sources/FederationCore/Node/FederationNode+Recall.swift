@@ -1,0 +1,110 @@
+public import FederationModel
+import FederationWire
+
+/// Taking a player back from a server that is gone for good.
+///
+/// Only the player's home server can, and it says so aloud: it goes on with the last state that it knows, under an epoch of
+/// the next term, above everything that others may have counted to. That voids every other copy. A server that has one
+/// gives it up as soon as it hears of it; until then, and only then, the player could be in two places, which is why an
+/// operator must decide it.
+extension FederationNode {
+    /// Takes back a player of this server who is away.
+    ///
+    /// - Parameter reason: for the audit, in the operator's words.
+    /// - Throws: `player.unknown`, `player.notHome`, `player.notAway`, `player.frozen`, `reclaim.reasonInvalid`.
+    public mutating func reclaim(
+        _ player: PlayerID, reason: String, at now: Now
+    ) throws(Refusal) -> (ReclaimRecord, [Effect]) {
+        guard !reason.isEmpty, reason.utf8.count <= Limits.nameBytes, reason.unicodeScalars.allSatisfy(\.isPrintable)
+        else {
+            throw Refusal(
+                .invalid, code: "reclaim.reasonInvalid",
+                reason: "the reason is empty, over \(Limits.nameBytes) bytes or not printable",
+                remedy: "say in a few words why the player's server is given up")
+        }
+        let before: PlayerRecord
+        let record: PlayerRecord
+        do {
+            (before, record) = try players.reclaim(player, home: id)
+        } catch {
+            throw error.refusal
+        }
+        guard case .departed(let server, let handoff) = before.presence else {
+            throw PlayerTable.Failure.notAway(player).refusal
+        }
+        let reclaim = ReclaimRecord(
+            player: player, server: server, voided: before.epoch, epoch: record.epoch, reason: reason,
+            at: now.timestamp)
+        reclaims[player] = reclaim
+        var changes: [StoreChange] = [.putPlayer(record), .putReclaim(reclaim)]
+        let voided = ledger.void(
+            handoff, code: Self.recalledCode, reason: "the player was taken back: \(reason)", at: now)
+        if let voided { changes.append(.putHandoff(voided)) }
+        var effects: [Effect] = [.persist(changes), .report(.reclaimed(player, record.epoch))]
+        if voided != nil {
+            effects.append(.report(.handoffMoved(handoff, .source, .aborted)))
+            if let channel = channels[server] { effects.append(.send(.abort(handoff), on: channel)) }
+        }
+        let recalled = FederationFrame.RecalledPlayer(player: player, epoch: record.epoch)
+        for channel in channels.values.sorted() { effects.append(.send(.recall([recalled]), on: channel)) }
+        return (reclaim, effects)
+    }
+
+    /// The code with which a decided handoff ends whose player was taken back meanwhile.
+    static let recalledCode = "player.recalled"
+
+    /// What a peer must know of the players that this server has taken back.
+    func recalls(on channel: ChannelID) -> [Effect] {
+        let recalled = reclaims.values.sorted { $0.player < $1.player }
+            .map { FederationFrame.RecalledPlayer(player: $0.player, epoch: $0.epoch) }
+        return stride(from: 0, to: recalled.count, by: Limits.recalledPlayers).map { start in
+            .send(.recall(Array(recalled[start...].prefix(Limits.recalledPlayers))), on: channel)
+        }
+    }
+
+    /// A peer has taken players back. It may say so of its own players only.
+    mutating func receive(
+        recall players: [FederationFrame.RecalledPlayer], from peer: VerifiedPeer, at now: Now
+    ) -> [Effect] {
+        var effects: [Effect] = []
+        for recalled in players {
+            guard recalled.player.home == peer.serverID else {
+                effects.append(.report(.refusedFrame(peer.serverID, code: "recall.foreign")))
+                continue
+            }
+            effects += recall(recalled, at: now)
+        }
+        return effects
+    }
+
+    private mutating func recall(_ recalled: FederationFrame.RecalledPlayer, at now: Now) -> [Effect] {
+        var effects: [Effect] = []
+        // What is decided stays open until the other end has heard of the recall as well.
+        if let open = ledger.openHandoff(of: recalled.player), open.epoch < recalled.epoch, open.state != .committed,
+            let record = try? ledger.abort(
+                open.id, code: Self.recalledCode, reason: "the player's home server took the player back", at: now)
+        {
+            effects += [.persist([.putHandoff(record)]), .report(.handoffMoved(record.id, record.role, .aborted))]
+            if record.role == .destination {
+                effects.append(
+                    .notify(CrossingEvent(handoff: record.id, player: record.player, kind: .withdrawn)))
+            }
+            if record.role == .source, let channel = channels[record.peer] {
+                effects.append(.send(.abort(record.id), on: channel))
+            }
+        }
+        if let player = players.recall(recalled.player, epoch: recalled.epoch) {
+            effects += [
+                .persist([.putPlayer(player)]), .report(.recalled(player.player, player.epoch)),
+                .notify(CrossingEvent(handoff: nil, player: player.player, kind: .withdrawnHere)),
+            ]
+        } else if self.players[recalled.player] == nil, recalls[recalled.player].map({ $0 < recalled.epoch }) ?? true {
+            guard recalls.count < Limits.rememberedRecalls || recalls[recalled.player] != nil else {
+                return effects + [.report(.refusedFrame(recalled.player.home, code: "recall.tooMany"))]
+            }
+            recalls[recalled.player] = recalled.epoch
+            effects.append(.persist([.putRecall(recalled.player, recalled.epoch)]))
+        }
+        return effects
+    }
+}

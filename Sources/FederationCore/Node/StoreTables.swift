@@ -1,0 +1,96 @@
+public import FederationModel
+
+/// A store's tables, each by its key: what a store that keeps nothing for good is made of, and what the others must amount to.
+public struct StoreTables: Sendable {
+    public private(set) var servers: [ServerID: FederatedServer] = [:]
+    private var cards: [ServerID: String] = [:]
+    private var tombstones: [ServerID: ServerTombstone] = [:]
+    private var peers: [ServerID: PeerRecord] = [:]
+    private var routes: [PortalID: PortalRoute] = [:]
+    private var worlds: [WorldID: WorldRecord] = [:]
+    public private(set) var players: [PlayerID: PlayerRecord] = [:]
+    public private(set) var handoffs: [HandoffID: HandoffRecord] = [:]
+    private var decisions: [ServerID: UInt64]
+    private var passages: [PassageKey: Passage] = [:]
+    private var reclaims: [PlayerID: ReclaimRecord] = [:]
+    private var recalls: [PlayerID: Epoch]
+    private var cardSequence: UInt64
+
+    private struct PassageKey: Hashable {
+        let origin: ServerID
+        let player: PlayerID
+
+        init(_ passage: Passage) {
+            origin = passage.origin
+            player = passage.player
+        }
+    }
+
+    public init(_ state: StoredState = StoredState()) {
+        for server in state.servers { servers[server.id] = server }
+        cards = state.cards
+        for tombstone in state.tombstones { tombstones[tombstone.server] = tombstone }
+        for peer in state.peers { peers[peer.server] = peer }
+        for route in state.routes { routes[route.portal] = route }
+        for world in state.worlds { worlds[world.world] = world }
+        for player in state.players { players[player.player] = player }
+        for handoff in state.handoffs { handoffs[handoff.id] = handoff }
+        decisions = state.decisions
+        for passage in state.passages { passages[PassageKey(passage)] = passage }
+        for reclaim in state.reclaims { reclaims[reclaim.player] = reclaim }
+        recalls = state.recalls
+        cardSequence = state.cardSequence
+    }
+
+    public mutating func apply(_ changes: [StoreChange]) {
+        for change in changes { apply(change) }
+    }
+
+    /// Applies one change.
+    public mutating func apply(_ change: StoreChange) {
+        switch change {
+        case .putServer(let server, let card):
+            servers[server.id] = server
+            cards[server.id] = card
+        case .removeServer(let id):
+            servers[id] = nil
+            cards[id] = nil
+        case .putTombstone(let tombstone): tombstones[tombstone.server] = tombstone
+        case .removeTombstone(let id): tombstones[id] = nil
+        case .putPeer(let peer): peers[peer.server] = peer
+        case .removePeer(let id): peers[id] = nil
+        case .putRoute(let route): routes[route.portal] = route
+        case .removeRoute(let portal): routes[portal] = nil
+        case .putWorld(let world): worlds[world.world] = world
+        case .removeWorld(let id): worlds[id] = nil
+        case .putPlayer(let player): players[player.player] = player
+        case .removePlayer(let id): players[id] = nil
+        case .putHandoff(let handoff): handoffs[handoff.id] = handoff
+        case .removeHandoff(let id): handoffs[id] = nil
+        case .putDecisions(let server, let count): decisions[server] = count
+        case .putPassage(let passage): passages[PassageKey(passage)] = passage
+        case .putReclaim(let reclaim): reclaims[reclaim.player] = reclaim
+        case .putRecall(let player, let epoch): recalls[player] = epoch
+        case .putCardSequence(let sequence): cardSequence = sequence
+        }
+    }
+
+    /// Everything, sorted by id.
+    public var state: StoredState {
+        var state = StoredState()
+        state.servers = servers.values.sorted { $0.id < $1.id }
+        state.cards = cards
+        state.tombstones = tombstones.values.sorted { $0.server < $1.server }
+        state.peers = peers.values.sorted { $0.server < $1.server }
+        state.routes = routes.values.sorted { $0.portal < $1.portal }
+        state.worlds = worlds.values.sorted { $0.world < $1.world }
+        state.players = players.values.sorted { $0.player < $1.player }
+        state.handoffs = handoffs.values.sorted { $0.id < $1.id }
+        state.decisions = decisions
+        state.passages = passages.values.sorted { ($0.origin, $0.player) < ($1.origin, $1.player) }
+        state.recalls = recalls
+        state.reclaims = reclaims.values.sorted { $0.player < $1.player }
+        state.cardSequence = cardSequence
+        return state
+    }
+}

@@ -1,0 +1,48 @@
+public import FederationModel
+
+/// The passages through which players came to this server: one for each player and server that they came from.
+public struct PassageTable: Sendable {
+    private struct Origin: Sendable {
+        var byPlayer: [PlayerID: Passage] = [:]
+        var byDecision = OrderedKeys<Entry>()
+    }
+
+    private struct Entry: Comparable, Sendable {
+        let decision: UInt64
+        /// nil comes before every player.
+        let player: PlayerID?
+
+        static func < (left: Self, right: Self) -> Bool {
+            guard left.decision == right.decision else { return left.decision < right.decision }
+            guard let other = right.player else { return false }
+            return left.player.map { $0 < other } ?? true
+        }
+    }
+
+    private var origins: [ServerID: Origin] = [:]
+
+    public init() {}
+
+    public init(restoring stored: [Passage]) {
+        for passage in stored { put(passage) }
+    }
+
+    public subscript(_ player: PlayerID, from origin: ServerID) -> Passage? { origins[origin]?.byPlayer[player] }
+
+    /// Passages from `origin` with a higher number than `decision`, in the order of their numbers, at most `limit`.
+    public func passages(from origin: ServerID, after decision: UInt64, limit: Int) -> [Passage] {
+        guard let origin = origins[origin], decision < .max else { return [] }
+        let page = origin.byDecision.page(after: Entry(decision: decision + 1, player: nil), limit: limit)
+        return page.compactMap { entry in entry.player.flatMap { origin.byPlayer[$0] } }
+    }
+
+    /// Keeps the newest passage of the player from that server.
+    mutating func put(_ passage: Passage) {
+        if let old = origins[passage.origin]?.byPlayer[passage.player] {
+            guard old.decision < passage.decision else { return }
+            origins[passage.origin]?.byDecision.remove(Entry(decision: old.decision, player: old.player))
+        }
+        origins[passage.origin, default: Origin()].byPlayer[passage.player] = passage
+        origins[passage.origin]?.byDecision.insert(Entry(decision: passage.decision, player: passage.player))
+    }
+}

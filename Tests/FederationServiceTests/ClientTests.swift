@@ -1,0 +1,182 @@
+import Crypto
+import FederationCore
+import FederationCrypto
+import FederationModel
+import FederationService
+import Testing
+
+/// Players' own clients.
+@Suite("FederationServer, clients", .timeLimit(.minutes(1)))
+struct ClientTests {
+    private static let challenge = [UInt8](repeating: 1, count: ClientProof.challengeBytes)
+
+    /// The player has crossed; the token as their client got it.
+    private static func crossed(_ pair: TestPair) async throws -> String {
+        let updates = try await pair.alpha.server.updates(of: pair.ada)
+        _ = try await pair.alpha.travel()
+        let seen = try await updates.until(.completed)
+        return try #require(seen.compactMap(\.redirect).first).token
+    }
+
+    // MARK: Tickets
+
+    @Test("a ticket shows who it is for, in this epoch and for a day")
+    func tickets() async throws {
+        let pair = try await TestPair.make()
+        let server = pair.alpha.server
+        let ticket = await server.ticket(for: try await server.player(pair.ada))
+        #expect(try await server.redeem(ticket: ticket).player == pair.ada)
+        #expect(
+            await refusal { _ = try await server.redeem(ticket: String(ticket.dropLast(4)) + "AAAA") }
+                == "ticket.refused")
+        #expect(await refusal { _ = try await pair.beta.server.redeem(ticket: ticket) } == "ticket.refused")
+        pair.alpha.clock.advance(by: .seconds(24 * 3_600))
+        #expect(await refusal { _ = try await server.redeem(ticket: ticket) } == "ticket.refused")
+    }
+
+    @Test("a client whose player has gone on is sent after them, once; further than that only the world knows")
+    func staleTicket() async throws {
+        let pair = try await TestPair.make()
+        let server = pair.alpha.server
+        let ticket = await server.ticket(for: try await server.player(pair.ada))
+        guard case .here = try await server.join(ticket: ticket) else {
+            Issue.record("the player is here")
+            return
+        }
+        let crossing = try await pair.cross()
+        guard case .moved(let id, let redirect) = try await server.join(ticket: ticket) else {
+            Issue.record("the player has moved")
+            return
+        }
+        #expect(id == crossing.id && redirect.endpoint == Endpoint("ws://beta.example"))
+        #expect(try await pair.beta.server.arrive(token: redirect.token, proof: nil, challenge: []).player == pair.ada)
+        // Home again, and the ticket of the first stay is worth nothing.
+        let updates = try await pair.beta.server.updates(of: pair.ada)
+        _ = try await pair.beta.server.travel(pair.ada, through: try #require(PortalID("gate")))
+        try await updates.until(.completed)
+        #expect(await refusal { _ = try await server.join(ticket: ticket) } == "ticket.stale")
+    }
+
+    // MARK: Arrivals
+
+    @Test("a token is taken once, however many clients show it at the same moment")
+    func once() async throws {
+        let pair = try await TestPair.make()
+        let token = try await Self.crossed(pair)
+        let answers = await withTaskGroup(of: String?.self) { group in
+            for _ in 0..<10 {
+                group.addTask {
+                    await refusal {
+                        _ = try await pair.beta.server.arrive(
+                            token: token, proof: nil, challenge: [], within: .seconds(1))
+                    }
+                }
+            }
+            return await group.reduce(into: [:]) { $0[$1 ?? "arrived", default: 0] += 1 }
+        }
+        #expect(answers == ["arrived": 1, "handoff.replayed": 9])
+        let restarted = try await TestServer.start(
+            "beta", seed: 2, store: MemoryStore(try await pair.beta.store.load()), clock: pair.beta.clock)
+        _ = try await Link.open(pair.alpha, restarted)
+        #expect(
+            await refusal { _ = try await restarted.server.arrive(token: token, proof: nil, challenge: []) }
+                == "handoff.replayed")
+    }
+
+    @Test(
+        "a token that could not be stored as taken may be shown again",
+        arguments: [MemoryStore.Fault.refused, .unanswered])
+    func storeFails(_ fault: MemoryStore.Fault) async throws {
+        let pair = try await TestPair.make()
+        let token = try await Self.crossed(pair)
+        func arrive() async -> String? {
+            await refusal { _ = try await pair.beta.server.arrive(token: token, proof: nil, challenge: []) }
+        }
+        await pair.beta.store.failNext(1, fault)
+        #expect(await arrive() == "store.failed")
+        await pair.beta.clock.sleeper(for: .milliseconds(100))
+        pair.beta.clock.advance(by: .milliseconds(100))
+        try await eventually { await pair.beta.server.summary().storageFailure == nil }
+        #expect(await arrive() == nil)
+        #expect(await arrive() == "handoff.replayed")
+        #expect(try await pair.beta.store.load().handoffs.first?.redeemedAt != nil)
+    }
+
+    @Test("a client that is faster than the decision waits for it")
+    func patience() async throws {
+        let pair = try await TestPair.make()
+        pair.link.there.hold("commit")
+        let updates = try await pair.alpha.server.updates(of: pair.ada)
+        _ = try await pair.alpha.travel()
+        let token = try #require(try await updates.until(.redirect).last?.redirect).token
+        try await eventually { try await !pair.beta.store.load().handoffs.isEmpty }
+        let arriving = Task {
+            try await pair.beta.server.arrive(token: token, proof: nil, challenge: [], within: .seconds(10))
+        }
+        await pair.beta.clock.sleeper(for: .seconds(10))
+        pair.link.there.release()
+        #expect(try await arriving.value.player == pair.ada)
+    }
+
+    @Test("a client that waits is told when the wait is over or the crossing is called off", arguments: [true, false])
+    func impatience(_ isCalledOff: Bool) async throws {
+        let pair = try await TestPair.make()
+        pair.link.back.hold("accept")
+        let crossing = try await pair.alpha.travel()
+        try await eventually { try await !pair.beta.store.load().handoffs.isEmpty }
+        // A genuine token, such as a client could have only after the decision.
+        let now = pair.alpha.clock.now().timestamp
+        let record = try #require(try await pair.beta.store.load().handoffs.first)
+        let token = SessionToken(
+            issuer: pair.alpha.id, player: pair.ada, audience: pair.beta.id, handoff: crossing.id, issuedAt: now,
+            notBefore: now, expiresAt: now + Limits.tokenLifetime, world: record.world, portal: record.portal,
+            epoch: record.epoch, snapshot: record.snapshotHash, revision: record.revision, decision: 1
+        ).issue(by: pair.alpha.identity)
+        let arriving = Task {
+            await refusal {
+                _ = try await pair.beta.server.arrive(token: token, proof: nil, challenge: [], within: .seconds(7))
+            }
+        }
+        await pair.beta.clock.sleeper(for: .seconds(7))
+        if isCalledOff {
+            try await pair.alpha.server.callOff(crossing.id)
+        } else {
+            pair.beta.clock.advance(by: .seconds(7))
+        }
+        #expect(await arriving.value == "handoff.invalidState")
+    }
+
+    @Test("a token that names a client's key is worth nothing without it")
+    func proof() async throws {
+        let pair = try await TestPair.make()
+        let key = Curve25519.Signing.PrivateKey()
+        try await pair.alpha.enter(clientKey: PublicKey(bytes: Array(key.publicKey.rawRepresentation)))
+        let token = try await Self.crossed(pair)
+        let server = pair.beta.server
+        #expect(
+            await refusal { _ = try await server.arrive(token: token, proof: nil, challenge: Self.challenge) }
+                == "token.unproven")
+        let handoff = try #require(try await pair.beta.store.load().handoffs.first).id
+        let proof = Array(
+            try key.signature(for: ClientProof.signedBytes(challenge: Self.challenge, handoff: handoff)))
+        #expect(try await server.arrive(token: token, proof: proof, challenge: Self.challenge).player == pair.ada)
+    }
+
+    @Test("so many follow a player, and one who goes makes room")
+    func followers() async throws {
+        let pair = try await TestPair.make()
+        var streams: [AsyncStream<PlayerUpdate>] = []
+        for _ in 0..<16 { streams.append(try await pair.alpha.server.updates(of: pair.ada)) }
+        #expect(await refusal { _ = try await pair.alpha.server.updates(of: pair.ada) } == "player.followed")
+        streams.removeLast()
+        try await eventually { await refusal { _ = try await pair.alpha.server.updates(of: pair.ada) } == nil }
+    }
+
+    @Test("challenges are new every time")
+    func challenges() async throws {
+        let alpha = try await TestServer.start("alpha")
+        let first = await alpha.server.challenge()
+        #expect(first.count == ClientProof.challengeBytes)
+        #expect(await alpha.server.challenge() != first)
+    }
+}

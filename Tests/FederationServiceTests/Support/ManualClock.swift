@@ -1,0 +1,79 @@
+import FederationModel
+import FederationService
+import Synchronization
+
+/// Clocks that stand still until a test moves them.
+final class ManualClock: FederationClock {
+    private struct State {
+        var elapsed: Duration = .zero
+        var sleepers: [UInt64: (deadline: Instant, continuation: CheckedContinuation<Void, any Error>)] = [:]
+        var watchers: [(deadline: Instant, continuation: CheckedContinuation<Void, Never>)] = []
+        var next: UInt64 = 0
+    }
+
+    private let state = Mutex(State())
+
+    /// 2026-01-02T03:04:05.678Z.
+    static let start = Timestamp(milliseconds: 1_767_323_045_678)
+
+    func now() -> Now {
+        state.withLock { Self.now(after: $0.elapsed) }
+    }
+
+    private static func now(after elapsed: Duration) -> Now {
+        Now(instant: Instant(nanoseconds: 0) + elapsed, timestamp: start + elapsed)
+    }
+
+    func sleep(until deadline: Instant) async throws {
+        let id = state.withLock { state in
+            state.next += 1
+            return state.next
+        }
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+                let seen = state.withLock { state -> [CheckedContinuation<Void, Never>]? in
+                    guard !Task.isCancelled, Self.now(after: state.elapsed).instant < deadline else { return nil }
+                    state.sleepers[id] = (deadline, continuation)
+                    let seen = state.watchers.filter { $0.deadline == deadline }.map(\.continuation)
+                    state.watchers.removeAll { $0.deadline == deadline }
+                    return seen
+                }
+                if let seen {
+                    for watcher in seen { watcher.resume() }
+                } else if Task.isCancelled {
+                    continuation.resume(throwing: CancellationError())
+                } else {
+                    continuation.resume()
+                }
+            }
+        } onCancel: {
+            let sleeper = state.withLock { $0.sleepers.removeValue(forKey: id) }
+            sleeper?.continuation.resume(throwing: CancellationError())
+        }
+    }
+
+    /// Moves both clocks, and wakes who has slept long enough.
+    func advance(by duration: Duration) {
+        let woken = state.withLock { state in
+            state.elapsed += duration
+            let now = Self.now(after: state.elapsed).instant
+            let due = state.sleepers.filter { $0.value.deadline <= now }
+            for id in due.keys { state.sleepers[id] = nil }
+            return due.values.sorted { $0.deadline < $1.deadline }.map(\.continuation)
+        }
+        for sleeper in woken { sleeper.resume() }
+    }
+
+    /// Returns once somebody sleeps until `duration` from now.
+    func sleeper(for duration: Duration) async {
+        await withCheckedContinuation { continuation in
+            let isThere = state.withLock { state in
+                let deadline = Self.now(after: state.elapsed).instant + duration
+                if state.sleepers.values.contains(where: { $0.deadline == deadline }) { return true }
+                state.watchers.append((deadline, continuation))
+                return false
+            }
+            if isThere { continuation.resume() }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+import FederationCore
+import FederationCrypto
+import FederationModel
+import FederationService
+import Logging
+import Synchronization
+import Testing
+
+/// A whole server over memory stores, whose clock a test moves.
+struct TestServer: Sendable {
+    /// Long enough that a test that moves the clock for another reason does not end a crossing by it.
+    static let acceptTimeout: Duration = .seconds(30)
+
+    let server: FederationServer
+    let identity: ServerIdentity
+    let store: MemoryStore
+    let assets: MemoryAssetStore
+    let clock: ManualClock
+    let transport: RecordingTransport
+
+    var id: ServerID { server.id }
+
+    /// A server that has started, with a card.
+    static func start(
+        _ name: String, seed: UInt8 = 1, store: MemoryStore = MemoryStore(),
+        assets: MemoryAssetStore = MemoryAssetStore(),
+        clock: ManualClock = ManualClock(), held: (MemoryAssetStore) -> any AssetStore = { $0 }
+    ) async throws -> TestServer {
+        let server = try await open(name, seed: seed, store: store, assets: assets, clock: clock, held: held)
+        try await server.server.start(transport: server.transport)
+        return server
+    }
+
+    static func open(
+        _ name: String, seed: UInt8 = 1, store: MemoryStore = MemoryStore(),
+        assets: MemoryAssetStore = MemoryAssetStore(),
+        clock: ManualClock = ManualClock(), held: (MemoryAssetStore) -> any AssetStore = { $0 }
+    ) async throws -> TestServer {
+        let identity = try ServerIdentity(
+            id: try #require(ServerID(name)), seed: [UInt8](repeating: seed, count: ServerIdentity.seedBytes))
+        let server = try await FederationServer.open(
+            identity: identity,
+            configuration: NodeConfiguration(
+                name: "The \(name) server", endpoint: try #require(Endpoint("ws://\(name).example")),
+                handshake: HandshakeConfiguration(suites: [.classicalAES256GCM]), acceptTimeout: acceptTimeout),
+            store: store, assets: held(assets), clock: clock, entropy: SeededEntropy(seed: UInt64(seed)),
+            logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
+        return TestServer(
+            server: server, identity: identity, store: store, assets: assets, clock: clock,
+            transport: RecordingTransport())
+    }
+
+    /// Publishes a world that consists of these files.
+    @discardableResult
+    func publish(_ world: String, _ files: [String: [UInt8]] = ["scene.json": Array("{}".utf8)]) async throws
+        -> WorldManifest
+    {
+        var entries: [AssetEntry] = []
+        for (path, bytes) in files {
+            entries.append(try Self.entry(path, await assets.add(bytes), bytes.count))
+        }
+        return try await publish(world, entries)
+    }
+
+    /// Publishes a manifest as it is, whatever the store holds.
+    @discardableResult
+    func publish(_ world: String, _ entries: [AssetEntry]) async throws -> WorldManifest {
+        let manifest = try WorldManifest(
+            world: try #require(WorldID(world)), name: "The \(world)", entries: entries)
+        _ = try await server.addWorld(manifest)
+        return manifest
+    }
+
+    static func entry(_ path: String, _ hash: ContentHash, _ size: Int) throws -> AssetEntry {
+        try #require(
+            AssetEntry(path: path, hash: hash, size: Int64(size), mediaType: "application/octet-stream"))
+    }
+
+    /// A player of this server.
+    func player(_ name: String = "ada") throws -> PlayerID {
+        PlayerID(name: try #require(PlayerName(name)), home: id)
+    }
+
+    @discardableResult
+    func enter(
+        _ name: String = "ada", world: String = "home", state: String = "a lamp", clientKey: PublicKey? = nil
+    ) async throws -> PlayerRecord {
+        try await server.enter(
+            try player(name), world: try #require(WorldID(world)), state: Array(state.utf8), clientKey: clientKey,
+            epoch: nil)
+    }
+
+    func route(_ portal: String = "gate", to destination: TestServer, world: String) async throws {
+        _ = try await server.addRoute(
+            try #require(PortalID(portal)), to: destination.id, world: try #require(WorldID(world)), spawn: nil,
+            isActive: true)
+    }
+
+    func travel(_ name: String = "ada", through portal: String = "gate") async throws -> Crossing {
+        try await server.travel(try player(name), through: try #require(PortalID(portal)))
+    }
+}
+
+/// Two servers that trust each other, a channel, a world and a portal on each, and a player at the first.
+struct TestPair: Sendable {
+    let alpha: TestServer
+    let beta: TestServer
+    let link: Link
+    let ada: PlayerID
+
+    /// - Parameter files: of beta's world.
+    static func make(
+        files: [String: [UInt8]] = ["scene.json": Array("{}".utf8)], connected: Bool = true,
+        held: (MemoryAssetStore) -> any AssetStore = { $0 }
+    ) async throws -> TestPair {
+        let clock = ManualClock()
+        let alpha = try await TestServer.start("alpha", seed: 1, clock: clock)
+        let beta = try await TestServer.start("beta", seed: 2, clock: clock, held: held)
+        try await alpha.publish("home")
+        try await beta.publish("forest", files)
+        let link = try await Link.connect(alpha, beta)
+        try await alpha.route(to: beta, world: "forest")
+        try await beta.route(to: alpha, world: "home")
+        try await alpha.enter()
+        return TestPair(alpha: alpha, beta: beta, link: link, ada: try alpha.player())
+    }
+
+    /// Walks the player over and waits until the source knows that they have arrived.
+    @discardableResult
+    func cross() async throws -> Crossing {
+        let updates = try await alpha.server.updates(of: ada)
+        let crossing = try await alpha.travel()
+        try await updates.until(.completed)
+        return crossing
+    }
+}
+
+/// Entropy that is the same in every run.
+final class SeededEntropy: EntropySource {
+    private let state: Mutex<UInt64>
+
+    init(seed: UInt64) {
+        state = Mutex(seed)
+    }
+
+    func bytes(_ count: Int) -> [UInt8] {
+        state.withLock { state in
+            (0..<count).map { _ in
+                // SplitMix64.
+                state &+= 0x9E37_79B9_7F4A_7C15
+                var z = state
+                z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+                z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+                return UInt8(truncatingIfNeeded: z ^ (z >> 31))
+            }
+        }
+    }
+}
+
+/// Remembers whom it was to dial.
+final class RecordingTransport: PeerTransport {
+    private let state = Mutex<[String]>([])
+
+    var calls: [String] { state.withLock { $0 } }
+
+    func dial(_ peer: ServerID, at endpoint: Endpoint) async {
+        state.withLock { $0.append("dial \(peer)") }
+    }
+
+    func hangUp(_ peer: ServerID) async {
+        state.withLock { $0.append("hang up \(peer)") }
+    }
+
+    func dialState(of peer: ServerID) async -> DialState? { nil }
+}
+
+/// What a player's client is told, without its details.
+enum UpdateKind: String, Sendable {
+    case progress, verifying, offered, redirect, returned, completed, admitted, withdrawn, gone
+}
+
+extension PlayerUpdate {
+    var kind: UpdateKind {
+        switch self {
+        case .progress: .progress
+        case .verifying: .verifying
+        case .offered: .offered
+        case .redirect: .redirect
+        case .returned: .returned
+        case .completed: .completed
+        case .admitted: .admitted
+        case .withdrawn: .withdrawn
+        case .gone: .gone
+        }
+    }
+
+    var refusal: Refusal? {
+        if case .returned(_, let refusal) = self { refusal } else { nil }
+    }
+
+    var redirect: Crossing.Redirect? {
+        if case .redirect(_, let redirect) = self { redirect } else { nil }
+    }
+}
+
+extension AsyncStream<PlayerUpdate> {
+    /// Everything up to the first update of a kind. The suite's time limit ends a wait for one that never comes.
+    @discardableResult
+    func until(_ kind: UpdateKind) async throws -> [PlayerUpdate] {
+        var seen: [PlayerUpdate] = []
+        for await update in self {
+            seen.append(update)
+            if update.kind == kind { return seen }
+        }
+        Issue.record("the updates ended after \(seen.map(\.kind)) without \(kind)")
+        throw CancellationError()
+    }
+}
+
+/// The code of the refusal that `body` throws; nil when it throws none.
+func refusal(_ body: () async throws -> Void) async -> String? {
+    do {
+        try await body()
+        return nil
+    } catch let refusal as Refusal {
+        return refusal.code
+    } catch {
+        return "\(error)"
+    }
+}
+
+/// Lets other tasks go on until something has become true. The suite's time limit ends a wait that is in vain.
+func eventually(_ condition: () async throws -> Bool) async throws {
+    while try await !condition() {
+        try Task.checkCancellation()
+        await Task.yield()
+    }
+}
