@@ -17,7 +17,8 @@ public struct PlayerRecord: Hashable, Sendable {
     }
 
     public let player: PlayerID
-    /// The world here that the player is in, or was in last.
+    /// The world here that the player is in, or was in last. Of a player who had left before this server was restored from a
+    /// backup that does not know them it is the world to which they went.
     public var world: WorldID
     public var presence: Presence
     public var epoch: Epoch

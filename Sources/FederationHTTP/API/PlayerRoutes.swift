@@ -53,10 +53,14 @@ extension FederationRoutes {
         return .json(.object(members), status: record.revision == 1 ? .created : .ok)
     }
 
-    /// The player of the path, in the world of the path.
+    /// The player of the path, in the world of the path. One who is on another server is in no world here, whichever asks.
     private func found(_ context: FederationRequestContext) async throws -> PlayerRecord {
         let world = try context.world()
         let record = try await server.player(try context.player(home: server.id))
+        switch record.presence {
+        case .departed, .recalled: return record
+        case .playable, .departing, .left: break
+        }
         guard record.world == world else {
             throw PlayerTable.Failure.wrongWorld(record.player, actual: record.world).refusal
         }

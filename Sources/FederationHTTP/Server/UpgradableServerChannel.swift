@@ -5,6 +5,7 @@ import NIOCore
 import NIOHTTP1
 import NIOHTTPTypes
 import NIOHTTPTypesHTTP1
+import ServiceLifecycle
 
 /// A connection of the server's port: HTTP/1.1, or a WebSocket when its first request asks for one of the routes.
 struct UpgradableServerChannel: HTTPChannelHandler {
@@ -51,6 +52,15 @@ struct UpgradableServerChannel: HTTPChannelHandler {
     }
 
     func handle(value: Value, logger: Logger) async {
+        await withGracefulShutdownHandler {
+            await serve(value, logger)
+        } onGracefulShutdown: {
+            // NIO says it once to each connection, and to one that is accepted in that very moment before anybody listens.
+            value.channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+        }
+    }
+
+    private func serve(_ value: Value, _ logger: Logger) async {
         let outcome: Outcome
         do {
             outcome = try await value.outcome.get()

@@ -1,0 +1,111 @@
+"""Does to the servers what the plan says, and undoes it in time."""
+
+import asyncio
+import random
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from chaos.federation import Federation
+from chaos.plan import Fault
+from chaos.servers import Server
+
+# A kill waits for a departure for at most so long.
+_DEPARTURE_SECONDS = 1.0
+
+
+class Faults:
+    """Carries out a plan. Faults overlap as they come; each undoes exactly what it has done."""
+
+    def __init__(self, federation: Federation, chance: random.Random, told: Callable[[str], None]) -> None:
+        self._federation, self._chance, self._told = federation, chance, told
+        # How many faults of a kind hold a server or way now: the last one to end lets go.
+        self._holds: dict[tuple[str, ...], int] = {}
+
+    async def run(self, plan: Sequence[Fault]) -> None:
+        """Ends when the last fault is over."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        async with asyncio.TaskGroup() as group:
+            for fault in plan:
+                await asyncio.sleep(max(0.0, began + fault.at - loop.time()))
+                self._told(str(fault))
+                group.create_task(self._inflict(fault))
+
+    async def _inflict(self, fault: Fault) -> None:
+        servers = [self._federation.servers[name] for name in fault.servers]
+        match fault.kind:
+            case "kill" | "blackout":
+                async with asyncio.TaskGroup() as group:
+                    for server in servers:
+                        group.create_task(self._kill(server, fault))
+            case "restart":
+                await self._restart(servers[0], fault)
+            case "stop":
+                self._federation.tally.faults["stop"] += 1
+                await self._hold(
+                    fault, lambda: servers[0].signal(signal.SIGSTOP), lambda: servers[0].signal(signal.SIGCONT)
+                )
+            case "disk":
+                self._federation.tally.faults["disk"] += 1
+                await self._hold(fault, servers[0].fill, servers[0].free)
+            case "clock":
+                self._federation.tally.faults["clock"] += 1
+                await self._hold(fault, lambda: servers[0].set_clock(fault.amount), lambda: servers[0].set_clock(0))
+            case _:
+                self._federation.tally.faults[fault.kind] += 1
+                await self._trouble(fault)
+
+    async def _kill(self, server: Server, fault: Fault) -> None:
+        if server.changing.locked():
+            # Another fault has ended it and has not started it yet.
+            return
+        async with server.changing:
+            server.departure.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_DEPARTURE_SECONDS):
+                    await server.departure.wait()
+            await asyncio.sleep(fault.amount)
+            self._federation.tally.faults["kill"] += 1
+            await server.kill(self._chance)
+            await asyncio.sleep(fault.seconds)
+            await server.start()
+
+    async def _restart(self, server: Server, fault: Fault) -> None:
+        if server.changing.locked():
+            return
+        async with server.changing:
+            self._federation.tally.faults["restart"] += 1
+            await server.stop()
+            await asyncio.sleep(fault.seconds)
+            await server.start()
+
+    async def _trouble(self, fault: Fault) -> None:
+        """What happens to the connections between two servers."""
+        first, second = fault.servers
+        link = self._federation.proxies.link(first, second)
+        match fault.kind:
+            case "cut":
+                link.cut()
+                await asyncio.sleep(fault.seconds)
+                link.mend()
+            case "stall":
+                way = link.way(first, second)
+                await self._hold(fault, way.moving.clear, way.moving.set)
+            case _:
+                for way in link.ways.values():
+                    way.delay += fault.amount
+                await asyncio.sleep(fault.seconds)
+                for way in link.ways.values():
+                    way.delay -= fault.amount
+
+    async def _hold(self, fault: Fault, begin: Callable[[], None], end: Callable[[], None]) -> None:
+        key = (fault.kind, *fault.servers)
+        self._holds[key] = self._holds.get(key, 0) + 1
+        begin()
+        try:
+            await asyncio.sleep(fault.seconds)
+        finally:
+            self._holds[key] -= 1
+            if self._holds[key] == 0:
+                end()
