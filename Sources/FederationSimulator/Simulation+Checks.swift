@@ -263,7 +263,9 @@ extension Simulation {
         _ what: String, _ handoff: HandoffID, _ allowed: [HandoffState?], at server: SimulatedServer
     ) throws {
         let party = SimulatedWire.Party.server(server.index)
-        let durable = crossings[handoff]?.durable(at: party) ?? server.disk.durable.handoffs[handoff]?.state
+        // Those of earlier rounds are over, and may be forgotten between the answer and its sending.
+        guard let crossing = crossings[handoff] else { return }
+        let durable = crossing.durable(at: party) ?? server.disk.durable.handoffs[handoff]?.state
         guard allowed.contains(durable) else {
             throw violated(
                 .durableBeforeSaid,
@@ -284,7 +286,8 @@ extension Simulation {
             switch verdict.decision {
             case .undecided: nil
             case .committed: [.committed, .completed]
-            case .aborted: [.aborted, .reserved, .admitted, nil]
+            // Also of a handoff that is completed and forgotten: it means that nothing is known of it any more.
+            case .aborted: [.aborted, .completed, .reserved, .admitted, nil]
             }
         case .reject, .position, .evidence, .recall, .ready, .heartbeat, .acknowledgement, .worldRequest,
             .worldResponse, .assetRequest,
