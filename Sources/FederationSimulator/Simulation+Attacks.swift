@@ -95,7 +95,7 @@ extension Simulation {
         else { return }
         let epoch: Epoch
         switch known.presence {
-        case .playable, .departing, .left: epoch = Epoch(known.epoch.number + UInt64(random.below(1_000)))
+        case .playable, .departing, .left: epoch = known.epoch
         case .departed, .recalled: epoch = Epoch(1 + UInt64(random.below(Int(min(known.epoch.number, 1 << 40)))))
         }
         let state = SimulatedPlayer.state(0)
