@@ -95,7 +95,9 @@ extension Simulation {
         else { return }
         let epoch: Epoch
         switch known.presence {
-        case .playable, .departing, .left: epoch = known.epoch
+        case .playable, .departing, .left:
+            let age = UInt64(random.below(1_000))
+            epoch = Epoch(known.epoch.number > age ? known.epoch.number - age : 1)
         case .departed, .recalled: epoch = Epoch(1 + UInt64(random.below(Int(min(known.epoch.number, 1 << 40)))))
         }
         let state = SimulatedPlayer.state(0)
