@@ -64,6 +64,8 @@ let package = Package(
                 .product(name: "Collections", package: "swift-collections"),
                 .product(name: "BasicContainers", package: "swift-collections"),
             ]),
+        // No product: what `aether simulate` and the tests run.
+        target("FederationSimulator", ["FederationCore"]),
         target(
             "FederationService",
             [
@@ -101,7 +103,7 @@ let package = Package(
         .executableTarget(
             name: "aether",
             dependencies: [
-                "FederationTransport", "FederationHTTP", "FederationSQLite",
+                "FederationTransport", "FederationHTTP", "FederationSQLite", "FederationSimulator",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -131,6 +133,7 @@ let package = Package(
         tests("FederationWireTests", ["FederationWire"]),
         tests("FederationCoreTests", ["FederationCore"]),
         tests("FederationServiceTests", ["FederationService", .product(name: "Logging", package: "swift-log")]),
+        tests("FederationSimulatorTests", ["FederationSimulator"]),
         tests(
             "FederationWebSocketTests",
             ["FederationWebSocket", .product(name: "NIOEmbedded", package: "swift-nio")] + nio),

@@ -13,7 +13,7 @@ struct Aether: AsyncParsableCommand {
         subcommands: [
             InitCommand.self, ServeCommand.self, StatusCommand.self, PeersCommand.self, RegistryCommand.self,
             RoutesCommand.self, WorldsCommand.self, AssetsCommand.self, PlayersCommand.self, TravelCommand.self,
-            KeysCommand.self, DemoCommand.self,
+            KeysCommand.self, DemoCommand.self, SimulateCommand.self,
         ])
 
     static func main() async {

@@ -91,6 +91,8 @@ public struct HandoffLedger: Sendable {
     private var settlements: [HandoffID: Int] = [:]
     /// How long a handoff that is over is kept.
     public let retention: Duration
+    /// nil in the product; see ``FederationNode/plant(_:)``.
+    var plantedBug: PlantedBug?
     /// Bytes of the snapshots that the records hold.
     public private(set) var snapshotBytes = 0
 
@@ -237,7 +239,7 @@ public struct HandoffLedger: Sendable {
         _ envelope: SessionHandoffEnvelope, known: Epoch?, at now: Now
     ) throws(Failure) -> HandoffRecord {
         let id = envelope.token.handoff
-        if let existing = records[id] {
+        if let existing = records[id], plantedBug != .duplicateOfferReservedTwice {
             guard existing.role == .destination, existing.peer == envelope.token.issuer else {
                 throw .wrongPeer(id, expected: existing.peer)
             }
@@ -331,7 +333,7 @@ public struct HandoffLedger: Sendable {
         _ id: HandoffID, code: String, reason: String, at now: Now
     ) throws(Failure) -> HandoffRecord {
         guard let record = records[id] else { throw .notFound(id) }
-        switch record.state {
+        switch plantedState(record.state) {
         case .prepared, .reserved:
             return end(record, code: code, reason: reason, at: now)
         case .aborted:
@@ -398,8 +400,8 @@ public struct HandoffLedger: Sendable {
             }
             switch record.state {
             case .prepared: due.append(.timeout(record.id))
-            case .committed: due.append(.repeatCommit(record.id))
-            case .reserved: due.append(.ask(record.id))
+            case .committed: due.append(plantedDue(of: record, entry.attempts) ?? .repeatCommit(record.id))
+            case .reserved: due.append(plantedDue(of: record, entry.attempts) ?? .ask(record.id))
             case .completed, .admitted, .aborted: continue
             }
             entry.attempts += 1
@@ -411,6 +413,29 @@ public struct HandoffLedger: Sendable {
     }
 
     // MARK: Inside
+
+    private func plantedState(_ state: HandoffState) -> HandoffState {
+        guard plantedBug == .abortAfterCommit || plantedBug == .callOffAfterCommit else { return state }
+        return state == .committed ? .prepared : state
+    }
+
+    private func plantedDue(of record: HandoffRecord, _ attempts: Int) -> Due? {
+        switch plantedBug {
+        case .abortAfterCommit?: record.state == .committed && attempts > 0 ? .timeout(record.id) : nil
+        case .reservationTimesOut?: record.state == .reserved ? .timeout(record.id) : nil
+        default: nil
+        }
+    }
+
+    /// Planted: see ``PlantedBug/presumedCommit``.
+    mutating func plantAdmission(_ reserved: HandoffRecord, at now: Now) -> HandoffRecord {
+        var record = reserved
+        record.state = .admitted
+        record.changedAt = now.timestamp
+        record.snapshot = []
+        replace(record, due: nil, at: now)
+        return record
+    }
 
     private mutating func retire(at now: Instant) -> [Due] {
         var due: [Due] = []

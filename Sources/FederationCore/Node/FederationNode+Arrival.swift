@@ -30,6 +30,10 @@ extension FederationNode {
         case .reserved:
             let accept = Effect.send(.accept(offer.handoff), on: channel)
             guard isNew else { return [accept] }
+            if plantedBug == .reservationPlayable {
+                let player = players.admit(reserved, state: reserved.snapshot)
+                return [.persist([.putHandoff(reserved), .putPlayer(player)]), accept]
+            }
             return [
                 .persist([.putHandoff(reserved)]), .report(.handoffMoved(reserved.id, .destination, .reserved)),
                 .notify(CrossingEvent(handoff: reserved.id, player: reserved.player, kind: .reserved)), accept,
@@ -60,10 +64,13 @@ extension FederationNode {
                 receiving: offer.token, snapshot: offer.snapshot, handoff: offer.handoff, from: peer, audience: id,
                 at: now.timestamp + peer.clockOffset)
             if ledger.record(offer.handoff) != nil {
+                if plantedBug == .duplicateOfferReservedTwice {
+                    return .record(try ledger.reserve(envelope, known: nil, at: now), isNew: true)
+                }
                 return .record(try ledger.reserve(envelope, known: nil, at: now), isNew: false)
             }
             try checkArrival(envelope)
-            let known = epoch(of: envelope.token.player)
+            let known = plantedBug == .staleOfferTaken ? nil : epoch(of: envelope.token.player)
             if !isApproved, guardedWorlds.contains(envelope.token.world) {
                 try ledger.checkReservation(envelope, known: known, at: now)
                 return .waits(envelope)
@@ -186,10 +193,15 @@ extension FederationNode {
             origin: record.peer, player: record.player, decision: record.decision ?? 0, token: compact)
         passages.put(passage)
         return [
-            .persist([.putHandoff(record), .putPlayer(player), .putPassage(passage)]),
+            .persist(
+                [.putHandoff(record), .putPlayer(player), .putPassage(passage)] + plantedForgetting(of: record.id)),
             .report(.handoffMoved(record.id, .destination, .admitted)),
             .notify(CrossingEvent(handoff: record.id, player: record.player, kind: .admitted)),
         ] + receipt(of: record, on: channel)
+    }
+
+    private mutating func plantedForgetting(of id: HandoffID) -> [StoreChange] {
+        plantedBug == .ledgerCompactedEarly && ledger.forget(id) ? [.removeHandoff(id)] : []
     }
 
     private func receipt(of record: HandoffRecord, on channel: ChannelID) -> [Effect] {
@@ -205,8 +217,14 @@ extension FederationNode {
             arrivals[handoff] = nil
             return [.notify(CrossingEvent(handoff: handoff, player: waiting.player, kind: .withdrawn))]
         }
-        guard let before = ledger.record(handoff), before.role == .destination, before.peer == peer.serverID,
-            before.state == .reserved,
+        guard let before = ledger.record(handoff), before.role == .destination,
+            before.peer == peer.serverID || plantedBug == .strangerCallsOff, before.state == .reserved
+        else { return [] }
+        if plantedBug == .presumedCommit {
+            let record = ledger.plantAdmission(before, at: now)
+            return [.persist([.putHandoff(record), .putPlayer(players.admit(record, state: before.snapshot))])]
+        }
+        guard
             let record = try? ledger.abort(
                 handoff, code: "handoff.withdrawn", reason: "\(peer.serverID) called the handoff off", at: now)
         else { return [] }

@@ -20,7 +20,7 @@ extension FederationNode {
                 portal,
                 isTrusted: { self.verifiedPeer($0, at: now) != nil },
                 registryStatus: { registry.server($0)?.status },
-                health: { health.status(of: $0) })
+                health: { plantedBug == .staleHealthUsed ? .healthy : health.status(of: $0) })
         } catch {
             throw error.refusal
         }
@@ -65,7 +65,8 @@ extension FederationNode {
         let epoch = try nextEpoch(of: plan.player)
         let record = HandoffRecord(
             id: id, role: .source, player: player, peer: plan.destination.id, portal: portal, world: plan.route.world,
-            spawn: plan.route.spawn, epoch: epoch, revision: plan.player.revision,
+            spawn: plan.route.spawn, epoch: plantedBug == .epochNotRaised ? plan.player.epoch : epoch,
+            revision: plan.player.revision,
             snapshotHash: ContentHash.of(plan.player.state), snapshot: plan.player.state,
             clientKey: plan.player.clientKey, state: .prepared, openedAt: now.timestamp, changedAt: now.timestamp)
         let prepared: HandoffRecord
@@ -86,6 +87,9 @@ extension FederationNode {
             .notify(CrossingEvent(handoff: id, player: player, kind: .offered)),
         ]
         effects += sendOffer(prepared, at: now)
+        if plantedBug == .commitBeforeReservation {
+            effects += accepted(id, by: plan.peer, on: plan.peer.channel, at: now)
+        }
         return effects
     }
 
@@ -109,7 +113,9 @@ extension FederationNode {
         guard let record = ledger.record(id), record.role == .source else {
             throw HandoffLedger.Failure.notFound(id).refusal
         }
-        guard record.state == .prepared else { throw HandoffLedger.Failure.invalidState(id, record.state).refusal }
+        guard record.state == .prepared || plantedBug == .callOffAfterCommit else {
+            throw HandoffLedger.Failure.invalidState(id, record.state).refusal
+        }
         return abort(
             id,
             because: Refusal(
@@ -195,8 +201,7 @@ extension FederationNode {
         _ admitted: FederationFrame.HandoffAdmitted, from peer: VerifiedPeer, at now: Now
     ) -> [Effect] {
         do {
-            let receipt = try AdmissionReceipt.verify(
-                admitted.receipt, issuer: peer.serverID, key: peer.publicKey, audience: id)
+            let receipt = try verifiedReceipt(admitted, of: peer)
             let wasOpen = ledger.record(admitted.handoff)?.state == .committed
             let record = try ledger.complete(
                 admitted.handoff, receipt: receipt, compact: admitted.receipt, from: peer.serverID, at: now)
@@ -209,6 +214,18 @@ extension FederationNode {
         } catch {
             return [.report(.refusedFrame(peer.serverID, code: "receipt.invalid"))]
         }
+    }
+
+    private func verifiedReceipt(
+        _ admitted: FederationFrame.HandoffAdmitted, of peer: VerifiedPeer
+    ) throws -> AdmissionReceipt {
+        if plantedBug == .receiptNotVerified, let record = ledger.record(admitted.handoff) {
+            return AdmissionReceipt(
+                issuer: record.peer, audience: id, handoff: record.id, player: record.player, epoch: record.epoch,
+                issuedAt: record.changedAt)
+        }
+        return try AdmissionReceipt.verify(
+            admitted.receipt, issuer: peer.serverID, key: peer.publicKey, audience: id)
     }
 
     /// The source's answer to a destination that asks.
@@ -260,8 +277,10 @@ extension FederationNode {
     }
 
     mutating func abort(_ id: HandoffID, because refusal: Refusal, at now: Now) -> [Effect] {
+        let before = ledger.record(id)
         guard let record = try? ledger.abort(id, code: refusal.code, reason: refusal.reason, at: now) else { return [] }
         var changes: [StoreChange] = [.putHandoff(record)]
+        if let before, before.state == .committed { changes.append(.putPlayer(players.plantRevival(before))) }
         if let back = players.unfreeze(record.player, from: id) { changes.append(.putPlayer(back)) }
         var effects: [Effect] = [
             .persist(changes), .report(.handoffMoved(id, .source, .aborted)),

@@ -155,6 +155,7 @@ extension FederationNode {
             effects += abort(record.id, because: reason(record.portal).refusal, at: now)
         }
         effects.append(.hangUp(server))
+        if plantedBug == .trustKeptAfterSuspension { return effects }
         var closing = Set<ChannelID>()
         if let channel = channels[server] { closing.insert(channel) }
         if let channel = handshakes.revoke(server) { closing.insert(channel) }

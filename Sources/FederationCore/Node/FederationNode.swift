@@ -33,6 +33,9 @@ public struct FederationNode: ~Copyable, Sendable {
     /// This server's own signed card; see ``refreshCard(at:)``.
     public internal(set) var card: SignedCard?
 
+    /// nil in the product; see ``plant(_:)``.
+    package internal(set) var plantedBug: PlantedBug?
+
     var handshakes: HandshakeManager
     var sessions: [ChannelID: PeerSession] = [:]
     var channels: [ServerID: ChannelID] = [:]
@@ -168,8 +171,10 @@ public struct FederationNode: ~Copyable, Sendable {
 
     /// The proof that a peer is trusted: its handshake was completed, has not expired, and the operator still wants it.
     public func verifiedPeer(_ server: ServerID, at now: Now) -> VerifiedPeer? {
+        if plantedBug == .trustKeptAfterSuspension { return handshakes.verifiedPeer(server, at: now) }
         guard let record = peers[server], registry.server(server)?.status != .suspended,
-            let peer = handshakes.verifiedPeer(server, at: now), peer.publicKey == record.publicKey
+            let peer = handshakes.verifiedPeer(server, at: now),
+            peer.publicKey == record.publicKey || plantedBug == .trustKeptAfterKeyChange
         else { return nil }
         return peer
     }

@@ -25,6 +25,8 @@ public struct PlayerTable: Sendable {
         case full
     }
 
+    /// nil in the product; see ``FederationNode/plant(_:)``.
+    var plantedBug: PlantedBug?
     private var players: [PlayerID: PlayerRecord] = [:]
     private var byWorld: [WorldID: Set<PlayerID>] = [:]
     /// Everybody, in order.
@@ -75,7 +77,12 @@ public struct PlayerTable: Sendable {
             put(record)
             return record
         }
-        try Self.checkWritable(record, epoch)
+        if plantedBug == .frozenStateChanges, case .departing = record.presence {
+            record.state = state
+            put(record)
+            return record
+        }
+        try Self.checkWritable(record, plantedBug == .epochNotCompared ? record.epoch : epoch)
         record.presence = .playable
         record.world = world
         record.revision += 1
@@ -217,9 +224,15 @@ public struct PlayerTable: Sendable {
     mutating func admit(_ handoff: HandoffRecord, state: [UInt8]) -> PlayerRecord {
         let record = PlayerRecord(
             player: handoff.player, world: handoff.world, presence: .playable, epoch: handoff.epoch,
-            revision: handoff.revision, state: state, spawn: handoff.spawn, clientKey: handoff.clientKey)
+            revision: plantedBug == .snapshotRevisionIgnored ? 1 : handoff.revision, state: state, spawn: handoff.spawn,
+            clientKey: handoff.clientKey)
         put(record)
         return record
+    }
+
+    /// Planted: brings a player back whom this server has given away.
+    mutating func plantRevival(_ handoff: HandoffRecord) -> PlayerRecord {
+        admit(handoff, state: handoff.snapshot)
     }
 
     private mutating func put(_ record: PlayerRecord) {

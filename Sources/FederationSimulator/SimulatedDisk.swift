@@ -1,0 +1,71 @@
+import FederationCore
+import FederationModel
+
+/// A disk with a database on it that writes ahead: transactions go to the end of a log, and count once the log is synced.
+///
+/// What was written and not synced when the power fails may be whole, torn or missing. Recovery reads the log from the
+/// front and stops at the first transaction whose checksum is wrong, as SQLite does with its WAL.
+struct SimulatedDisk {
+    /// What the power cut left of a transaction that was not synced.
+    enum Remains {
+        case whole
+        /// Some of its pages: the checksum is wrong.
+        case torn
+        case missing
+    }
+
+    /// What a start finds: everything that was synced, and what else survived.
+    private(set) var durable = StoreTables()
+    /// Written, not synced.
+    private var log: [[StoreChange]] = []
+
+    /// How many transactions a loss of power may take.
+    var unsynced: Int { log.count }
+
+    /// Whether the last transaction in the log is one whose sync failed.
+    private var hasFailed = false
+
+    /// Appends a transaction to the log, in place of one whose sync has failed.
+    mutating func write(_ changes: [StoreChange]) {
+        if hasFailed { log.removeLast() }
+        hasFailed = false
+        log.append(changes)
+    }
+
+    /// The sync of the last transaction has failed. An error says nothing about what is on the disk: it may be rolled back,
+    /// or be there and come back after a crash.
+    mutating func fail(rollingBack isRolledBack: Bool) {
+        guard !log.isEmpty else { return }
+        if isRolledBack { log.removeLast() } else { hasFailed = true }
+    }
+
+    /// Everything that was written is durable from here on. `watch` sees each change before it is made.
+    mutating func sync(_ watch: (StoreChange, StoreTables) -> Void) {
+        let written = log
+        log = []
+        hasFailed = false
+        for changes in written { apply(changes, watch) }
+    }
+
+    /// The power fails and the machine starts again.
+    ///
+    /// - Parameter remains: what is left of each transaction that was not synced, from the first one written on.
+    mutating func recover(_ remains: [Remains], _ watch: (StoreChange, StoreTables) -> Void) {
+        let written = log
+        log = []
+        hasFailed = false
+        for (changes, remains) in zip(written, remains) {
+            switch remains {
+            case .whole: apply(changes, watch)
+            case .torn, .missing: return
+            }
+        }
+    }
+
+    private mutating func apply(_ changes: [StoreChange], _ watch: (StoreChange, StoreTables) -> Void) {
+        for change in changes {
+            watch(change, durable)
+            durable.apply(change)
+        }
+    }
+}

@@ -1,0 +1,355 @@
+import FederationCore
+import FederationCrypto
+import FederationModel
+import FederationWire
+
+/// The invariants, checked for what an event has touched.
+extension Simulation {
+    // MARK: Players
+
+    func checkTouched() throws {
+        guard !touchedPlayers.isEmpty else { return }
+        let touched = touchedPlayers
+        touchedPlayers.removeAll(keepingCapacity: true)
+        var last = -1
+        for player in touched where player != last {
+            last = player
+            try check(player)
+        }
+    }
+
+    /// One player, in the memory of every server and on every disk.
+    func check(_ number: Int) throws {
+        let player = players[number]
+        var place: Int?
+        for server in servers {
+            var isHere = false
+            if server.isUp, let record = server.node.players[player.id] {
+                switch record.presence {
+                case .playable:
+                    isHere = true
+                    try checkSaved(record, player, at: server)
+                case .departing(let handoff):
+                    guard let crossing = crossings[handoff] else { break }
+                    guard crossing.state == record.state else {
+                        throw violated(
+                            .frozenStateStands,
+                            "\(player.id) changed at \(server.id) while frozen for #\(crossing.number)")
+                    }
+                case .departed, .recalled, .left:
+                    break
+                }
+            }
+            if let record = server.disk.durable.players[player.id], record.presence == .playable {
+                isHere = true
+                if !server.isUp { try checkSaved(record, player, at: server) }
+            }
+            guard isHere else { continue }
+            if let place {
+                throw violated(
+                    .onePlace, "\(player.id) is playable on \(servers[place].id) and on \(server.id)")
+            }
+            place = server.index
+        }
+    }
+
+    private func checkSaved(_ record: PlayerRecord, _ player: SimulatedPlayer, at server: SimulatedServer) throws {
+        guard let counter = SimulatedPlayer.counter(of: record.state) else {
+            throw violated(.savesAreKept, "the state of \(player.id) at \(server.id) is one that nobody has written")
+        }
+        guard counter >= player.acknowledged else {
+            throw violated(
+                .savesAreKept,
+                "\(player.id) has state \(counter) at \(server.id), but \(player.acknowledged) was acknowledged")
+        }
+    }
+
+    // MARK: Disks
+
+    /// Makes what was written durable and lets the model follow.
+    func becomeDurable(
+        _ server: SimulatedServer,
+        _ change: (inout SimulatedDisk, (StoreChange, StoreTables) -> Void) -> Void
+    ) throws {
+        var found: Violation?
+        let simulation = self
+        change(&server.disk) { change, store in
+            guard found == nil else { return }
+            do {
+                try simulation.observe(change, on: store, of: server)
+            } catch let violation as Violation {
+                found = violation
+            } catch {
+                found = simulation.violated(.modelAgrees, "\(error)")
+            }
+        }
+        if let found { throw found }
+    }
+
+    /// A change is about to be durable.
+    private func observe(_ change: StoreChange, on store: StoreTables, of server: SimulatedServer) throws {
+        switch change {
+        case .putHandoff(let record): try observe(record, on: store, of: server)
+        case .putPlayer(let record): try observe(record, old: store.players[record.player], of: server)
+        case .putServer, .removeServer, .putTombstone, .removeTombstone, .putPeer, .removePeer, .putRoute, .removeRoute,
+            .putWorld, .removeWorld, .removePlayer, .removeHandoff, .putDecisions, .putPassage, .putReclaim, .putRecall,
+            .putCardSequence:
+            break
+        }
+    }
+
+    private func observe(_ record: HandoffRecord, on store: StoreTables, of server: SimulatedServer) throws {
+        guard !forged.contains(record.id) else {
+            throw violated(
+                .modelAgrees,
+                "\(server.id) reserves \(record.player) in epoch \(record.epoch) for a peer that has no such player")
+        }
+        let crossing = crossings[record.id]
+        let party = SimulatedWire.Party.server(server.index)
+        let old = crossing?.durable(at: party) ?? store.handoffs[record.id]?.state
+        guard Self.allows(old, to: record.state, as: record.role) else {
+            throw violated(
+                .statesAdvance,
+                "\(server.id) moves #\(number(of: record.id)) from \(old?.rawValue ?? "nothing") to \(record.state.rawValue)"
+            )
+        }
+        guard let crossing, old != record.state else { return }
+        if let player = playerNumbers[record.player] { touchedPlayers.append(player) }
+        switch record.role {
+        case .source:
+            try observeSource(record, crossing, party)
+            crossing.sourceState = record.state
+        case .destination:
+            try observeDestination(record, crossing, party)
+            crossing.destinationState = record.state
+        }
+    }
+
+    private func observeSource(
+        _ record: HandoffRecord, _ crossing: SimulatedCrossing, _ party: SimulatedWire.Party
+    ) throws {
+        switch record.state {
+        case .prepared:
+            break
+        case .committed:
+            report.committed += 1
+            guard crossing.destinationState == .reserved else {
+                throw violated(
+                    .decisionFollowsReservation,
+                    "#\(crossing.number) is decided while its destination has "
+                        + "\(crossing.destinationState?.rawValue ?? "nothing") on disk")
+            }
+            let wrong = model.commit(crossing.player, as: record.id, from: party, epoch: record.epoch)
+            if let wrong { throw violated(.modelAgrees, "\(record.player): \(wrong)") }
+        case .completed:
+            guard let receipt = record.receipt, crossing.receipts.contains(receipt) else {
+                throw violated(
+                    .receiptsAreGenuine,
+                    "#\(crossing.number) is completed without a receipt that its destination issued")
+            }
+        case .aborted:
+            report.aborted += 1
+        case .reserved, .admitted:
+            break
+        }
+    }
+
+    private func observeDestination(
+        _ record: HandoffRecord, _ crossing: SimulatedCrossing, _ party: SimulatedWire.Party
+    ) throws {
+        switch record.state {
+        case .reserved:
+            guard record.snapshot == crossing.state, record.revision == crossing.revision else {
+                throw violated(.frozenStateStands, "#\(crossing.number) is reserved with another state than was frozen")
+            }
+            try ambush(crossing)
+        case .admitted:
+            if let receipt = record.receipt { crossing.receipts.append(receipt) }
+            if let wrong = model.admit(crossing.player, as: record.id, at: party) {
+                throw violated(.modelAgrees, "\(record.player): \(wrong)")
+            }
+        case .aborted:
+            guard crossing.sourceState == nil || crossing.sourceState == .aborted else {
+                throw violated(
+                    .reservationsWait,
+                    "\(party) drops #\(crossing.number), which is \(crossing.sourceState?.rawValue ?? "") at its source"
+                )
+            }
+        case .prepared, .committed, .completed:
+            break
+        }
+    }
+
+    private static func allows(_ old: HandoffState?, to new: HandoffState, as role: HandoffRole) -> Bool {
+        switch (role, old, new) {
+        case (_, let old?, new) where old == new: true
+        case (.source, nil, .prepared), (.source, .prepared, .committed), (.source, .prepared, .aborted),
+            (.source, .committed, .completed):
+            true
+        case (.destination, nil, .reserved), (.destination, .reserved, .admitted), (.destination, .reserved, .aborted):
+            true
+        default: false
+        }
+    }
+
+    private func observe(_ record: PlayerRecord, old: PlayerRecord?, of server: SimulatedServer) throws {
+        guard let number = playerNumbers[record.player] else { return }
+        touchedPlayers.append(number)
+        if let old {
+            guard record.epoch >= old.epoch else {
+                throw violated(
+                    .epochsRise, "\(record.player) falls from epoch \(old.epoch) to \(record.epoch) on \(server.id)")
+            }
+            guard record.revision >= old.revision else {
+                throw violated(
+                    .revisionsRise,
+                    "\(record.player) falls from revision \(old.revision) to \(record.revision) on \(server.id)")
+            }
+        }
+        switch record.presence {
+        case .playable:
+            guard let counter = SimulatedPlayer.counter(of: record.state) else {
+                throw violated(.savesAreKept, "\(record.player) has a state on \(server.id) that nobody has written")
+            }
+            let wrong = model.save(
+                number, at: .server(server.index), epoch: record.epoch, revision: record.revision, counter: counter)
+            if let wrong { throw violated(.modelAgrees, "\(record.player) on \(server.id): \(wrong)") }
+        case .departing(let handoff):
+            if let crossing = crossings[handoff], crossing.state != record.state {
+                throw violated(.frozenStateStands, "#\(crossing.number) is frozen with another state on disk")
+            }
+        case .departed(_, let handoff):
+            if let crossing = crossings[handoff], crossing.epoch != record.epoch {
+                throw violated(.epochsRise, "\(record.player) departs in epoch \(record.epoch), not \(crossing.epoch)")
+            }
+        case .recalled, .left:
+            break
+        }
+    }
+
+    // MARK: What is said
+
+    /// What a frame says must be durable.
+    func justify(_ frame: FederationFrame, on channel: ChannelID, at server: SimulatedServer) throws {
+        guard let handoff = frame.handoff, let allowed = Self.states(of: frame) else { return }
+        if let crossing = crossings[handoff] {
+            // What a stranger is told of a handoff that is not theirs decides nothing.
+            let (number, first) = SimulatedWire.end(of: channel)
+            let other = wires[number]?.party(first: !first)
+            guard other == crossing.source || other == crossing.destination else { return }
+        } else if case .abort = frame {
+            // Said to a source, it decides nothing.
+            guard server.disk.durable.handoffs[handoff]?.role != .destination else { return }
+        }
+        try justify(frame.label, handoff, allowed, at: server)
+    }
+
+    func justify(_ event: CrossingEvent, at server: SimulatedServer) throws {
+        let allowed: [HandoffState?] =
+            switch event.kind {
+            case .offered: [.prepared, .committed, .completed, .aborted]
+            case .committed: [.committed, .completed]
+            case .completed: [.completed]
+            case .returned, .withdrawn: [.aborted]
+            case .reserved: [.reserved, .admitted, .aborted]
+            case .admitted: [.admitted]
+            case .arriving, .turnedAway, .withdrawnHere: []
+            }
+        guard let handoff = event.handoff, !allowed.isEmpty else { return }
+        try justify(event.kind.label, handoff, allowed, at: server)
+    }
+
+    private func justify(
+        _ what: String, _ handoff: HandoffID, _ allowed: [HandoffState?], at server: SimulatedServer
+    ) throws {
+        let party = SimulatedWire.Party.server(server.index)
+        // Those of earlier rounds are over, and may be forgotten between the answer and its sending.
+        guard let crossing = crossings[handoff] else { return }
+        let durable = crossing.durable(at: party) ?? server.disk.durable.handoffs[handoff]?.state
+        guard allowed.contains(durable) else {
+            throw violated(
+                .durableBeforeSaid,
+                "\(server.id) says \(what) of #\(number(of: handoff)) while its disk says \(durable?.rawValue ?? "nothing")"
+            )
+        }
+    }
+
+    private static func states(of frame: FederationFrame) -> [HandoffState?]? {
+        switch frame {
+        case .offer: [.prepared, .committed, .completed, .aborted]
+        case .accept: [.reserved, .admitted, .aborted]
+        case .commit: [.committed, .completed]
+        case .admitted: [.admitted]
+        case .abort: [.aborted, nil]
+        case .query: [.reserved, .admitted, .aborted]
+        case .verdict(let verdict):
+            switch verdict.decision {
+            case .undecided: nil
+            case .committed: [.committed, .completed]
+            // Also of a handoff that is completed and forgotten: it means that nothing is known of it any more.
+            case .aborted: [.aborted, .completed, .reserved, .admitted, nil]
+            }
+        case .reject, .position, .evidence, .recall, .ready, .heartbeat, .acknowledgement, .worldRequest,
+            .worldResponse, .assetRequest,
+            .assetResponse:
+            nil
+        }
+    }
+
+    // MARK: Routes
+
+    /// A portal was open: whoever looks from outside must agree.
+    func checkRoute(from server: SimulatedServer, to peer: Int) throws {
+        let truth = server.truth[peer]
+        let id = serverID(peer)
+        guard truth.isPeer, !truth.isSuspended else {
+            throw violated(.routesLeadToTrusted, "a portal of \(server.id) leads to \(id) against its operator's word")
+        }
+        guard truth.trustedUntil > time else {
+            throw violated(.routesLeadToTrusted, "a portal of \(server.id) leads to \(id), whose trust is over")
+        }
+        guard server.node.routing.route(for: Self.portal(to: id))?.isActive == true else {
+            throw violated(.routesLeadToTrusted, "a portal of \(server.id) leads to \(id) although it is switched off")
+        }
+        // Silence is counted when a timer fires; a process that has just woken up may be one tick behind.
+        let health = server.configuration.health
+        let silence = health.interval.clampedNanoseconds * Int64(health.unreachable + 2)
+        guard max(truth.heardAt, server.runsSince) + silence > time else {
+            throw violated(.routesLeadToTrusted, "a portal of \(server.id) leads to \(id), which has fallen silent")
+        }
+    }
+
+    // MARK: Bounds
+
+    func checkBounds() throws {
+        // The hostile peer may hold as many places as there are players to invent.
+        let open = players.count + HostilePeer.ghosts + 8
+        for server in servers where server.isUp {
+            let ledger = server.node.ledger
+            report.peaks.batches = max(report.peaks.batches, server.queue.count)
+            report.peaks.openHandoffs = max(report.peaks.openHandoffs, ledger.openCount)
+            report.peaks.snapshotBytes = max(report.peaks.snapshotBytes, ledger.snapshotBytes)
+            guard server.queue.count <= 1_024 + 4 * (servers.count + players.count) else {
+                throw violated(.boundsHold, "\(server.queue.count) batches wait at \(server.id)")
+            }
+            guard ledger.openCount <= open else {
+                throw violated(.boundsHold, "\(ledger.openCount) handoffs of \(open) players are open at \(server.id)")
+            }
+            guard ledger.snapshotBytes <= ledger.openCount * SimulatedPlayer.stateBytes,
+                server.node.players.stateBytes <= open * SimulatedPlayer.stateBytes
+            else {
+                throw violated(
+                    .boundsHold,
+                    "\(ledger.snapshotBytes) bytes of snapshots for \(ledger.openCount) open handoffs at \(server.id)")
+            }
+            for number in server.wires {
+                guard let wire = wires[number] else { continue }
+                let most = max(wire.toFirst.count, wire.toSecond.count)
+                report.peaks.messages = max(report.peaks.messages, most)
+                guard most <= Limits.outboundFrames + 1 else {
+                    throw violated(.boundsHold, "\(most) messages wait on a channel of \(server.id)")
+                }
+            }
+        }
+    }
+}

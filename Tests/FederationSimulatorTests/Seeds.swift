@@ -1,0 +1,73 @@
+import FederationCore
+
+@testable import FederationSimulator
+
+/// The seeds that are always run, and what they must give.
+enum Seeds {
+    static let fixed: [UInt64] = [1, 2, 3, 5, 8, 13, 21, 34]
+
+    /// Runs that once found a bug in the real logic, with what it was. They stay.
+    static let onceFailing: [SimulationOptions] = []
+
+    /// Of seed 7 with 60 crossings.
+    static let digestOfSeven = "4333da246c467a4a6a585011516e3bb240815de436e7852731e66dcddf600be1"
+
+    /// A planted bug, and how it is found.
+    struct Planted: Sendable, CustomStringConvertible {
+        let bug: PlantedBug
+        /// One of these is the first to break: which one depends on who looks first.
+        let invariants: [Invariant]
+        /// Crossings within which it is found, over as many seeds as that takes, from 1 on.
+        let within: Int
+        /// Players at home on each server; with fewer of them more time passes between two crossings.
+        var players = 6
+
+        var description: String { "\(bug.rawValue) within \(within) crossings" }
+
+        /// Looks for the bug. The options and the report of the run that found it; nil when none did within the bound.
+        func find() -> (SimulationOptions, SimulationReport)? {
+            var left = within
+            var seed: UInt64 = 1
+            while left > 0 {
+                let options = SimulationOptions(
+                    seed: seed, crossings: min(left, Self.crossingsPerSeed), playersPerServer: players,
+                    mutant: bug, crossingsPerRound: 60)
+                let report = Simulator.run(options)
+                if report.violation != nil { return (options, report) }
+                left -= max(1, report.crossings)
+                seed += 1
+            }
+            return nil
+        }
+
+        private static let crossingsPerSeed = 300
+    }
+
+    static let planted: [Planted] = [
+        Planted(bug: .commitBeforeReservation, invariants: [.decisionFollowsReservation], within: 10),
+        Planted(bug: .acceptBeforeDurable, invariants: [.durableBeforeSaid], within: 10),
+        Planted(bug: .sendBeforeDurable, invariants: [.durableBeforeSaid], within: 10),
+        Planted(bug: .abortAfterCommit, invariants: [.statesAdvance, .onePlace, .savesAreKept], within: 3_000),
+        Planted(bug: .presumedCommit, invariants: [.onePlace, .savesAreKept, .modelAgrees], within: 500),
+        Planted(bug: .epochNotCompared, invariants: [.savesAreKept], within: 500),
+        Planted(bug: .staleOfferTaken, invariants: [.modelAgrees], within: 3_000),
+        Planted(bug: .redeemedOutsideTransaction, invariants: [.oneRedemption], within: 4_000, players: 2),
+        Planted(bug: .duplicateOfferReservedTwice, invariants: [.statesAdvance], within: 3_000),
+        Planted(bug: .staleHealthUsed, invariants: [.routesLeadToTrusted], within: 3_000, players: 1),
+        Planted(bug: .trustKeptAfterKeyChange, invariants: [.trustNeedsHandshake], within: 2_000, players: 2),
+        Planted(
+            bug: .trustKeptAfterSuspension, invariants: [.trustNeedsHandshake, .routesLeadToTrusted], within: 1_000),
+        Planted(
+            bug: .recoveryResumesCommitted,
+            invariants: [.onePlace, .modelAgrees, .savesAreKept, .everyoneSomewhere, .memoryMatchesDisk], within: 2_000),
+        Planted(bug: .receiptNotVerified, invariants: [.receiptsAreGenuine], within: 500),
+        Planted(bug: .ledgerCompactedEarly, invariants: [.memoryMatchesDisk, .nothingOpen], within: 500),
+        Planted(bug: .snapshotRevisionIgnored, invariants: [.revisionsRise], within: 200),
+        Planted(bug: .reservationTimesOut, invariants: [.reservationsWait], within: 2_000),
+        Planted(bug: .frozenStateChanges, invariants: [.frozenStateStands], within: 500),
+        Planted(bug: .reservationPlayable, invariants: [.modelAgrees, .onePlace], within: 50),
+        Planted(bug: .epochNotRaised, invariants: [.modelAgrees], within: 50),
+        Planted(bug: .strangerCallsOff, invariants: [.reservationsWait], within: 2_000),
+        Planted(bug: .callOffAfterCommit, invariants: [.onePlace, .statesAdvance, .savesAreKept], within: 500),
+    ]
+}
