@@ -52,18 +52,9 @@ struct UpgradableServerChannel: HTTPChannelHandler {
     }
 
     func handle(value: Value, logger: Logger) async {
-        await withGracefulShutdownHandler {
-            await serve(value, logger)
-        } onGracefulShutdown: {
-            // NIO says it once to each connection, and to one that is accepted in that very moment before anybody listens.
-            value.channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
-        }
-    }
-
-    private func serve(_ value: Value, _ logger: Logger) async {
         let outcome: Outcome
         do {
-            outcome = try await value.outcome.get()
+            outcome = try await quiescing(value.channel) { try await value.outcome.get() }
         } catch {
             // Closed before its first request was whole, or the upgrade failed; NIO leaves the socket open then.
             logger.trace("a connection came to nothing: \(error)")
@@ -72,9 +63,19 @@ struct UpgradableServerChannel: HTTPChannelHandler {
         }
         switch outcome {
         case .http(let parts):
-            await handleHTTP(asyncChannel: parts, logger: logger)
+            await quiescing(value.channel) { await handleHTTP(asyncChannel: parts, logger: logger) }
         case .webSocket:
-            try? await value.channel.closeFuture.get()
+            try? await quiescing(value.channel) { try await value.channel.closeFuture.get() }
+        }
+    }
+
+    /// Tells the channel when the server stops, also when it stopped before `body` began. NIO says it once to each
+    /// connection, and to one that is accepted or upgraded in that very moment while nobody listens.
+    private func quiescing<Value>(_ channel: any Channel, _ body: () async throws -> Value) async rethrows -> Value {
+        try await withGracefulShutdownHandler {
+            try await body()
+        } onGracefulShutdown: {
+            channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
         }
     }
 
