@@ -66,8 +66,8 @@ fuzz: needs
 
 # Each sanitizer needs a build of its own, dependencies included.
 sanitize: needs
-	swift test -j $(JOBS) --sanitize=thread --scratch-path .build/thread-sanitizer $(ARGS)
-	swift test -j $(JOBS) --sanitize=address --scratch-path .build/address-sanitizer $(ARGS)
+	scripts/sanitize thread $(ARGS)
+	scripts/sanitize address $(ARGS)
 
 worlds:
 	scripts/make-worlds

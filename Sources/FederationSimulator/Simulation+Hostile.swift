@@ -103,9 +103,9 @@ extension Simulation {
             switch verdict.decision {
             case .undecided: break
             case .committed: try hostileReceives(decision: verdict.handoff, of: server)
-            case .aborted: hostileForgets(verdict.handoff)
+            case .aborted: hostileForgets(verdict.handoff, byWordOf: server)
             }
-        case .abort(let handoff): hostileForgets(handoff)
+        case .abort(let handoff): hostileForgets(handoff, byWordOf: server)
         case .query(let handoff): try hostileAnswers(query: handoff, of: server)
         case .accept(let handoff): try hostileDecides(handoff, for: server)
         case .reject(let rejection): try hostileReceives(rejection, of: server)
@@ -181,8 +181,9 @@ extension Simulation {
             .admitted(FederationFrame.HandoffAdmitted(handoff: crossing.id, receipt: receipt)), to: server)
     }
 
-    private func hostileForgets(_ handoff: HandoffID) {
-        guard hostile.accepted.removeValue(forKey: handoff) != nil else { return }
+    /// Only the source's word counts: another server knows nothing of the handoff, and presumes that it was aborted.
+    private func hostileForgets(_ handoff: HandoffID, byWordOf server: Int) {
+        guard crossings[handoff]?.source == .server(server), hostile.accepted.removeValue(forKey: handoff) != nil else { return }
         crossings[handoff]?.destinationState = .aborted
     }
 
