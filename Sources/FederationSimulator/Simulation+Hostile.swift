@@ -183,7 +183,9 @@ extension Simulation {
 
     /// Only the source's word counts: another server knows nothing of the handoff, and presumes that it was aborted.
     private func hostileForgets(_ handoff: HandoffID, byWordOf server: Int) {
-        guard crossings[handoff]?.source == .server(server), hostile.accepted.removeValue(forKey: handoff) != nil else { return }
+        guard crossings[handoff]?.source == .server(server), hostile.accepted.removeValue(forKey: handoff) != nil else {
+            return
+        }
         crossings[handoff]?.destinationState = .aborted
     }
 
