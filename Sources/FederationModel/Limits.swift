@@ -70,6 +70,8 @@ public enum Limits {
     public static let tokenLeeway: Duration = .seconds(30)
     /// From prepared to committed, besides four round trips; then the source aborts and the player stays. The default.
     public static let acceptTimeout: Duration = .milliseconds(200)
+    /// The longest round trip that counts: a peer that answers heartbeats late must not keep players frozen.
+    public static let acceptRoundTrip: Duration = .milliseconds(500)
     /// Round trips that an answer to an offer may take besides ``acceptTimeout``.
     public static let acceptRoundTrips = 4
     /// How long a world server may think about a player who arrives. The default.
@@ -80,8 +82,12 @@ public enum Limits {
     public static let handoffRetention: Duration = .seconds(24 * 3_600)
     /// Tokens in one frame of evidence.
     public static let evidenceTokens = 32
+    /// Tokens that one answer to a position sends; the peer asks for more.
+    public static let evidencePassages = 16_384
     /// Recalls of players who were never here that one server remembers, so that an old copy does not come in later.
     public static let rememberedRecalls = 65_536
+    /// Of these, from one home server.
+    public static let rememberedRecallsPerHome = 4_096
     /// Players in one recall.
     public static let recalledPlayers = 1_024
     /// First pause before dialling again; doubles, with jitter, up to ``dialBackoffMaximum``.

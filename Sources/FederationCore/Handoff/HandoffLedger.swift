@@ -511,7 +511,7 @@ public struct HandoffLedger: Sendable {
         } else {
             retire(record, at: now.instant + retention)
             open[record.id] = nil
-            openByPlayer[record.player] = nil
+            if openByPlayer[record.player] == record.id { openByPlayer[record.player] = nil }
             openByPeer[record.peer]?.remove(record.id)
             if openByPeer[record.peer]?.isEmpty == true { openByPeer[record.peer] = nil }
         }

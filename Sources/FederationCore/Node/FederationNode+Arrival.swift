@@ -41,8 +41,10 @@ extension FederationNode {
         case .admitted:
             return receipt(of: reserved, on: channel)
         case .aborted:
+            let isRecalled = reserved.abortCode == Self.recalledCode
             let rejection = FederationFrame.HandoffRejection(
-                handoff: offer.handoff, code: "handoff.aborted", reason: "the handoff was aborted before")
+                handoff: offer.handoff, code: isRecalled ? Self.recalledCode : "handoff.aborted",
+                reason: "the handoff was aborted before")
             return [.send(.reject(rejection), on: channel)]
         case .prepared, .committed, .completed:
             return []
@@ -68,6 +70,9 @@ extension FederationNode {
                     return .record(try ledger.reserve(envelope, known: nil, at: now), isNew: true)
                 }
                 return .record(try ledger.reserve(envelope, known: nil, at: now), isNew: false)
+            }
+            guard !isRecalled(envelope.token.player, at: envelope.token.epoch) else {
+                throw Self.recalled(envelope.token.player)
             }
             try checkArrival(envelope)
             let known = plantedBug == .staleOfferTaken ? nil : epoch(of: envelope.token.player)
@@ -129,9 +134,7 @@ extension FederationNode {
         guard let before = ledger.record(commit.handoff), before.role == .destination, before.peer == peer.serverID,
             before.state != .aborted
         else {
-            let rejection = FederationFrame.HandoffRejection(
-                handoff: commit.handoff, code: Self.nothingReserved, reason: "no place is kept for this handoff")
-            return [.send(.reject(rejection), on: channel)]
+            return [repeatedReceipt(for: commit, from: peer, on: channel, at: now) ?? refuse(commit, on: channel)]
         }
         if before.state == .admitted { return receipt(of: before, on: channel) }
         // Since the offer the player's home server may have taken the player back.
@@ -164,6 +167,46 @@ extension FederationNode {
         return known
     }
 
+    /// Whether the player's home server has taken the player back from this epoch.
+    private func isRecalled(_ player: PlayerID, at epoch: Epoch) -> Bool {
+        if let record = players[player] { return record.presence == .recalled && epoch < record.epoch }
+        return recalls[player].map { epoch < $0 } ?? false
+    }
+
+    private static func recalled(_ player: PlayerID) -> Refusal {
+        Refusal(
+            .conflict, code: recalledCode, reason: "\(player) was taken back by \(player.home)",
+            remedy: "the player is at home", step: .handoff)
+    }
+
+    /// The answer to a decision about a handoff for which no place is kept.
+    private func refuse(_ commit: FederationFrame.HandoffCommit, on channel: ChannelID) -> Effect {
+        let isRecalled = ledger.record(commit.handoff)?.abortCode == Self.recalledCode
+        let rejection = FederationFrame.HandoffRejection(
+            handoff: commit.handoff, code: isRecalled ? Self.recalledCode : Self.nothingReserved,
+            reason: "no place is kept for this handoff")
+        return .send(.reject(rejection), on: channel)
+    }
+
+    /// The receipt of a handoff that both ends had done with, for a source that a backup has made forget it.
+    private func repeatedReceipt(
+        for commit: FederationFrame.HandoffCommit, from peer: VerifiedPeer, on channel: ChannelID, at now: Now
+    ) -> Effect? {
+        guard plantedBug != .ledgerCompactedEarly, ledger.record(commit.handoff) == nil,
+            let token = try? SessionToken.verify(
+                commit.token, issuer: peer.serverID, key: peer.publicKey, audience: id, at: now.timestamp,
+                leeway: Self.anyTime),
+            token.handoff == commit.handoff, let decision = token.decision,
+            let passage = passages[token.player, from: peer.serverID], decision <= passage.decision
+        else { return nil }
+        let receipt = AdmissionReceipt(
+            issuer: id, audience: peer.serverID, handoff: token.handoff, player: token.player, epoch: token.epoch,
+            issuedAt: now.timestamp)
+        return .send(
+            .admitted(FederationFrame.HandoffAdmitted(handoff: token.handoff, receipt: receipt.issue(by: identity))),
+            on: channel)
+    }
+
     private mutating func voidReservation(
         _ reserved: HandoffRecord, on channel: ChannelID, at now: Now
     ) -> [Effect] {
@@ -191,10 +234,11 @@ extension FederationNode {
         let player = players.admit(record, state: before.snapshot)
         let passage = Passage(
             origin: record.peer, player: record.player, decision: record.decision ?? 0, token: compact)
-        passages.put(passage)
+        let isNewest = passages.put(passage)
         return [
             .persist(
-                [.putHandoff(record), .putPlayer(player), .putPassage(passage)] + plantedForgetting(of: record.id)),
+                [.putHandoff(record), .putPlayer(player)] + (isNewest ? [.putPassage(passage)] : [])
+                    + plantedForgetting(of: record.id)),
             .report(.handoffMoved(record.id, .destination, .admitted)),
             .notify(CrossingEvent(handoff: record.id, player: record.player, kind: .admitted)),
         ] + receipt(of: record, on: channel)

@@ -220,7 +220,7 @@ extension FederationNode {
         case .position(let position):
             return answer(position: position, of: peer, on: channel)
         case .evidence(let tokens):
-            return receive(evidence: tokens, from: peer, at: now)
+            return receive(evidence: tokens, from: peer, on: channel, at: now)
         case .recall(let players):
             return receive(recall: players, from: peer, at: now)
         }

@@ -105,7 +105,8 @@ extension FederationNode {
 
     /// How long the answer to an offer may take.
     private func acceptTimeout(of destination: ServerID) -> Duration {
-        configuration.acceptTimeout + (roundTrip(to: destination) ?? .zero) * Limits.acceptRoundTrips
+        let roundTrip = min(roundTrip(to: destination) ?? .zero, Limits.acceptRoundTrip)
+        return configuration.acceptTimeout + roundTrip * Limits.acceptRoundTrips
     }
 
     /// The world or the player calls off a handoff that is not decided.
@@ -181,7 +182,7 @@ extension FederationNode {
                 at: now)
         case .committed:
             // Unless the player's home server has taken the player back: then it is void.
-            if rejection.code == Self.recalledCode,
+            if rejection.code == Self.recalledCode, record.player.home != id || reclaims[record.player] != nil,
                 let ended = ledger.void(record.id, code: rejection.code, reason: rejection.reason, at: now)
             {
                 return [.persist([.putHandoff(ended)]), .report(.handoffMoved(ended.id, .source, .aborted))]
@@ -265,7 +266,8 @@ extension FederationNode {
     /// A channel is (again) open: everything that is open with this peer is said or asked once more.
     mutating func resumeHandoffs(with peer: VerifiedPeer, on channel: ChannelID, at now: Now) -> [Effect] {
         var effects: [Effect] = []
-        for record in ledger.openHandoffs(with: peer.serverID) {
+        // The rest comes due by itself.
+        for record in ledger.openHandoffs(with: peer.serverID).prefix(Self.resumedAtOnce) {
             switch record.state {
             case .prepared: effects += sendOffer(record, at: now)
             case .committed: effects += sendCommit(record, on: channel, at: now)
@@ -275,6 +277,9 @@ extension FederationNode {
         }
         return effects
     }
+
+    /// Well below what may wait in a channel.
+    private static let resumedAtOnce = 1_024
 
     mutating func abort(_ id: HandoffID, because refusal: Refusal, at now: Now) -> [Effect] {
         let before = ledger.record(id)

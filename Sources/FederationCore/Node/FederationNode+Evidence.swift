@@ -15,7 +15,7 @@ extension FederationNode {
 
     /// A peer says how many of its decisions towards this server it remembers.
     func answer(position: UInt64, of peer: VerifiedPeer, on channel: ChannelID) -> [Effect] {
-        let lost = passages.passages(from: peer.serverID, after: position, limit: Limits.openHandoffs)
+        let lost = passages.passages(from: peer.serverID, after: position, limit: Limits.evidencePassages)
         guard !lost.isEmpty else { return [] }
         var effects: [Effect] = [.report(.rolledBack(peer.serverID, decisions: lost.count))]
         for start in stride(from: 0, to: lost.count, by: Limits.evidenceTokens) {
@@ -27,7 +27,10 @@ extension FederationNode {
 
     /// Tokens by which this server is said to have handed players over. Each counts only when this server signed it for
     /// that peer as a decision, and only when it is newer than what this server knows.
-    mutating func receive(evidence tokens: [String], from peer: VerifiedPeer, at now: Now) -> [Effect] {
+    mutating func receive(
+        evidence tokens: [String], from peer: VerifiedPeer, on channel: ChannelID, at now: Now
+    ) -> [Effect] {
+        let before = decisions[peer.serverID]
         var effects: [Effect] = []
         for compact in tokens {
             guard
@@ -42,6 +45,8 @@ extension FederationNode {
             guard decision > decisions[peer.serverID, default: 0] else { continue }
             effects += relearn(token, decision, of: peer, at: now)
         }
+        // There may be more.
+        if decisions[peer.serverID] != before { effects.append(position(for: peer, on: channel)) }
         return effects
     }
 
@@ -50,25 +55,26 @@ extension FederationNode {
     ) -> [Effect] {
         decisions[peer.serverID] = decision
         var changes: [StoreChange] = [.putDecisions(peer.serverID, decision)]
-        var effects: [Effect] = []
-        // A handoff that began after the backup would decide about the player a second time.
+        var aborting: [Effect] = []
+        var telling: [Effect] = []
+        // A handoff that began after the backup would decide about the player a second time. It ends first: what follows must
+        // be the last word about the player, in memory and on the disk.
         if let open = ledger.openHandoff(of: token.player), open.id != token.handoff, open.state == .prepared {
-            effects += abort(open.id, because: Self.restored(token.player), at: now)
+            aborting = abort(open.id, because: Self.restored(token.player), at: now)
         }
         let isNewer = players[token.player].map { $0.epoch < token.epoch } ?? true
         if isNewer, let record = ledger.recommit(token.handoff, to: peer.serverID, decision: decision, at: now) {
             changes.append(.putHandoff(record))
         }
         if let player = players.departed(
-            token.player, to: peer.serverID, by: token.handoff, epoch: token.epoch, from: token.world,
-            home: id)
+            token.player, to: peer.serverID, by: token.handoff, epoch: token.epoch, from: token.world, home: id)
         {
             changes.append(.putPlayer(player))
-            effects.append(.report(.relearned(player.player, on: peer.serverID, player.epoch)))
-            effects.append(
+            telling.append(.report(.relearned(player.player, on: peer.serverID, player.epoch)))
+            telling.append(
                 .notify(CrossingEvent(handoff: token.handoff, player: player.player, kind: .withdrawnHere)))
         }
-        return [.persist(changes)] + effects
+        return aborting + [.persist(changes)] + telling
     }
 
     private static func restored(_ player: PlayerID) -> Refusal {

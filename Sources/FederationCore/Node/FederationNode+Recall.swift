@@ -40,7 +40,20 @@ extension FederationNode {
         let voided = ledger.void(
             handoff, code: Self.recalledCode, reason: "the player was taken back: \(reason)", at: now)
         if let voided { changes.append(.putHandoff(voided)) }
+        // A way home that its source will never decide about.
+        let reserved = ledger.openHandoff(of: player).flatMap { open in
+            open.state == .reserved
+                ? try? ledger.abort(open.id, code: Self.recalledCode, reason: "the player was taken back", at: now)
+                : nil
+        }
+        if let reserved { changes.append(.putHandoff(reserved)) }
         var effects: [Effect] = [.persist(changes), .report(.reclaimed(player, record.epoch))]
+        if let reserved {
+            effects += [
+                .report(.handoffMoved(reserved.id, .destination, .aborted)),
+                .notify(CrossingEvent(handoff: reserved.id, player: player, kind: .withdrawn)),
+            ]
+        }
         if voided != nil {
             effects.append(.report(.handoffMoved(handoff, .source, .aborted)))
             if let channel = channels[server] { effects.append(.send(.abort(handoff), on: channel)) }
@@ -67,17 +80,21 @@ extension FederationNode {
         recall players: [FederationFrame.RecalledPlayer], from peer: VerifiedPeer, at now: Now
     ) -> [Effect] {
         var effects: [Effect] = []
-        for recalled in players {
-            guard recalled.player.home == peer.serverID else {
-                effects.append(.report(.refusedFrame(peer.serverID, code: "recall.foreign")))
-                continue
-            }
-            effects += recall(recalled, at: now)
-        }
+        let own = players.filter { $0.player.home == peer.serverID }
+        if own.count < players.count { effects.append(.report(.refusedFrame(peer.serverID, code: "recall.foreign"))) }
+        var room = min(
+            Limits.rememberedRecallsPerHome - recalls.keys.count { $0.home == peer.serverID },
+            Limits.rememberedRecalls - recalls.count)
+        let isFull = room <= 0
+        for recalled in own { effects += recall(recalled, &room, at: now) }
+        if isFull { effects.append(.report(.refusedFrame(peer.serverID, code: "recall.tooMany"))) }
         return effects
     }
 
-    private mutating func recall(_ recalled: FederationFrame.RecalledPlayer, at now: Now) -> [Effect] {
+    /// - Parameter room: how many more players may be remembered who were never here.
+    private mutating func recall(
+        _ recalled: FederationFrame.RecalledPlayer, _ room: inout Int, at now: Now
+    ) -> [Effect] {
         var effects: [Effect] = []
         // What is decided stays open until the other end has heard of the recall as well.
         if let open = ledger.openHandoff(of: recalled.player), open.epoch < recalled.epoch, open.state != .committed,
@@ -99,8 +116,9 @@ extension FederationNode {
                 .notify(CrossingEvent(handoff: nil, player: player.player, kind: .withdrawnHere)),
             ]
         } else if self.players[recalled.player] == nil, recalls[recalled.player].map({ $0 < recalled.epoch }) ?? true {
-            guard recalls.count < Limits.rememberedRecalls || recalls[recalled.player] != nil else {
-                return effects + [.report(.refusedFrame(recalled.player.home, code: "recall.tooMany"))]
+            if recalls[recalled.player] == nil {
+                guard room > 0 else { return effects }
+                room -= 1
             }
             recalls[recalled.player] = recalled.epoch
             effects.append(.persist([.putRecall(recalled.player, recalled.epoch)]))

@@ -36,13 +36,15 @@ public struct PassageTable: Sendable {
         return page.compactMap { entry in entry.player.flatMap { origin.byPlayer[$0] } }
     }
 
-    /// Keeps the newest passage of the player from that server.
-    mutating func put(_ passage: Passage) {
+    /// Keeps the newest passage of the player from that server. Whether it is this one.
+    @discardableResult
+    mutating func put(_ passage: Passage) -> Bool {
         if let old = origins[passage.origin]?.byPlayer[passage.player] {
-            guard old.decision < passage.decision else { return }
+            guard old.decision < passage.decision else { return false }
             origins[passage.origin]?.byDecision.remove(Entry(decision: old.decision, player: old.player))
         }
         origins[passage.origin, default: Origin()].byPlayer[passage.player] = passage
         origins[passage.origin]?.byDecision.insert(Entry(decision: passage.decision, player: passage.player))
+        return true
     }
 }

@@ -117,6 +117,38 @@ struct NodeRecoveryTests {
         #expect(alpha.store.players[Self.ada]?.epoch == Epoch(2))
     }
 
+    @Test("evidence has the last word about a player who was leaving again, in memory and on the disk")
+    func evidenceWhileLeaving() throws {
+        let federation = try TestFederation(["alpha", "beta", "gamma"])
+        let (alpha, beta, gamma) = (federation.node("alpha"), federation.node("beta"), federation.node("gamma"))
+        try federation.connectAll()
+        try federation.settle()
+        try federation.enter(Self.ada, at: alpha)
+        let backup = alpha.store
+        try federation.depart(Self.ada, from: alpha, to: beta.id)
+        try federation.settle()
+        federation.crash(alpha)
+        alpha.store = backup
+        try federation.restart(alpha)
+        // The restored copy is on its way to gamma when beta comes and knows better.
+        try federation.connect(alpha, gamma)
+        while try federation.execute(alpha) || federation.execute(gamma) {}
+        let id = try federation.depart(Self.ada, from: alpha, to: gamma.id)
+        while try federation.execute(alpha) {}
+        try federation.connect(alpha, beta)
+        let wire = try #require(federation.wire(alpha, beta))
+        while alpha.node.ledger.record(id)?.state == .prepared {
+            while try federation.execute(alpha) || federation.execute(beta) {}
+            if !wire.frames.1.isEmpty { federation.deliver(wire, toFirst: false) }
+            if !wire.frames.0.isEmpty { federation.deliver(wire, toFirst: true) }
+        }
+        while try federation.execute(alpha) {}
+        #expect(alpha.node.players[Self.ada]?.presence.label == "departed")
+        #expect(alpha.store.players[Self.ada] == alpha.node.players[Self.ada])
+        try federation.heal()
+        #expect(federation.playable(Self.ada) == [beta.id])
+    }
+
     @Test("evidence counts only when this server signed it, as a decision, for that peer")
     func evidence() throws {
         let (federation, alpha, beta) = try Self.pair()
@@ -139,7 +171,9 @@ struct NodeRecoveryTests {
         #expect(alpha.node.players[Self.ada]?.presence == .playable)
         // The positive control: with its own signature on a decision it believes it.
         let genuine = alpha.node.receive(.evidence([token.issue(by: alpha.identity)]), on: channel, at: federation.now)
-        #expect(genuine.labels == ["persist decision 1 + departed", "report relearned", "tell withdrawn here"])
+        #expect(
+            genuine.labels
+                == ["persist decision 1 + departed", "report relearned", "tell withdrawn here", "send position"])
     }
 
     // MARK: Taking back
@@ -193,6 +227,83 @@ struct NodeRecoveryTests {
         try federation.write(Self.ada, at: alpha, number: 9)
         try federation.settle()
         #expect(federation.playable(Self.ada) == [alpha.id])
+    }
+
+    @Test(
+        "a handoff between two others ends when the home takes the player back, whichever of them hears it first",
+        arguments: [true, false])
+    func reclaimBetweenOthers(_ destinationFirst: Bool) throws {
+        let federation = try TestFederation(["alpha", "beta", "gamma"])
+        let (alpha, beta, gamma) = (federation.node("alpha"), federation.node("beta"), federation.node("gamma"))
+        try federation.connectAll()
+        try federation.settle()
+        try federation.enter(Self.ada, at: alpha)
+        try federation.depart(Self.ada, from: alpha, to: beta.id)
+        try federation.settle()
+        let id = try federation.depart(Self.ada, from: beta, to: gamma.id)
+        try federation.settle { _ in
+            guard beta.node.ledger.record(id)?.state == .committed else { return }
+            for other in [alpha, gamma] { if let wire = federation.wire(beta, other) { federation.close(wire) } }
+            if let wire = federation.wire(alpha, gamma) { federation.close(wire) }
+        }
+        #expect(gamma.store.handoffs[id]?.state == .reserved)
+        alpha.enqueue(try alpha.node.reclaim(Self.ada, reason: "beta is gone", at: federation.now).1)
+        try federation.settle()
+        try federation.connect(alpha, destinationFirst ? gamma : beta)
+        try federation.settle()
+        try federation.heal()
+        #expect(beta.node.ledger.openCount == 0 && gamma.node.ledger.openCount == 0)
+        #expect(federation.playable(Self.ada) == (destinationFirst ? [] : federation.playable(Self.ada)))
+        federation.advance(by: .seconds(31))
+        try federation.settle()
+        #expect(federation.playable(Self.ada).isEmpty)
+        try federation.write(Self.ada, at: alpha, number: 5)
+        try federation.settle()
+        try federation.depart(Self.ada, from: alpha, to: beta.id)
+        try federation.settle()
+        #expect(federation.playable(Self.ada) == [beta.id])
+    }
+
+    @Test("a way home that nobody will decide about ends with the reclaim")
+    func reclaimWhileReturning() throws {
+        let (federation, alpha, beta) = try Self.pair()
+        try federation.depart(Self.ada, from: alpha, to: beta.id)
+        try federation.settle()
+        let id = try federation.depart(Self.ada, from: beta, to: alpha.id)
+        try federation.settle { _ in
+            if alpha.store.handoffs[id]?.state == .reserved, beta.isUp { federation.crash(beta) }
+        }
+        alpha.enqueue(try alpha.node.reclaim(Self.ada, reason: "beta is gone", at: federation.now).1)
+        try federation.settle()
+        #expect(alpha.node.ledger.openHandoff(of: Self.ada) == nil)
+        #expect(alpha.store.handoffs[id]?.abortCode == "player.recalled")
+        try federation.heal()
+        try federation.write(Self.ada, at: alpha, number: 5)
+        try federation.settle()
+        #expect(federation.playable(Self.ada) == [alpha.id])
+    }
+
+    @Test("a source whose backup brings a handoff back that both had done with has its receipt again")
+    func receiptAfterCompaction() throws {
+        let (federation, alpha, beta) = try Self.pair()
+        var backup = alpha.store
+        let id = try federation.depart(Self.ada, from: alpha, to: beta.id)
+        try federation.settle { _ in
+            if alpha.store.handoffs[id]?.state == .committed { backup = alpha.store }
+        }
+        federation.advance(by: Limits.handoffRetention)
+        try federation.settle()
+        try federation.connectAll()
+        try federation.settle()
+        federation.advance(by: .seconds(31))
+        try federation.settle()
+        #expect(beta.node.ledger.record(id) == nil)
+        federation.crash(alpha)
+        alpha.store = backup
+        try federation.restart(alpha)
+        try federation.heal()
+        #expect(alpha.node.ledger.record(id)?.state == .completed)
+        #expect(federation.playable(Self.ada) == [beta.id])
     }
 
     @Test("only the home takes back, only whom it has handed away, and only with a reason")
@@ -251,7 +362,7 @@ struct NodeRecoveryTests {
         try federation.settle()
         try federation.depart(Self.ada, from: beta, to: gamma.id)
         try federation.settle()
-        #expect(Self.told(beta).last == "returned handoff.staleEpoch")
+        #expect(Self.told(beta).last == "returned player.recalled")
         #expect(gamma.node.players[Self.ada] == nil)
         // The player as the home server has them is welcome.
         try federation.heal()
