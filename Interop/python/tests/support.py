@@ -51,7 +51,11 @@ class Answer:
 class AetherServer:
     """`aether serve` on a free port with its own data directory; ends with the `with` block."""
 
-    def __init__(self, server_id: str, data: Path, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, server_id: str, data: Path, environment: dict[str, str] | None = None, options: tuple[str, ...] = ()
+    ) -> None:
+        # Further options of `aether serve`.
+        self.options = options
         self.id = server_id
         self.data = data
         self.port = free_port()
@@ -64,7 +68,7 @@ class AetherServer:
         self.key = bytes.fromhex(made["publicKey"])
         self.log = (self.data.parent / "log").open("w+")
         self._process = subprocess.Popen(
-            [binary(), "serve", "--data", self.data, "--heartbeat-interval", "1"],
+            [binary(), "serve", "--data", self.data, "--heartbeat-interval", "1", *self.options],
             stdout=self.log,
             stderr=subprocess.STDOUT,
             env=self._environment,
