@@ -38,6 +38,8 @@ public enum Limits {
     public static let pathBytes = 1_024
     /// Bytes of a compact JWS: a token, a card, a receipt.
     public static let jwsBytes = 16_384
+    /// Bytes of a session token: one is kept for every player who ever came, so it is held shorter than other documents.
+    public static let tokenBytes = 4_096
     /// Bytes of a JSON request body, snapshots aside.
     public static let jsonBytes = 1 << 20
     /// Nesting of JSON values.
@@ -50,6 +52,10 @@ public enum Limits {
     public static let inboundFrames = 256
     /// Open handoffs of one server, both directions.
     public static let openHandoffs = 100_000
+    /// Handoffs that are taken up at once when more are due: each may send a frame, and ``outboundFrames`` may wait.
+    public static let handoffsAtOnce = 1_024
+    /// The pause before the next ``handoffsAtOnce``.
+    public static let handoffPace: Duration = .milliseconds(100)
     /// Unfinished handshakes at one time.
     public static let openHandshakes = 1_024
     /// Cipher suites in one Hello.

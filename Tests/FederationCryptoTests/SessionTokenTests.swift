@@ -94,6 +94,8 @@ struct SessionTokenTests {
             ("exp", .integer(1_800_000_061)), ("exp", .integer(1_800_000_000)), ("nbf", .integer(1_800_000_060)),
             ("iat", .null), ("jti", .string("00")), ("sub", .string("ada")), ("sub", .string("ada@alpha@x")),
             ("aud", .array([.string("beta")])), ("epoch", .number(1.5)), ("epoch", .integer(-1)),
+            // A member that the reader does not know is no place to keep things.
+            ("extra", .string(String(repeating: "x", count: Limits.tokenBytes))),
             ("snapshot", .string("AB")), ("spawn", .string("nan,0,0")), ("spawn", .null), ("world", .string("../x")),
             ("cnf", .object([:])),
             ("cnf", .object(["jwk": .object(["kty": .string("OKP"), "crv": .string("X25519")])])),

@@ -89,6 +89,8 @@ public struct HandoffLedger: Sendable {
     private var retirements = Heap<Deadline>()
     /// How often the source was asked about an admitted handoff.
     private var settlements: [HandoffID: Int] = [:]
+    /// So many handoffs were due at once that the next wait until then.
+    private var rested = Instant(nanoseconds: .min)
     /// How long a handoff that is over is kept.
     public let retention: Duration
     /// nil in the product; see ``FederationNode/plant(_:)``.
@@ -135,7 +137,10 @@ public struct HandoffLedger: Sendable {
     public var openCount: Int { open.count }
 
     /// When ``tick(at:)`` has something to do next; it may turn out to be nothing.
-    public var nextDeadline: Instant? { [deadlines.min?.at, retirements.min?.at].compactMap(\.self).min() }
+    public var nextDeadline: Instant? {
+        let next = [deadlines.min?.at, retirements.min?.at].compactMap(\.self).min()
+        return next.map { max($0, rested) }
+    }
 
     // MARK: Source
 
@@ -391,9 +396,12 @@ public struct HandoffLedger: Sendable {
     /// A handoff that is over is kept for ``retention``. Then the source forgets it: the receipt proves that the destination
     /// is done, and an aborted one is presumed aborted. The destination forgets an admitted one once the source says that
     /// it knows of none; until then it must be able to repeat the receipt.
+    ///
+    /// At most ``Limits/handoffsAtOnce`` are due at once; the rest follow after ``Limits/handoffPace``.
     public mutating func tick(at now: Instant) -> [Due] {
-        var due = retire(at: now)
-        while let next = deadlines.min, next.at <= now {
+        guard now >= rested else { return [] }
+        var due: [Due] = []
+        while due.count < Limits.handoffsAtOnce, let next = deadlines.min, next.at <= now {
             deadlines.removeMin()
             guard var entry = open[next.id], entry.nextAttempt == next.at, let record = records[next.id] else {
                 continue
@@ -409,6 +417,8 @@ public struct HandoffLedger: Sendable {
             open[next.id] = entry
             deadlines.insert(Deadline(at: entry.nextAttempt, id: next.id))
         }
+        retire(at: now, &due)
+        if due.count == Limits.handoffsAtOnce { rested = now + Limits.handoffPace }
         return due
     }
 
@@ -437,9 +447,8 @@ public struct HandoffLedger: Sendable {
         return record
     }
 
-    private mutating func retire(at now: Instant) -> [Due] {
-        var due: [Due] = []
-        while let next = retirements.min, next.at <= now {
+    private mutating func retire(at now: Instant, _ due: inout [Due]) {
+        while due.count < Limits.handoffsAtOnce, let next = retirements.min, next.at <= now {
             retirements.removeMin()
             guard let record = records[next.id], record.state.isFinal else { continue }
             guard record.state == .admitted else {
@@ -451,7 +460,6 @@ public struct HandoffLedger: Sendable {
             settlements[record.id] = attempts + 1
             retirements.insert(Deadline(at: now + Self.settlementPause(after: attempts), id: record.id))
         }
-        return due
     }
 
     /// Handoffs that are over can wait: from half a minute to an hour.

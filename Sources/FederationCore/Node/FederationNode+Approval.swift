@@ -38,6 +38,7 @@ extension FederationNode {
         guard arrivals.count < Limits.waitingArrivals else {
             return [reject(offer.handoff, HandoffLedger.Failure.full.refusal, on: channel)]
         }
+        arrivalBytes += offer.snapshot.count
         arrivals[offer.handoff] = WaitingArrival(
             offer: offer, peer: peer.serverID, channel: channel, player: token.player)
         arrivalDeadlines.insert(
@@ -55,7 +56,7 @@ extension FederationNode {
     public mutating func answerArrival(
         _ handoff: HandoffID, refusal: String?, at now: Now
     ) throws(Refusal) -> [Effect] {
-        guard let waiting = arrivals.removeValue(forKey: handoff) else {
+        guard let waiting = removeArrival(handoff) else {
             throw Refusal(
                 .notFound, code: "arrival.unknown", reason: "nobody waits at the door in handoff \(handoff)",
                 remedy: "answer within \(configuration.arrivalTimeout) of the arriving event")
@@ -71,10 +72,18 @@ extension FederationNode {
         var effects: [Effect] = []
         while let due = arrivalDeadlines.min, due.at <= now.instant {
             arrivalDeadlines.removeMin()
-            guard let waiting = arrivals.removeValue(forKey: due.handoff) else { continue }
+            guard let waiting = removeArrival(due.handoff) else { continue }
             effects += turnAway(waiting, code: "world.silent", reason: "the world did not answer in time")
         }
         return effects
+    }
+
+    /// Nobody waits in this handoff any more.
+    @discardableResult
+    mutating func removeArrival(_ handoff: HandoffID) -> WaitingArrival? {
+        guard let waiting = arrivals.removeValue(forKey: handoff) else { return nil }
+        arrivalBytes -= waiting.offer.snapshot.count
+        return waiting
     }
 
     private func turnAway(_ waiting: WaitingArrival, code: String, reason: String) -> [Effect] {

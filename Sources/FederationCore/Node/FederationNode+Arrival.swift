@@ -94,7 +94,8 @@ extension FederationNode {
     /// What only the destination knows: its worlds, and the players it keeps.
     private func checkArrival(_ envelope: SessionHandoffEnvelope) throws(Refusal) {
         let token = envelope.token
-        guard players.stateBytes + ledger.snapshotBytes + envelope.snapshot.count <= Limits.allSnapshotsBytes else {
+        let held = players.stateBytes + ledger.snapshotBytes + arrivalBytes
+        guard held + envelope.snapshot.count <= Limits.allSnapshotsBytes else {
             throw PlayerTable.Failure.full.refusal
         }
         guard worlds[token.world] != nil else {
@@ -258,7 +259,7 @@ extension FederationNode {
     /// The source says that a handoff is over without a crossing.
     mutating func calledOff(_ handoff: HandoffID, by peer: VerifiedPeer, at now: Now) -> [Effect] {
         if let waiting = arrivals[handoff], waiting.peer == peer.serverID {
-            arrivals[handoff] = nil
+            removeArrival(handoff)
             return [.notify(CrossingEvent(handoff: handoff, player: waiting.player, kind: .withdrawn))]
         }
         guard let before = ledger.record(handoff), before.role == .destination,

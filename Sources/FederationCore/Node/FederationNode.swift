@@ -41,6 +41,8 @@ public struct FederationNode: ~Copyable, Sendable {
     var channels: [ServerID: ChannelID] = [:]
     var heartbeats = Heap<HeartbeatDue>()
     var arrivals: [HandoffID: WaitingArrival] = [:]
+    /// Bytes of the snapshots that wait with them.
+    var arrivalBytes = 0
     var arrivalDeadlines = Heap<ArrivalDeadline>()
     var cardSequence: UInt64
     /// When this server's card is to be issued anew.

@@ -74,6 +74,7 @@ public struct SessionToken: SignedStatement {
         _ text: String, issuer: ServerID, key: PublicKey, audience: ServerID, at timestamp: Timestamp,
         leeway: Duration = .zero
     ) throws(Failure) -> SessionToken {
+        guard text.utf8.count <= Limits.tokenBytes else { throw .oversized(text.utf8.count) }
         let token: SessionToken
         do {
             token = try verified(text, issuer: issuer, key: key)

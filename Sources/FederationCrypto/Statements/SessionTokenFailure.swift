@@ -10,6 +10,10 @@ extension SessionToken {
         case expired
         case notYetValid
 
+        static func oversized(_ size: Int) -> Failure {
+            .malformed("\(size) bytes, more than \(Limits.tokenBytes)")
+        }
+
         init(_ failure: StatementFailure) {
             switch failure {
             case .malformed(let reason): self = .malformed(reason)

@@ -235,6 +235,33 @@ struct HandoffLedgerTests {
         #expect(ledger.record(HandoffSamples.id(1))?.state == .committed)
     }
 
+    @Test("a thousand and some are taken up at once, and the rest after a pause, so that no channel is flooded")
+    func pacing() throws {
+        let reserved = try #require(try LedgerSituation.reserved.ledger(samples).record(HandoffSamples.id(1)))
+        let stored = (0..<3_000).map { (number: Int) -> HandoffRecord in
+            let bytes = [UInt8(number >> 8), UInt8(number & 0xFF)] + [UInt8](repeating: 7, count: 14)
+            return HandoffRecord(
+                id: HandoffID(bytes: bytes)!, role: .destination,
+                player: PlayerID(name: PlayerName(unchecked: "p\(number)"), home: reserved.player.home),
+                peer: reserved.peer, portal: reserved.portal, world: reserved.world, spawn: nil,
+                epoch: reserved.epoch, revision: 1, snapshotHash: reserved.snapshotHash, snapshot: reserved.snapshot,
+                clientKey: nil, state: .reserved, openedAt: reserved.openedAt, changedAt: reserved.changedAt)
+        }
+        var ledger = HandoffLedger(restoring: stored, at: HandoffSamples.now)
+        var asked: Set<HandoffLedger.Due> = []
+        var counts: [Int] = []
+        for turn in 0..<3 {
+            let now = HandoffSamples.now.instant + Limits.handoffPace * turn
+            #expect(ledger.nextDeadline == now)
+            let due = ledger.tick(at: now)
+            #expect(ledger.tick(at: now).isEmpty || turn == 2)
+            asked.formUnion(due)
+            counts.append(due.count)
+        }
+        #expect(counts == [1_024, 1_024, 952])
+        #expect(asked.count == 3_000)
+    }
+
     @Test("a destination asks and asks, and never ends a reservation by itself")
     func asking() throws {
         var ledger = try LedgerSituation.reserved.ledger(samples)

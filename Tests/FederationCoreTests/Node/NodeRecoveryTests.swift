@@ -407,6 +407,7 @@ struct NodeRecoveryTests {
         try federation.settle()
         #expect(Self.told(beta) == ["arriving"])
         #expect(beta.node.ledger.record(id) == nil && beta.store.handoffs[id] == nil)
+        #expect(beta.node.arrivalBytes == alpha.player(Self.ada)?.state.count)
         switch word {
         case "come in": beta.enqueue(try beta.node.answerArrival(id, refusal: nil, at: federation.now))
         case "": federation.advance(by: Limits.arrivalTimeout)
@@ -419,6 +420,7 @@ struct NodeRecoveryTests {
             #expect(alpha.node.ledger.record(id)?.abortReason?.contains(word) == true)
         }
         #expect(throws: Refusal.self) { try beta.node.answerArrival(id, refusal: nil, at: federation.now) }
+        #expect(beta.node.arrivalBytes == 0)
     }
 
     @Test("who is called off while the world thinks does not enter, whatever it says then")
@@ -430,6 +432,7 @@ struct NodeRecoveryTests {
         alpha.enqueue(try alpha.node.callOff(id, at: federation.now))
         try federation.settle()
         #expect(Self.told(beta) == ["arriving", "withdrawn"])
+        #expect(beta.node.arrivalBytes == 0)
         #expect(throws: Refusal.self) { try beta.node.answerArrival(id, refusal: nil, at: federation.now) }
         #expect(federation.playable(Self.ada) == [alpha.id])
     }
