@@ -6,12 +6,15 @@ import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from chaos.api import Unreachable
 from chaos.federation import Federation
 from chaos.plan import Fault
 from chaos.servers import Server
 
 # A kill waits for a departure for at most so long.
 _DEPARTURE_SECONDS = 1.0
+# A server that is stopped or whose disk is full does not answer.
+_ROTATION_SECONDS = 5.0
 
 
 class Faults:
@@ -41,6 +44,8 @@ class Faults:
                         group.create_task(self._kill(server, fault))
             case "restart":
                 await self._restart(servers[0], fault)
+            case "rotate":
+                await self._rotate(servers[0])
             case "stop":
                 self._federation.tally.faults["stop"] += 1
                 await self._hold(
@@ -79,6 +84,14 @@ class Faults:
             await server.stop()
             await asyncio.sleep(fault.seconds)
             await server.start()
+
+    async def _rotate(self, server: Server) -> None:
+        """A server that is down or hangs keeps its key: nobody can be asked then."""
+        with suppress(Unreachable, TimeoutError):
+            async with asyncio.timeout(_ROTATION_SECONDS):
+                answer = await server.api.post("/v1/keys/rotate", {})
+                if answer.status == 200:
+                    self._federation.tally.faults["rotate"] += 1
 
     async def _trouble(self, fault: Fault) -> None:
         """What happens to the connections between two servers."""

@@ -8,7 +8,7 @@ QUIET_SECONDS = 4.0
 _PAUSE_SECONDS = 1.6
 
 # How often each kind comes, relative to the others.
-_WEIGHTS = {"kill": 8, "blackout": 1, "restart": 2, "stop": 4, "cut": 4, "delay": 3, "stall": 4, "disk": 3, "clock": 3}
+_WEIGHTS = {"kill": 8, "blackout": 1, "restart": 2, "stop": 4, "cut": 4, "delay": 3, "stall": 4, "disk": 3, "clock": 3, "rotate": 2}
 KINDS = tuple(_WEIGHTS)
 
 
@@ -20,7 +20,7 @@ class Fault:
     after `seconds`; `restart` is SIGTERM and a start; `stop` is SIGSTOP until SIGCONT; `cut` resets the connections
     between two servers and refuses new ones; `delay` makes everything between them slow by `amount` seconds; `stall`
     holds back what goes from the first to the second; `disk` fills the disk; `clock` adds `amount` seconds to the wall
-    clock.
+    clock; `rotate` makes a server go over to its next key.
     """
 
     at: float
@@ -65,6 +65,8 @@ def _make(chance: random.Random, kind: str, at: float, servers: Sequence[str]) -
             return Fault(at, kind, tuple(servers) if chance.random() < 0.5 else two, lasting(0, 3), moment)
         case "restart":
             return Fault(at, kind, one, lasting(0, 1))
+        case "rotate":
+            return Fault(at, kind, one, 0.0)
         case "stop":
             return Fault(at, kind, one, lasting(0.1, 8))
         case "cut":

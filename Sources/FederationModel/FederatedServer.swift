@@ -4,8 +4,10 @@ public struct FederatedServer: Hashable, Sendable, Codable {
     /// For people; 1 to ``Limits/nameBytes`` bytes of UTF-8 without control characters.
     public var name: String
     public var endpoint: Endpoint
-    /// The key that proves the id. It changes only by rotation, never by registering again.
-    public let publicKey: PublicKey
+    /// Where else it answers, in order of preference.
+    public var alternatives: [Endpoint]
+    /// The key that proves the id. It changes only by rotation or revocation, never by registering again.
+    public var publicKey: PublicKey
     public let registeredAt: Timestamp
     /// The newest heartbeat; nil before the first. Never goes backwards.
     public var lastHeartbeat: Timestamp?
@@ -14,12 +16,14 @@ public struct FederatedServer: Hashable, Sendable, Codable {
     public var recordSequence: UInt64
 
     public init(
-        id: ServerID, name: String, endpoint: Endpoint, publicKey: PublicKey, registeredAt: Timestamp,
+        id: ServerID, name: String, endpoint: Endpoint, alternatives: [Endpoint] = [], publicKey: PublicKey,
+        registeredAt: Timestamp,
         lastHeartbeat: Timestamp? = nil, status: ServerStatus = .offline, recordSequence: UInt64
     ) {
         self.id = id
         self.name = name
         self.endpoint = endpoint
+        self.alternatives = alternatives
         self.publicKey = publicKey
         self.registeredAt = registeredAt
         self.lastHeartbeat = lastHeartbeat

@@ -96,6 +96,20 @@ public enum Limits {
     public static let rememberedRecallsPerHome = 4_096
     /// Players in one recall.
     public static let recalledPlayers = 1_024
+    /// How long statements under a key that was rotated away from still count.
+    public static let keyOverlap: Duration = .seconds(3_600)
+    /// Rotated-away keys that are remembered of one server.
+    public static let retiredKeys = 8
+    /// This server's own earlier keys, by which it recognises its own old decisions.
+    public static let ownPastKeys = 64
+    /// Servers of which two contradicting cards are kept.
+    public static let equivocations = 1_024
+    /// How long an introduction may be valid.
+    public static let introductionLifetime: Duration = .seconds(30 * 24 * 3_600)
+    /// Introductions in one frame.
+    public static let introductionsPerFrame = 32
+    /// The pause before a peer whose key does not match is asked for its card again.
+    public static let cardFetchPause: Duration = .seconds(30)
     /// First pause before dialling again; doubles, with jitter, up to ``dialBackoffMaximum``.
     public static let dialBackoffMinimum: Duration = .seconds(1)
     public static let dialBackoffMaximum: Duration = .seconds(30)

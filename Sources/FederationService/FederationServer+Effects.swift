@@ -1,4 +1,5 @@
 import FederationCore
+import FederationCrypto
 import FederationModel
 import FederationWire
 import Logging
@@ -95,9 +96,10 @@ extension FederationServer {
             for batch in batches {
                 for effect in batch.effects {
                     switch effect {
-                    case .dial(let server, let endpoint): await transport?.dial(server, at: endpoint)
+                    case .dial(let server, let endpoints): await transport?.dial(server, at: endpoints)
                     case .hangUp(let server): await transport?.hangUp(server)
-                    case .persist, .send, .close, .serveAsset, .assetAnswered, .worldAnswered, .notify, .report:
+                    case .persist, .send, .close, .serveAsset, .assetAnswered, .worldAnswered, .notify, .report,
+                        .fetchCard:
                         perform(effect)
                     }
                 }
@@ -172,6 +174,8 @@ extension FederationServer {
         switch effect {
         case .persist, .dial, .hangUp:
             break
+        case .fetchCard(let server, let endpoints):
+            fetchCard(of: server, at: endpoints)
         case .send(let frame, let channel):
             channels[channel]?.sink.send(frame)
         case .close(let channel, let code):
@@ -227,6 +231,20 @@ extension FederationServer {
         case .reclaimed(let player, let epoch):
             logger.notice("\(player) was taken back", metadata: ["epoch": "\(epoch)"])
             Counter(label: "aether_players_reclaimed_total").increment()
+        case .keyRotated(let server, let key):
+            logger.notice("\(server) has gone over to its next key", metadata: ["fingerprint": "\(key.fingerprint)"])
+            Counter(label: "aether_key_rotations_total").increment()
+        case .keyRevoked(let server, let replacement):
+            logger.warning(
+                "the owner of \(server) has revoked its keys",
+                metadata: ["replacement": "\(replacement?.fingerprint ?? "none")"])
+            Counter(label: "aether_key_revocations_total").increment()
+        case .noticeRefused(let server, let code):
+            logger.warning("refused what \(server) says of keys", metadata: ["code": "\(code)"])
+            Counter(label: "aether_notices_refused_total", dimensions: [("code", code)]).increment()
+        case .equivocated(let server):
+            logger.error("\(server) has signed two cards that contradict each other; both are kept")
+            Counter(label: "aether_equivocations_total").increment()
         case .recalled(let player, let epoch):
             logger.notice("the home server of \(player) took the player back", metadata: ["epoch": "\(epoch)"])
             Counter(label: "aether_players_recalled_total").increment()
@@ -269,7 +287,7 @@ extension Effect {
     var needsSuspension: Bool {
         switch self {
         case .persist, .dial, .hangUp: true
-        case .send, .close, .serveAsset, .assetAnswered, .worldAnswered, .notify, .report: false
+        case .send, .close, .serveAsset, .assetAnswered, .worldAnswered, .notify, .report, .fetchCard: false
         }
     }
 }

@@ -41,9 +41,13 @@ extension FederationServer {
     /// Registers a server from its own signed card (compact JWS).
     public func register(_ card: String) async throws(Refusal) -> FederatedServer {
         try checkReady()
-        let (server, effects) = try node.register(card, at: clock.now())
-        try await commit(effects)
-        return server
+        return try await carryOut(node.register(card, at: clock.now()))
+    }
+
+    private func carryOut(_ registration: FederationNode.Registration) async throws(Refusal) -> FederatedServer {
+        try await commit(registration.effects)
+        if let contradiction = registration.contradiction { throw contradiction }
+        return registration.server
     }
 
     /// Takes a server's signed statement that it is alive. Heartbeats stay in memory; only a change of status is stored.
@@ -64,9 +68,7 @@ extension FederationServer {
     /// Trusts the server of this signed card from now on, and dials it.
     public func addPeer(_ card: String) async throws(Refusal) -> FederatedServer {
         try checkReady()
-        let (server, effects) = try node.addPeer(card, at: clock.now())
-        try await commit(effects)
-        return server
+        return try await carryOut(node.addPeer(card, at: clock.now()))
     }
 
     public func removePeer(_ id: ServerID) async throws(Refusal) {

@@ -18,6 +18,9 @@ public actor FederationServer {
     let startedAt: Timestamp
     var node: FederationNode
     var transport: (any PeerTransport)?
+    var cardSource: (any CardSource)?
+    var keeper: (any IdentityKeeper)?
+    var isChangingKeys = false
     var channels: [ChannelID: Channel] = [:]
     var nextChannel: UInt64 = 1
     var crossings = CrossingLog()
@@ -52,13 +55,34 @@ public actor FederationServer {
         let remote: String
     }
 
-    /// Loads what the store holds and makes the server from it. Nothing is sent before ``start(transport:)``.
+    /// Loads what the store holds and makes the server from it. Nothing is sent before ``start(transport:cards:keys:)``.
     public static func open(
         identity: ServerIdentity, configuration: NodeConfiguration, store: any FederationStore,
         assets: any AssetStore, clock: any FederationClock = SystemClock(),
         entropy: any EntropySource = SystemEntropy(), logger: Logger
     ) async throws -> FederationServer {
+        try await open(
+            configuration: configuration, store: store, assets: assets, clock: clock, entropy: entropy, logger: logger
+        ) { _ in (identity, configuration.commitment) }
+    }
+
+    /// As ``open(identity:configuration:store:assets:clock:entropy:logger:)``, for a server whose keys may have changed.
+    ///
+    /// - Parameter identify: the identity that belongs to what is stored of key changes, and what it has committed to.
+    public static func open(
+        configuration: NodeConfiguration, store: any FederationStore, assets: any AssetStore,
+        clock: any FederationClock = SystemClock(), entropy: any EntropySource = SystemEntropy(), logger: Logger,
+        identify: (OwnKeys) async throws -> (ServerIdentity, KeyCommitment)
+    ) async throws -> FederationServer {
         let stored = try await store.load()
+        guard !stored.ownKeys.isDead else {
+            throw Refusal(
+                .forbidden, code: "keys.revoked", reason: "the owner has revoked this server for good",
+                remedy: "make a server with a new id: aether init")
+        }
+        var configuration = configuration
+        let identity: ServerIdentity
+        (identity, configuration.commitment) = try await identify(stored.ownKeys)
         let now = clock.now()
         let node = try FederationNode(identity: identity, configuration: configuration, restoring: stored, at: now)
         return FederationServer(
@@ -81,8 +105,16 @@ public actor FederationServer {
     }
 
     /// Begins to dial peers and to keep time. Call once, when the listener is bound.
-    public func start(transport: any PeerTransport) async throws(Refusal) {
+    ///
+    /// - Parameters:
+    ///   - cards: where the cards of peers whose keys do not match are looked up; nil to wait for the peers to come.
+    ///   - keys: where this server's keys are kept, so that they can be changed; nil when they cannot.
+    public func start(
+        transport: any PeerTransport, cards: (any CardSource)? = nil, keys: (any IdentityKeeper)? = nil
+    ) async throws(Refusal) {
         self.transport = transport
+        cardSource = cards
+        keeper = keys
         try await commit(node.start(at: clock.now()))
     }
 

@@ -29,6 +29,10 @@ extension FederationFrame {
         case .position(let position): "position \(position)"
         case .evidence: "evidence"
         case .recall: "recall"
+        case .notice: "notice"
+        case .introductions: "introductions"
+        case .probe: "probe"
+        case .probeResult: "probe result"
         }
     }
 
@@ -57,6 +61,10 @@ extension FederationFrame {
         case .position: 18
         case .evidence: 19
         case .recall: 20
+        case .notice: 21
+        case .introductions: 22
+        case .probe: 23
+        case .probeResult: 24
         }
     }
 
@@ -70,7 +78,7 @@ extension FederationFrame {
         case .admitted(let admitted): admitted.handoff
         case .verdict(let verdict): verdict.handoff
         case .ready, .heartbeat, .acknowledgement, .worldRequest, .worldResponse, .assetRequest, .assetResponse,
-            .position, .evidence, .recall:
+            .position, .evidence, .recall, .notice, .introductions, .probe, .probeResult:
             nil
         }
     }

@@ -44,7 +44,7 @@ extension Simulation {
         }
         for server in servers {
             for peer in 0...servers.count where peer != server.index {
-                try enqueue(server.node.addPeer(card(of: peer), at: now(of: server)).1, at: server)
+                try enqueue(server.node.addPeer(card(of: peer), at: now(of: server)).effects, at: server)
                 let id = serverID(peer)
                 let route = PortalRoute(
                     portal: Self.portal(to: id), source: server.id, destination: id, world: Self.world(of: id))
@@ -58,6 +58,7 @@ extension Simulation {
         scheduleFault()
     }
 
+    /// What a server would publish. Another than the one that it has after a crash, perhaps; its number is never used again.
     func card(of peer: Int) throws -> String {
         if peer == servers.count { return try hostile.card(at: now.timestamp) }
         guard let card = servers[peer].node.card else { throw SimulationFailure("\(serverID(peer)) has no card") }

@@ -93,7 +93,7 @@ extension Simulation {
         case .putPlayer(let record): try observe(record, old: store.players[record.player], of: server)
         case .putServer, .removeServer, .putTombstone, .removeTombstone, .putPeer, .removePeer, .putRoute, .removeRoute,
             .putWorld, .removeWorld, .removePlayer, .removeHandoff, .putDecisions, .putPassage, .putReclaim, .putRecall,
-            .putCardSequence:
+            .putCardSequence, .putBinding, .putEquivocation, .putOwnKeys:
             break
         }
     }
@@ -290,8 +290,7 @@ extension Simulation {
             case .aborted: [.aborted, .completed, .reserved, .admitted, nil]
             }
         case .reject, .position, .evidence, .recall, .ready, .heartbeat, .acknowledgement, .worldRequest,
-            .worldResponse, .assetRequest,
-            .assetResponse:
+            .worldResponse, .assetRequest, .assetResponse, .notice, .introductions, .probe, .probeResult:
             nil
         }
     }

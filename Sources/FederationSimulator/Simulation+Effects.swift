@@ -57,7 +57,7 @@ extension Simulation {
                     if let player = playerNumbers[record.player] { touchedPlayers.append(player) }
                 case .putServer, .removeServer, .putTombstone, .removeTombstone, .putPeer, .removePeer, .putRoute,
                     .removeRoute, .putWorld, .removeWorld, .removePlayer, .removeHandoff, .putDecisions, .putPassage,
-                    .putReclaim, .putRecall, .putCardSequence:
+                    .putReclaim, .putRecall, .putCardSequence, .putBinding, .putEquivocation, .putOwnKeys:
                     break
                 }
             }
@@ -209,7 +209,7 @@ extension Simulation {
         case .notify(let event):
             try justify(event, at: server)
             try tell(event, at: server)
-        case .serveAsset, .assetAnswered, .worldAnswered, .report:
+        case .serveAsset, .assetAnswered, .worldAnswered, .report, .fetchCard:
             break
         }
     }
@@ -244,7 +244,7 @@ extension Effect {
     var needsSuspension: Bool {
         switch self {
         case .persist, .dial, .hangUp: true
-        case .send, .close, .serveAsset, .assetAnswered, .worldAnswered, .notify, .report: false
+        case .send, .close, .serveAsset, .assetAnswered, .worldAnswered, .notify, .report, .fetchCard: false
         }
     }
 }

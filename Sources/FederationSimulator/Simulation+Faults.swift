@@ -209,7 +209,7 @@ extension Simulation {
         let compact = try card(of: peer)
         let effects: [Effect]
         do {
-            effects = try server.node.addPeer(compact, at: now(of: server)).1
+            effects = try server.node.addPeer(compact, at: now(of: server)).effects
         } catch {
             // A clock that is far off, for example: the operator tries again.
             return events.schedule(.addPeer(server: server.index, peer: peer), at: time + Span.second)

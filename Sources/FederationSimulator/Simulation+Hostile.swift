@@ -111,7 +111,7 @@ extension Simulation {
         case .reject(let rejection): try hostileReceives(rejection, of: server)
         case .admitted(let admitted): try hostileCompletes(admitted.handoff, receipt: admitted.receipt, of: server)
         case .ready, .acknowledgement, .worldRequest, .worldResponse, .assetRequest, .assetResponse: break
-        case .position, .evidence, .recall: break
+        case .position, .evidence, .recall, .notice, .introductions, .probe, .probeResult: break
         }
     }
 

@@ -369,13 +369,14 @@ extension Effect {
                     .putRecall:
                     true
                 case .putServer, .removeServer, .putTombstone, .removeTombstone, .putPeer, .removePeer, .putRoute,
-                    .removeRoute, .putWorld, .removeWorld, .putCardSequence:
+                    .removeRoute, .putWorld, .removeWorld, .putCardSequence, .putBinding, .putEquivocation,
+                    .putOwnKeys:
                     false
                 }
             }
         case .send(let frame, on: _): frame.handoff != nil
         case .notify: true
-        case .close, .dial, .hangUp, .serveAsset, .assetAnswered, .worldAnswered, .report: false
+        case .close, .dial, .hangUp, .serveAsset, .assetAnswered, .worldAnswered, .report, .fetchCard: false
         }
     }
 }

@@ -110,6 +110,9 @@ extension FederationFrame {
             case .committed(let token): return rest + token.utf8.count
             case .undecided, .aborted: return rest
             }
+        case .probe, .probeResult: return rest
+        case .notice(.card(let compact)), .notice(.revocation(let compact)): return rest + compact.utf8.count
+        case .introductions(let statements): return statements.reduce(rest) { $0 + $1.utf8.count }
         case .evidence(let tokens): return tokens.reduce(rest) { $0 + $1.utf8.count }
         case .recall(let players): return rest + players.count * Limits.identifierBytes
         }

@@ -45,7 +45,8 @@ public actor WebSocketPeerTransport: PeerTransport {
     private struct Dial {
         /// Tells a dial from an earlier one to the same peer.
         let number: UInt64
-        var endpoint: Endpoint
+        /// Never empty; dialled in turn.
+        var endpoints: [Endpoint]
         var attempts = 0
         var lastFailure: String?
         var nextAttempt: Instant?
@@ -100,18 +101,18 @@ public actor WebSocketPeerTransport: PeerTransport {
 
     // MARK: Dialling
 
-    public func dial(_ peer: ServerID, at endpoint: Endpoint) {
-        guard !running.isStopping else { return }
+    public func dial(_ peer: ServerID, at endpoints: [Endpoint]) {
+        guard !running.isStopping, !endpoints.isEmpty else { return }
         if let dial = dials[peer] {
-            guard dial.endpoint != endpoint else { return hasten(peer) }
-            dials[peer]?.endpoint = endpoint
+            guard dial.endpoints != endpoints else { return hasten(peer) }
+            dials[peer]?.endpoints = endpoints
             dials[peer]?.attempts = 0
             dial.pause?.cancel()
             return
         }
         lastNumber += 1
         let number = lastNumber
-        dials[peer] = Dial(number: number, endpoint: endpoint)
+        dials[peer] = Dial(number: number, endpoints: endpoints)
         Task { await self.keepDialled(peer, number) }
     }
 
@@ -141,7 +142,7 @@ public actor WebSocketPeerTransport: PeerTransport {
                 if current(peer, number)?.isHastened == false { await rest(peer, number) }
                 continue
             }
-            let failure = await attempt(peer, number, dial.endpoint)
+            let failure = await attempt(peer, number, dial.endpoints[dial.attempts % dial.endpoints.count])
             guard let dial = current(peer, number) else { return }
             dials[peer]?.attempts = dial.attempts + 1
             dials[peer]?.lastFailure = failure.reason

@@ -28,6 +28,13 @@ public enum FederationFrame: Hashable, Sendable {
     case evidence([String])
     /// The players' home server has taken them back; 1 to ``Limits/recalledPlayers``.
     case recall([RecalledPlayer])
+    /// What a server says of its keys, signed by it; whoever sends it.
+    case notice(Notice)
+    /// Introductions by the sender; 1 to ``Limits/introductionsPerFrame`` compact JWSs.
+    case introductions([String])
+    /// Asks a common peer whether it can reach a server that does not answer here.
+    case probe(Probe)
+    case probeResult(ProbeResult)
 
     public struct Ready: Hashable, Sendable {
         public let server: ServerID
@@ -180,6 +187,34 @@ public enum FederationFrame: Hashable, Sendable {
         public init(handoff: HandoffID, decision: Decision) {
             self.handoff = handoff
             self.decision = decision
+        }
+    }
+
+    /// A compact JWS, at most ``Limits/jwsBytes``.
+    public enum Notice: Hashable, Sendable {
+        case card(String)
+        case revocation(String)
+    }
+
+    public struct Probe: Hashable, Sendable {
+        /// Chosen by the asker; comes back in the answer.
+        public let request: UInt64
+        public let server: ServerID
+
+        public init(request: UInt64, server: ServerID) {
+            self.request = request
+            self.server = server
+        }
+    }
+
+    public struct ProbeResult: Hashable, Sendable {
+        public let request: UInt64
+        /// Whether the server has answered the asked one within its own interval of heartbeats.
+        public let reached: Bool
+
+        public init(request: UInt64, reached: Bool) {
+            self.request = request
+            self.reached = reached
         }
     }
 

@@ -63,6 +63,11 @@ enum FrameBounds {
         guard count <= Limits.recalledPlayers else { throw .fieldOversized(.players) }
     }
 
+    static func introductions(count: Int) throws(FrameFailure) {
+        guard count > 0 else { throw .invalidField(.statements) }
+        guard count <= Limits.introductionsPerFrame else { throw .fieldOversized(.statements) }
+    }
+
     static func epoch(_ epoch: Epoch) throws(FrameFailure) {
         guard epoch.isValid else { throw .invalidField(.epoch) }
     }

@@ -24,6 +24,11 @@ extension WireFrame {
         case .position(let message): .position(message.decided)
         case .evidence(let message): .evidence(try message.parsed())
         case .recall(let message): .recall(try message.parsed())
+        case .notice(let message): .notice(try message.parsed())
+        case .introductions(let message): .introductions(try message.parsed())
+        case .probe(let message):
+            .probe(.init(request: message.request, server: try identifier(message.serverID, .serverID)))
+        case .probeResult(let message): .probeResult(.init(request: message.request, reached: message.reached))
         case nil: throw unknownFields.data.isEmpty ? .malformed : .unknownType
         }
     }
@@ -136,6 +141,28 @@ extension WirePlayerRecall {
             recalled.append(.init(player: id, epoch: epoch))
         }
         return recalled
+    }
+}
+
+extension WireNotice {
+    func parsed() throws(FrameFailure) -> FederationFrame.Notice {
+        switch statement {
+        case .card(let compact):
+            try FrameBounds.jws(compact, .card)
+            return .card(compact)
+        case .revocation(let compact):
+            try FrameBounds.jws(compact, .revocation)
+            return .revocation(compact)
+        case nil: throw .invalidField(.statement)
+        }
+    }
+}
+
+extension WireIntroductions {
+    func parsed() throws(FrameFailure) -> [String] {
+        try FrameBounds.introductions(count: statements.count)
+        for statement in statements { try FrameBounds.jws(statement, .statements) }
+        return statements
     }
 }
 

@@ -28,6 +28,17 @@ extension WireFrame {
             for token in tokens { try FrameBounds.jws(token, .tokens) }
             evidence.tokens = tokens
         case .recall(let players): recall = try WirePlayerRecall(players)
+        case .notice(let notice): self.notice = try WireNotice(notice)
+        case .introductions(let statements):
+            try FrameBounds.introductions(count: statements.count)
+            for statement in statements { try FrameBounds.jws(statement, .statements) }
+            introductions.statements = statements
+        case .probe(let probe):
+            self.probe.request = probe.request
+            self.probe.serverID = probe.server.rawValue
+        case .probeResult(let result):
+            probeResult.request = result.request
+            probeResult.reached = result.reached
         }
     }
 }
@@ -148,6 +159,20 @@ extension WirePlayerRecall {
             player.player = recalled.player.description
             player.epoch = recalled.epoch.number
             return player
+        }
+    }
+}
+
+extension WireNotice {
+    init(_ notice: FederationFrame.Notice) throws(FrameFailure) {
+        self.init()
+        switch notice {
+        case .card(let compact):
+            try FrameBounds.jws(compact, .card)
+            card = compact
+        case .revocation(let compact):
+            try FrameBounds.jws(compact, .revocation)
+            revocation = compact
         }
     }
 }

@@ -35,6 +35,10 @@ public enum FrameFailure: Error, Hashable, Sendable {
         case tokens
         case players
         case epoch
+        case card
+        case revocation
+        case statement
+        case statements
     }
 
     /// What a channel on which the frame arrived is closed with; nil when the frame is to be ignored.

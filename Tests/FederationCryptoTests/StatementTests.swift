@@ -79,15 +79,29 @@ struct StatementTests {
             return WorldID(unchecked: String(repeating: "w", count: 64 - digits.count) + digits)
         }
         let host = (0..<4).map { _ in String(repeating: "h", count: 61) }.joined(separator: ".")
+        let endpoint = try #require(Endpoint("wss://\(host):65535"))
+        let commitment = KeyCommitment(next: beta.publicKey.commitment, recovery: beta.publicKey.commitment)
+        let rotation = KeyRotation(
+            issuer: Sample.alpha, to: beta.publicKey, next: beta.publicKey.commitment,
+            issuedAt: Timestamp(milliseconds: .max)
+        ).issue(by: alpha)
+        let revocation = KeyRevocation(
+            issuer: Sample.alpha, number: .max, replacement: .init(key: beta.publicKey, commitment: commitment),
+            issuedAt: Timestamp(milliseconds: .max)
+        ).issue(by: alpha)
         let card = ServerCard(
             id: Sample.alpha, name: String(repeating: "\"", count: 128),
-            endpoint: try #require(Endpoint("wss://\(host):65535")), publicKey: alpha.publicKey, sequence: .max,
-            worlds: worlds, issued: Sample.time, expires: Timestamp(milliseconds: .max))
+            endpoint: endpoint, alternatives: [endpoint, endpoint, endpoint], publicKey: alpha.publicKey,
+            commitment: commitment, rotations: Array(repeating: rotation, count: ServerCard.maximumRotations),
+            revocation: revocation, sequence: .max, worlds: worlds, contact: String(repeating: "\"", count: 128),
+            issued: Sample.time, expires: Timestamp(milliseconds: .max))
         #expect(card.worlds.count == ServerCard.maximumWorlds)
         let text = card.issue(by: alpha)
         #expect(text.utf8.count <= Limits.jwsBytes)
         let read = try ServerCard.verify(text, at: Sample.time)
         #expect(read.sequence == (1 << 53) - 1)
+        #expect(read.rotations == card.rotations && read.revocation == revocation && read.commitment == commitment)
+        #expect(read.endpoints == [endpoint, endpoint, endpoint, endpoint] && read.contact == card.contact)
     }
 
     @Test("a statement changed anywhere is refused")

@@ -1,4 +1,5 @@
 import FederationCore
+import FederationCrypto
 import FederationModel
 import Testing
 
@@ -22,6 +23,30 @@ enum Sample {
             endpoint: must(Endpoint("wss://[2001:db8::1]:7701")), publicKey: key(7),
             registeredAt: Timestamp(milliseconds: 1_700_000_000_123), lastHeartbeat: heartbeat, status: status,
             recordSequence: .max)
+    }
+
+    static func movedServer(_ id: String) -> FederatedServer {
+        var server = server(id)
+        server.alternatives = [must(Endpoint("ws://a.example:1")), must(Endpoint("wss://[::1]:65535"))]
+        return server
+    }
+
+    static func peer(_ id: String, trust: TrustSource, scopes: PeerScopes) -> PeerRecord {
+        PeerRecord(
+            server: ServerID(unchecked: id), publicKey: key(9), addedAt: Timestamp(milliseconds: 1), trust: trust,
+            scopes: scopes)
+    }
+
+    static func binding(_ id: String, isPlain: Bool = false) -> KeyBinding {
+        KeyBinding(
+            server: ServerID(unchecked: id), key: key(4),
+            commitment: isPlain ? KeyCommitment() : KeyCommitment(next: hash(1), recovery: hash(2)),
+            retired: isPlain
+                ? []
+                : [
+                    .init(key: key(1), until: Timestamp(milliseconds: 5)),
+                    .init(key: key(2), until: Timestamp(milliseconds: .max)),
+                ], revocation: isPlain ? 0 : .max, isDead: !isPlain, since: Timestamp(milliseconds: 6))
     }
 
     static func peer(_ id: String) -> PeerRecord {
@@ -141,9 +166,47 @@ struct StoreCase: Sendable, CustomTestStringConvertible {
             "peers, one of them removed",
             [.putPeer(Sample.peer("z")), .putPeer(Sample.peer("a-1")), .removePeer(ServerID(unchecked: "z"))]
         ) { $0.peers = [Sample.peer("a-1")] },
+        StoreCase("a server with several addresses", [.putServer(Sample.movedServer("a"), card: nil)]) {
+            $0.servers = [Sample.movedServer("a")]
+        },
+        StoreCase("peers for every reason and with every scope", trusted.map { .putPeer($0) }) { $0.peers = trusted },
+        StoreCase(
+            "bindings, one replaced",
+            [
+                .putBinding(Sample.binding("b")), .putBinding(Sample.binding("a")),
+                .putBinding(Sample.binding("b", isPlain: true)),
+            ]
+        ) { $0.bindings = [Sample.binding("a"), Sample.binding("b", isPlain: true)] },
+        StoreCase(
+            "proof of a contradiction",
+            [
+                .putEquivocation(
+                    Equivocation(
+                        server: ServerID(unchecked: "a"), first: "1", second: "2", seenAt: Timestamp(milliseconds: 3)))
+            ]
+        ) {
+            $0.equivocations = [
+                Equivocation(
+                    server: ServerID(unchecked: "a"), first: "1", second: "2", seenAt: Timestamp(milliseconds: 3))
+            ]
+        },
+        StoreCase(
+            "the server's own key changes, replaced",
+            [
+                .putOwnKeys(OwnKeys(revocation: "r.r.r", present: Sample.key(1), isDead: true)),
+                .putOwnKeys(OwnKeys(past: [Sample.key(1), Sample.key(2)], rotations: ["a.b.c", "d.e.f"])),
+            ]
+        ) { $0.ownKeys = OwnKeys(past: [Sample.key(1), Sample.key(2)], rotations: ["a.b.c", "d.e.f"]) },
         StoreCase("the card's sequence number", [.putCardSequence(3), .putCardSequence(.max)]) {
             $0.cardSequence = .max
         },
+    ]
+
+    private static let trusted: [PeerRecord] = [
+        Sample.peer("a", trust: .pinned, scopes: .all),
+        Sample.peer("b", trust: .registry("https://r.example:7700"), scopes: [.heartbeat, .assets]),
+        Sample.peer("c", trust: .introduced([ServerID(unchecked: "x"), ServerID(unchecked: "y-1")]), scopes: []),
+        Sample.peer("d", trust: .firstUse, scopes: .handoff),
     ]
 
     private static let worlds: [StoreCase] = [

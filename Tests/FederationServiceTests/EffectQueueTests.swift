@@ -210,14 +210,14 @@ struct EffectQueueTests {
         #expect(await alpha.server.card() == nil)
         await alpha.store.release()
         try await starting.value
-        #expect(await alpha.server.card()?.card.sequence == 1)
+        let first = try #require(await alpha.server.card()?.card.sequence)
         await alpha.store.hold()
         let publishing = Task { try await alpha.publish("home") }
         await alpha.store.waitUntilHeld()
-        #expect(await alpha.server.card()?.card.sequence == 1)
+        #expect(await alpha.server.card()?.card.sequence == first)
         await alpha.store.release()
         _ = try await publishing.value
-        #expect(await alpha.server.card()?.card.sequence == 2)
+        #expect(try #require(await alpha.server.card()?.card.sequence) > first)
     }
 }
 

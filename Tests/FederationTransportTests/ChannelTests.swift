@@ -29,7 +29,7 @@ struct Pair {
 
     /// Dials and waits until both sides are established.
     func connect() async throws -> (near: ChannelID, far: ChannelID) {
-        await nearTransport.dial(far.identity.id, at: try listener.endpoint())
+        await nearTransport.dial(far.identity.id, at: [try listener.endpoint()])
         return (try #require(await near.established()), try #require(await far.established()))
     }
 
@@ -160,7 +160,7 @@ func heartbeat(_ sequence: UInt64) -> FederationFrame {
     @Test("a channel that the host drops as soon as it stands is closed for the host's reason")
     func droppedMeanwhile() async throws {
         let pair = try await Pair(far: .dropsMeanwhile)
-        await pair.nearTransport.dial(pair.far.identity.id, at: try pair.listener.endpoint())
+        await pair.nearTransport.dial(pair.far.identity.id, at: [try pair.listener.endpoint()])
         let id = try #require(await pair.far.established())
         #expect(await pair.far.events.next() == .recordsAsked(id))
         // Whatever the transport would do by itself, it has done before the loop gets to this.

@@ -47,6 +47,10 @@ enum FrameSamples {
             .evidence(Array(repeating: longJWS, count: Limits.evidenceTokens)),
             .recall([.init(player: player, epoch: .first)]),
             .recall(Array(repeating: .init(player: player, epoch: .last), count: Limits.recalledPlayers)),
+            .notice(.card(jws)), .notice(.revocation(longJWS)), .introductions([jws]),
+            .introductions(Array(repeating: longJWS, count: Limits.introductionsPerFrame)),
+            .probe(.init(request: .max, server: server)), .probeResult(.init(request: 0, reached: true)),
+            .probeResult(.init(request: 7, reached: false)),
         ]
     }
 
@@ -104,6 +108,15 @@ enum FrameSamples {
             (.evidence([]), .invalidField(.tokens)), (.evidence([jws, ""]), .invalidField(.tokens)),
             (.evidence([longJWS]), .fieldOversized(.tokens)),
             (.evidence(Array(repeating: jws, count: Limits.evidenceTokens + 1)), .fieldOversized(.tokens)),
+            (.notice(.card("")), .invalidField(.card)), (.notice(.card(longJWS)), .fieldOversized(.card)),
+            (.notice(.revocation("é")), .invalidField(.revocation)),
+            (.notice(.revocation(longJWS)), .fieldOversized(.revocation)),
+            (.introductions([]), .invalidField(.statements)), (.introductions([""]), .invalidField(.statements)),
+            (.introductions([longJWS]), .fieldOversized(.statements)),
+            (
+                .introductions(Array(repeating: jws, count: Limits.introductionsPerFrame + 1)),
+                .fieldOversized(.statements)
+            ),
             (.recall([]), .invalidField(.players)), (recall(0, 1), .invalidField(.epoch)),
             (recall(1 << 48, 1), .invalidField(.epoch)),
             (recall(2, Limits.recalledPlayers + 1), .fieldOversized(.players)),

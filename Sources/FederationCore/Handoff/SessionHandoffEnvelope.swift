@@ -13,17 +13,18 @@ public struct SessionHandoffEnvelope: Sendable {
 
     /// Checks an offer as it came from `peer`: first the sizes, then the token, then the snapshot against it.
     ///
+    /// - Parameter key: the one that the token may be signed with; nil for the one that the peer's handshake proved.
     /// - Throws: `token(…)`, `playerMismatch` when the token is for another handoff, `snapshotTooLarge`,
     ///   `snapshotHashMismatch`, `sameWorld` when the token leads to the server that issued it.
     public init(
-        receiving compact: String, snapshot: [UInt8], handoff: HandoffID, from peer: VerifiedPeer, audience: ServerID,
-        at now: Timestamp
+        receiving compact: String, snapshot: [UInt8], handoff: HandoffID, from peer: VerifiedPeer,
+        key: PublicKey? = nil, audience: ServerID, at now: Timestamp
     ) throws(HandoffLedger.Failure) {
         guard snapshot.count <= Limits.snapshotBytes else { throw .snapshotTooLarge(snapshot.count) }
         let token: SessionToken
         do {
             token = try SessionToken.verify(
-                compact, issuer: peer.serverID, key: peer.publicKey, audience: audience, at: now,
+                compact, issuer: peer.serverID, key: key ?? peer.publicKey, audience: audience, at: now,
                 leeway: Limits.tokenLeeway)
         } catch {
             throw .token(error)

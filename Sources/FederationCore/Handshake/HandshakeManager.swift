@@ -15,7 +15,8 @@ public import FederationModel
 /// Two servers that dial each other at the same moment keep the channel that the lower server id dialled. A new
 /// channel that the same side dialled as the old one supersedes it: the dialler knows best that the old one is dead.
 public struct HandshakeManager: ~Copyable, Sendable {
-    public let identity: ServerIdentity
+    /// Handshakes that begin from now on are made with it; the id never changes.
+    public internal(set) var identity: ServerIdentity
     public let configuration: HandshakeConfiguration
     /// nil in the product; see ``FederationNode/plant(_:)``.
     var plantedBug: PlantedBug?

@@ -7,8 +7,11 @@ public enum Effect: Sendable {
     case persist([StoreChange])
     case send(FederationFrame, on: ChannelID)
     case close(ChannelID, CloseCode)
-    /// Keep a channel to this server open.
-    case dial(ServerID, Endpoint)
+    /// Keep a channel to this server open, at the first of these addresses that answers.
+    case dial(ServerID, [Endpoint])
+    /// Fetch the server's card from one of these addresses and hand it to ``FederationNode/register(_:at:)``: its key is another
+    /// than the one known.
+    case fetchCard(ServerID, [Endpoint])
     case hangUp(ServerID)
     /// A peer asks for part of an asset or for a world; the answer is sent back on the channel.
     case serveAsset(FederationFrame.AssetRequest, on: ChannelID)
@@ -100,4 +103,12 @@ public enum NodeEvent: Hashable, Sendable {
     case reclaimed(PlayerID, Epoch)
     /// A player's home server has taken the player back from this one.
     case recalled(PlayerID, Epoch)
+    /// A server has gone over to the key that it had committed to.
+    case keyRotated(ServerID, to: PublicKey)
+    /// A server's owner has made its keys void; nil when none follows.
+    case keyRevoked(ServerID, replacement: PublicKey?)
+    /// A card or a revocation that came over a channel was refused.
+    case noticeRefused(ServerID, code: String)
+    /// A server has signed two cards that contradict each other.
+    case equivocated(ServerID)
 }

@@ -63,7 +63,8 @@ extension FederationNode {
     ) throws(Refusal) -> Reservation {
         do {
             let envelope = try SessionHandoffEnvelope(
-                receiving: offer.token, snapshot: offer.snapshot, handoff: offer.handoff, from: peer, audience: id,
+                receiving: offer.token, snapshot: offer.snapshot, handoff: offer.handoff, from: peer,
+                key: key(of: peer, for: offer.token, at: now), audience: id,
                 at: now.timestamp + peer.clockOffset)
             if ledger.record(offer.handoff) != nil {
                 if plantedBug == .duplicateOfferReservedTwice {
@@ -146,8 +147,8 @@ extension FederationNode {
             // Decided is decided, whatever time it is: the channel proves who says so and that nobody repeats it, and a clock
             // that was set wrong since the offer must not keep the player out.
             let token = try SessionToken.verify(
-                commit.token, issuer: peer.serverID, key: peer.publicKey, audience: id, at: now.timestamp,
-                leeway: Self.anyTime)
+                commit.token, issuer: peer.serverID, key: key(of: peer, for: commit.token, at: now), audience: id,
+                at: now.timestamp, leeway: Self.anyTime)
             return try admit(token, commit.token, before: before, on: channel, at: now)
         } catch let failure as HandoffLedger.Failure {
             return [.report(.refusedFrame(peer.serverID, code: failure.refusal.code))]
@@ -195,8 +196,8 @@ extension FederationNode {
     ) -> Effect? {
         guard plantedBug != .ledgerCompactedEarly, ledger.record(commit.handoff) == nil,
             let token = try? SessionToken.verify(
-                commit.token, issuer: peer.serverID, key: peer.publicKey, audience: id, at: now.timestamp,
-                leeway: Self.anyTime),
+                commit.token, issuer: peer.serverID, key: key(of: peer, for: commit.token, at: now), audience: id,
+                at: now.timestamp, leeway: Self.anyTime),
             token.handoff == commit.handoff, let decision = token.decision,
             let passage = passages[token.player, from: peer.serverID], decision <= passage.decision
         else { return nil }
@@ -250,7 +251,15 @@ extension FederationNode {
     }
 
     private func receipt(of record: HandoffRecord, on channel: ChannelID) -> [Effect] {
-        guard let receipt = record.receipt else { return [] }
+        guard var receipt = record.receipt else { return [] }
+        // After a change of keys the source may believe the present one only.
+        if !ownKeys.past.isEmpty, CompactJWS.unverifiedKey(receipt) != identity.publicKey {
+            receipt =
+                AdmissionReceipt(
+                    issuer: id, audience: record.peer, handoff: record.id, player: record.player, epoch: record.epoch,
+                    issuedAt: record.changedAt
+                ).issue(by: identity)
+        }
         return [
             .send(.admitted(FederationFrame.HandoffAdmitted(handoff: record.id, receipt: receipt)), on: channel)
         ]
@@ -357,8 +366,8 @@ extension FederationNode {
                 remedy: "the operator adds the peer, or waits until its handshake is completed", step: .handshake)
         }
         return try SessionToken.verify(
-            compact, issuer: issuer, key: peer.publicKey, audience: id, at: now.timestamp + peer.clockOffset,
-            leeway: Limits.tokenLeeway)
+            compact, issuer: issuer, key: key(of: peer, for: compact, at: now), audience: id,
+            at: now.timestamp + peer.clockOffset, leeway: Limits.tokenLeeway)
     }
 
     /// What fits into a rejection's reason.

@@ -37,7 +37,7 @@ extension FederationNode {
                 return .bound(record.publicKey)
             }
         } catch {
-            return (.close(error.closeCode), probe(because: error, at: now))
+            return (.close(error.closeCode), probe(because: error, at: now) + askForCard(because: error, at: now))
         }
         switch step {
         case .send(let message):
@@ -105,6 +105,7 @@ extension FederationNode {
         effects += alive(peer.serverID, at: now)
         effects.append(position(for: peer, on: channel))
         effects += recalls(on: channel)
+        if let card { effects.append(.send(.notice(.card(card.compact)), on: channel)) }
         effects += resumeHandoffs(with: peer, on: channel, at: now)
         return effects
     }
@@ -223,6 +224,10 @@ extension FederationNode {
             return receive(evidence: tokens, from: peer, on: channel, at: now)
         case .recall(let players):
             return receive(recall: players, from: peer, at: now)
+        case .notice(let notice):
+            return receive(notice, from: peer, at: now)
+        case .introductions, .probe, .probeResult:
+            return []
         }
     }
 

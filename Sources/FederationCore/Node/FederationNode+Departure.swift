@@ -202,7 +202,7 @@ extension FederationNode {
         _ admitted: FederationFrame.HandoffAdmitted, from peer: VerifiedPeer, at now: Now
     ) -> [Effect] {
         do {
-            let receipt = try verifiedReceipt(admitted, of: peer)
+            let receipt = try verifiedReceipt(admitted, of: peer, at: now)
             let wasOpen = ledger.record(admitted.handoff)?.state == .committed
             let record = try ledger.complete(
                 admitted.handoff, receipt: receipt, compact: admitted.receipt, from: peer.serverID, at: now)
@@ -218,7 +218,7 @@ extension FederationNode {
     }
 
     private func verifiedReceipt(
-        _ admitted: FederationFrame.HandoffAdmitted, of peer: VerifiedPeer
+        _ admitted: FederationFrame.HandoffAdmitted, of peer: VerifiedPeer, at now: Now
     ) throws -> AdmissionReceipt {
         if plantedBug == .receiptNotVerified, let record = ledger.record(admitted.handoff) {
             return AdmissionReceipt(
@@ -226,7 +226,7 @@ extension FederationNode {
                 issuedAt: record.changedAt)
         }
         return try AdmissionReceipt.verify(
-            admitted.receipt, issuer: peer.serverID, key: peer.publicKey, audience: id)
+            admitted.receipt, issuer: peer.serverID, key: key(of: peer, for: admitted.receipt, at: now), audience: id)
     }
 
     /// The source's answer to a destination that asks.

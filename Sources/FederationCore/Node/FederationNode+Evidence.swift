@@ -35,7 +35,7 @@ extension FederationNode {
         for compact in tokens {
             guard
                 let token = try? SessionToken.verify(
-                    compact, issuer: id, key: identity.publicKey, audience: peer.serverID, at: now.timestamp,
+                    compact, issuer: id, key: ownKey(for: compact), audience: peer.serverID, at: now.timestamp,
                     leeway: Self.anyTime),
                 let decision = token.decision
             else {

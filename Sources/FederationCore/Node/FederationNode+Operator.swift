@@ -5,8 +5,23 @@ public import FederationModel
 extension FederationNode {
     // MARK: Registry
 
-    /// Registers a server from its own signed card, or takes a newer card of a known one.
-    public mutating func register(_ compact: String, at now: Now) throws(Refusal) -> (FederatedServer, [Effect]) {
+    /// What came of a card.
+    public struct Registration: Sendable {
+        /// The entry as it stands.
+        public let server: FederatedServer
+        public let effects: [Effect]
+        /// The card contradicts the one that is known; both are kept as proof, and the known one stands. To be thrown once the
+        /// effects are carried out.
+        public let contradiction: Refusal?
+    }
+
+    /// Registers a server from its own signed card, or takes a newer card of a known one: with it go its key and its pin, if
+    /// ``KeyBinding`` believes the change.
+    ///
+    /// - Parameter teller: the peer that passed the card on; others' cards are taken from it only when they are known here.
+    public mutating func register(
+        _ compact: String, from teller: ServerID? = nil, at now: Now
+    ) throws(Refusal) -> Registration {
         let card: ServerCard
         do {
             card = try ServerCard.verify(compact, at: now.timestamp)
@@ -20,24 +35,57 @@ extension FederationNode {
                 .conflict, code: "server.self", reason: "\(id) is this server's own id",
                 remedy: "give the other server another id")
         }
-        let server = FederatedServer(
-            id: card.id, name: card.name, endpoint: card.endpoint, publicKey: card.publicKey,
-            registeredAt: now.timestamp, recordSequence: card.sequence)
-        if let known = registry.server(card.id), known.publicKey == card.publicKey,
-            known.recordSequence == card.sequence, cards[card.id] == compact
-        {
-            return (known, [])
+        if let known = registry.server(card.id), cards[card.id] == compact {
+            return Registration(server: known, effects: [], contradiction: nil)
         }
+        guard teller == nil || teller == card.id || registry.server(card.id) != nil else {
+            throw ServerRegistry.Failure.notFound(card.id).refusal
+        }
+        let bound = try bound(card, at: now)
+        if let contradiction = contradiction(of: card, compact, bound, at: now) { return contradiction }
+        let server = FederatedServer(
+            id: card.id, name: card.name, endpoint: card.endpoint, alternatives: card.alternatives,
+            publicKey: card.publicKey, registeredAt: now.timestamp, recordSequence: card.sequence)
+        let effects: [Effect]
         do {
-            _ = try registry.register(server)
+            try registry.check(registering: server, isRebound: bound.isRebound)
+            // From here on nothing throws: the key changes together with the record.
+            effects = adopt(bound, at: now)
+            try registry.register(server)
         } catch {
             throw error.refusal
         }
-        guard let entry = registry.server(card.id) else { return (server, []) }
-        cards[card.id] = compact
-        var effects: [Effect] = [.persist([.putServer(entry, card: compact), .removeTombstone(card.id)])]
-        if peers[card.id] != nil { effects += dialEffects(for: card.id) }
-        return (entry, effects)
+        return registered(server, compact, effects)
+    }
+
+    private mutating func registered(_ server: FederatedServer, _ compact: String, _ before: [Effect]) -> Registration {
+        var effects = before
+        cards[server.id] = compact
+        let entry = registry.server(server.id) ?? server
+        effects.append(.persist([.putServer(entry, card: compact), .removeTombstone(server.id)]))
+        if peers[server.id] != nil { effects += dialEffects(for: server.id) }
+        return Registration(server: entry, effects: effects, contradiction: nil)
+    }
+
+    /// Two cards under one key with one sequence number: the first stands, and both are kept.
+    private mutating func contradiction(
+        of card: ServerCard, _ compact: String, _ bound: Bound, at now: Now
+    ) -> Registration? {
+        guard let known = registry.server(card.id), known.recordSequence == card.sequence,
+            known.publicKey == card.publicKey, let first = cards[card.id]
+        else { return nil }
+        var effects: [Effect] = []
+        if equivocations[card.id] == nil, equivocations.count < Limits.equivocations {
+            let proof = Equivocation(server: card.id, first: first, second: compact, seenAt: now.timestamp)
+            equivocations[card.id] = proof
+            effects = [.persist([.putEquivocation(proof)]), .report(.equivocated(card.id))]
+        }
+        return Registration(
+            server: known, effects: effects,
+            contradiction: Refusal(
+                .conflict, code: "card.equivocation",
+                reason: "\(card.id) has signed two different cards with the sequence number \(card.sequence)",
+                remedy: "ask its operator; both are kept: aether registry conflicts"))
     }
 
     /// A server says that it is alive, by a signed statement; when it then falls silent, that counts. Whether a peer is alive
@@ -91,21 +139,17 @@ extension FederationNode {
     // MARK: Peers
 
     /// Trusts a server from now on: registers its card, pins its key, and dials it.
-    public mutating func addPeer(_ compact: String, at now: Now) throws(Refusal) -> (FederatedServer, [Effect]) {
-        var (entry, effects) = try register(compact, at: now)
-        if let known = peers[entry.id] {
-            guard known.publicKey == entry.publicKey else {
-                throw ServerRegistry.Failure.keyMismatch(entry.id).refusal
-            }
-            return (entry, effects)
-        }
+    public mutating func addPeer(_ compact: String, at now: Now) throws(Refusal) -> Registration {
+        let registration = try register(compact, at: now)
+        let entry = registration.server
+        if registration.contradiction != nil || peers[entry.id] != nil { return registration }
+        var effects = registration.effects
         let record = PeerRecord(server: entry.id, publicKey: entry.publicKey, addedAt: now.timestamp)
         peers[entry.id] = record
         health.watch(entry.id, at: now.instant)
         effects.append(.persist([.putPeer(record)]))
         effects += dialEffects(for: entry.id)
-        entry = registry.server(entry.id) ?? entry
-        return (entry, effects)
+        return Registration(server: registry.server(entry.id) ?? entry, effects: effects, contradiction: nil)
     }
 
     /// Stops trusting a server, at once: the channel closes, no dial goes out, and players who were offered to it and not
@@ -137,7 +181,10 @@ extension FederationNode {
     }
 
     /// Ends a suspension: the server is Offline until it answers.
+    ///
+    /// - Throws: `key.revoked` for a server whose owner has revoked it for good.
     public mutating func reinstate(_ server: ServerID, at now: Now) throws(Refusal) -> [Effect] {
+        guard bindings[server]?.isDead != true else { throw KeyBinding.Failure.revoked(server).refusal }
         let entry: FederatedServer
         do {
             entry = try registry.reinstate(server)

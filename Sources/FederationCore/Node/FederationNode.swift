@@ -8,7 +8,8 @@ import HeapModule
 /// Inputs from the network and the clock never throw; commands of an operator or a world throw a ``Refusal`` and then
 /// nothing has changed. A node is not copyable, because it holds the keys of its channels.
 public struct FederationNode: ~Copyable, Sendable {
-    public let identity: ServerIdentity
+    /// Changes by ``rotate(to:next:at:)`` and ``replace(by:with:at:)`` only.
+    public internal(set) var identity: ServerIdentity
     public let configuration: NodeConfiguration
 
     public internal(set) var registry = ServerRegistry()
@@ -18,6 +19,14 @@ public struct FederationNode: ~Copyable, Sendable {
     public internal(set) var ledger = HandoffLedger()
     public internal(set) var worlds: [WorldID: WorldRecord] = [:]
     public internal(set) var peers: [ServerID: PeerRecord] = [:]
+    /// Which key each id is bound to. A binding outlives the registry entry.
+    public internal(set) var bindings: [ServerID: KeyBinding] = [:]
+    /// Servers that have contradicted themselves.
+    public internal(set) var equivocations: [ServerID: Equivocation] = [:]
+    /// This server's own key changes.
+    public internal(set) var ownKeys: OwnKeys
+    /// What this server's present key has committed to.
+    public internal(set) var commitment: KeyCommitment
     /// The signed record of each server that has one.
     public internal(set) var cards: [ServerID: String] = [:]
     /// How many handoffs this server has decided towards each peer.
@@ -45,6 +54,8 @@ public struct FederationNode: ~Copyable, Sendable {
     var arrivalBytes = 0
     var arrivalDeadlines = Heap<ArrivalDeadline>()
     var cardSequence: UInt64
+    /// When a server's card was last asked for because its key did not match.
+    var cardFetches: [ServerID: Instant] = [:]
     /// When this server's card is to be issued anew.
     var cardDue: Instant?
 
@@ -80,7 +91,11 @@ public struct FederationNode: ~Copyable, Sendable {
         self.configuration = configuration
         handshakes = HandshakeManager(identity: identity, configuration: configuration.handshake)
         health = HealthMonitor(thresholds: configuration.health)
+        ownKeys = stored.ownKeys
+        commitment = configuration.commitment
         cardSequence = stored.cardSequence
+        for binding in stored.bindings { bindings[binding.server] = binding }
+        for equivocation in stored.equivocations { equivocations[equivocation.server] = equivocation }
         players = PlayerTable(restoring: stored.players)
         ledger = HandoffLedger(restoring: stored.handoffs, retention: configuration.handoffRetention, at: now)
         decisions = stored.decisions
@@ -155,16 +170,18 @@ public struct FederationNode: ~Copyable, Sendable {
         return effects
     }
 
-    /// Issues this server's card anew, with the next sequence number: at the start, when something in it changes, and
-    /// well before it expires.
+    /// Issues this server's card anew, with a higher sequence number: at the start, when something in it changes, and
+    /// well before it expires. The number is the time in milliseconds where that is higher than the last one: so that a
+    /// server that was restored from a backup does not use a number again, which would make it contradict itself.
     public mutating func refreshCard(at now: Now) -> [Effect] {
-        cardSequence += 1
+        cardSequence = max(cardSequence + 1, UInt64(max(0, now.timestamp.milliseconds)))
         cardDue = now.instant + configuration.cardLifetime / 2
         let fresh = ServerCard(
-            id: id, name: configuration.name, endpoint: configuration.endpoint, publicKey: identity.publicKey,
-            sequence: cardSequence, worlds: Array(worlds.keys.sorted().prefix(ServerCard.maximumWorlds)),
-            issued: now.timestamp,
-            expires: now.timestamp + configuration.cardLifetime)
+            id: id, name: configuration.name, endpoint: configuration.endpoint,
+            alternatives: configuration.alternatives, publicKey: identity.publicKey, commitment: commitment,
+            rotations: ownKeys.rotations, revocation: ownKeys.revocation, sequence: cardSequence,
+            worlds: Array(worlds.keys.sorted().prefix(ServerCard.maximumWorlds)), contact: configuration.contact,
+            issued: now.timestamp, expires: now.timestamp + configuration.cardLifetime)
         card = SignedCard(card: fresh, compact: fresh.issue(by: identity))
         return [.persist([.putCardSequence(cardSequence)])]
     }
@@ -176,7 +193,7 @@ public struct FederationNode: ~Copyable, Sendable {
         if plantedBug == .trustKeptAfterSuspension { return handshakes.verifiedPeer(server, at: now) }
         guard let record = peers[server], registry.server(server)?.status != .suspended,
             let peer = handshakes.verifiedPeer(server, at: now),
-            peer.publicKey == record.publicKey || plantedBug == .trustKeptAfterKeyChange
+            counts(peer.publicKey, of: record, at: now) || plantedBug == .trustKeptAfterKeyChange
         else { return nil }
         return peer
     }
@@ -191,7 +208,7 @@ public struct FederationNode: ~Copyable, Sendable {
     /// What brings a channel to a peer about; nothing for others and for suspended ones.
     public func dialEffects(for server: ServerID) -> [Effect] {
         guard peers[server] != nil, let entry = registry.server(server), entry.status != .suspended else { return [] }
-        return [.dial(server, entry.endpoint)]
+        return [.dial(server, [entry.endpoint] + entry.alternatives)]
     }
 
     /// Puts a change of health into the registry and lets the world know.

@@ -7,6 +7,12 @@ public struct NodeConfiguration: Sendable {
     public var name: String
     /// Where other servers and clients reach this one.
     public var endpoint: Endpoint
+    /// Where else; see ``ServerCard/alternatives``.
+    public var alternatives: [Endpoint]
+    /// How people reach the operator; see ``ServerCard/contact``.
+    public var contact: String?
+    /// What this server's present key commits to.
+    public var commitment: KeyCommitment
     public var handshake: HandshakeConfiguration
     public var health: HealthThresholds
     /// How long this server's own card is valid once issued.
@@ -24,10 +30,14 @@ public struct NodeConfiguration: Sendable {
         name: String, endpoint: Endpoint, handshake: HandshakeConfiguration = HandshakeConfiguration(),
         health: HealthThresholds = .standard, cardLifetime: Duration = .seconds(7 * 24 * 3_600),
         acceptTimeout: Duration = Limits.acceptTimeout, arrivalTimeout: Duration = Limits.arrivalTimeout,
-        handoffRetention: Duration = Limits.handoffRetention
+        handoffRetention: Duration = Limits.handoffRetention, alternatives: [Endpoint] = [], contact: String? = nil,
+        commitment: KeyCommitment = KeyCommitment()
     ) {
         self.name = name
         self.endpoint = endpoint
+        self.alternatives = alternatives
+        self.contact = contact
+        self.commitment = commitment
         self.handshake = handshake
         self.health = health
         self.cardLifetime = cardLifetime

@@ -27,6 +27,9 @@ public enum StoreChange: Hashable, Sendable {
     case putRecall(PlayerID, Epoch)
     /// The sequence number of this server's own card.
     case putCardSequence(UInt64)
+    case putBinding(KeyBinding)
+    case putEquivocation(Equivocation)
+    case putOwnKeys(OwnKeys)
 }
 
 /// What is remembered of a server that was removed from the registry.
@@ -61,6 +64,9 @@ public struct StoredState: Hashable, Sendable {
     public var reclaims: [ReclaimRecord] = []
     public var recalls: [PlayerID: Epoch] = [:]
     public var cardSequence: UInt64 = 0
+    public var bindings: [KeyBinding] = []
+    public var equivocations: [Equivocation] = []
+    public var ownKeys = OwnKeys()
 
     public init() {}
 }

@@ -15,6 +15,9 @@ public struct StoreTables: Sendable {
     private var reclaims: [PlayerID: ReclaimRecord] = [:]
     private var recalls: [PlayerID: Epoch]
     private var cardSequence: UInt64
+    private var bindings: [ServerID: KeyBinding] = [:]
+    private var equivocations: [ServerID: Equivocation] = [:]
+    private var ownKeys: OwnKeys
 
     private struct PassageKey: Hashable {
         let origin: ServerID
@@ -40,6 +43,9 @@ public struct StoreTables: Sendable {
         for reclaim in state.reclaims { reclaims[reclaim.player] = reclaim }
         recalls = state.recalls
         cardSequence = state.cardSequence
+        for binding in state.bindings { bindings[binding.server] = binding }
+        for equivocation in state.equivocations { equivocations[equivocation.server] = equivocation }
+        ownKeys = state.ownKeys
     }
 
     public mutating func apply(_ changes: [StoreChange]) {
@@ -72,6 +78,9 @@ public struct StoreTables: Sendable {
         case .putReclaim(let reclaim): reclaims[reclaim.player] = reclaim
         case .putRecall(let player, let epoch): recalls[player] = epoch
         case .putCardSequence(let sequence): cardSequence = sequence
+        case .putBinding(let binding): bindings[binding.server] = binding
+        case .putEquivocation(let equivocation): equivocations[equivocation.server] = equivocation
+        case .putOwnKeys(let keys): ownKeys = keys
         }
     }
 
@@ -91,6 +100,9 @@ public struct StoreTables: Sendable {
         state.recalls = recalls
         state.reclaims = reclaims.values.sorted { $0.player < $1.player }
         state.cardSequence = cardSequence
+        state.bindings = bindings.values.sorted { $0.server < $1.server }
+        state.equivocations = equivocations.values.sorted { $0.server < $1.server }
+        state.ownKeys = ownKeys
         return state
     }
 }

@@ -68,13 +68,12 @@ public struct ServerRegistry: Sendable {
     ///   to another key; `alreadyRegistered` when the record is not newer than the one known.
     @discardableResult
     public mutating func register(_ server: FederatedServer) throws(Failure) -> Change {
-        try Self.check(server)
+        try check(registering: server)
         if let known = servers[server.id] {
-            guard known.publicKey == server.publicKey else { throw .keyMismatch(server.id) }
-            guard server.recordSequence > known.recordSequence else { throw .alreadyRegistered(server.id) }
             var updated = known
             updated.name = server.name
             updated.endpoint = server.endpoint
+            updated.alternatives = server.alternatives
             updated.recordSequence = server.recordSequence
             servers[server.id] = updated
             return .updated(updated, previous: known)
@@ -83,12 +82,26 @@ public struct ServerRegistry: Sendable {
         fresh.status = .offline
         fresh.lastHeartbeat = nil
         if let tombstone = tombstonesByID[server.id] {
-            guard tombstone.publicKey == server.publicKey else { throw .keyMismatch(server.id) }
             if tombstone.isSuspended { fresh.status = .suspended }
             tombstonesByID[server.id] = nil
         }
         insert(fresh)
         return .registered(fresh)
+    }
+
+    /// Whether ``register(_:)`` would take the record.
+    ///
+    /// - Parameter isRebound: whether ``rebind(_:to:)`` will have bound the id to the record's key.
+    /// - Throws: as ``register(_:)``.
+    public func check(registering server: FederatedServer, isRebound: Bool = false) throws(Failure) {
+        try Self.check(server)
+        guard !isRebound else { return }
+        if let known = servers[server.id] {
+            guard known.publicKey == server.publicKey else { throw .keyMismatch(server.id) }
+            guard server.recordSequence > known.recordSequence else { throw .alreadyRegistered(server.id) }
+        } else if let tombstone = tombstonesByID[server.id] {
+            guard tombstone.publicKey == server.publicKey else { throw .keyMismatch(server.id) }
+        }
     }
 
     /// Removes a server and returns what it was. A tombstone keeps its id bound to its key.
@@ -103,6 +116,19 @@ public struct ServerRegistry: Sendable {
         tombstonesByID[id] = ServerTombstone(
             server: id, publicKey: server.publicKey, isSuspended: server.status == .suspended)
         return server
+    }
+
+    /// Binds an id to another key, of which the caller knows by ``KeyBinding`` that it follows: the next record of the
+    /// server replaces the present one whatever its sequence number. Does nothing for an id that was never here.
+    public mutating func rebind(_ id: ServerID, to key: PublicKey) {
+        if var server = servers[id] {
+            server.publicKey = key
+            server.recordSequence = 0
+            servers[id] = server
+        }
+        if let tombstone = tombstonesByID[id] {
+            tombstonesByID[id] = ServerTombstone(server: id, publicKey: key, isSuspended: tombstone.isSuspended)
+        }
     }
 
     /// Fills the registry with what was stored, instead of what it holds. Nothing changes when it throws.

@@ -11,6 +11,12 @@ public enum SignatureUse: String, Hashable, Sendable, CaseIterable {
     case clientProof = "aether-federation v1 client proof"
     /// ``ServerCard``.
     case serverCard = "aether-card+jwt"
+    /// ``KeyRotation``, by the key that is rotated away from.
+    case keyRotation = "aether-rotation+jwt"
+    /// ``KeyRevocation``, by the recovery key.
+    case keyRevocation = "aether-revocation+jwt"
+    /// ``Introduction``.
+    case introduction = "aether-introduction+jwt"
     /// ``SessionToken``.
     case sessionToken = "aether-session+jwt"
     /// ``AdmissionReceipt``.
@@ -27,7 +33,9 @@ public enum SignatureUse: String, Hashable, Sendable, CaseIterable {
     public var isStatement: Bool {
         switch self {
         case .handshake, .clientProof: false
-        case .serverCard, .sessionToken, .admissionReceipt, .heartbeat, .clientTicket: true
+        case .serverCard, .keyRotation, .keyRevocation, .introduction, .sessionToken, .admissionReceipt, .heartbeat,
+            .clientTicket:
+            true
         }
     }
 

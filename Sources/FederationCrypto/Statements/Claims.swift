@@ -21,6 +21,22 @@ struct Claims {
         members[name] == nil ? nil : try value(name)
     }
 
+    /// An array of at most `bound` strings.
+    func texts(_ name: String, upTo bound: Int) throws(StatementFailure) -> [String] {
+        guard let elements = members[name]?.elements else { throw .malformed("\(name) is missing or not an array") }
+        guard elements.count <= bound else { throw .malformed("\(name) has \(elements.count) elements") }
+        var texts: [String] = []
+        for element in elements {
+            guard let text = element.text else { throw .malformed("\(name) is not a list of strings") }
+            texts.append(text)
+        }
+        return texts
+    }
+
+    func optionalTexts(_ name: String, upTo bound: Int) throws(StatementFailure) -> [String] {
+        members[name] == nil ? [] : try texts(name, upTo: bound)
+    }
+
     func unsigned(_ name: String) throws(StatementFailure) -> UInt64 {
         guard let integer = members[name]?.integer, let value = UInt64(exactly: integer), value <= Self.largestInteger
         else { throw .malformed("\(name) is missing or not an integer from 0 to 2^53-1") }

@@ -1,4 +1,4 @@
-import FederationModel
+public import FederationModel
 
 /// Compact JSON Web Signatures with Ed25519 (RFC 7515, RFC 8037 §3.1), and nothing else of JOSE.
 ///
@@ -33,6 +33,11 @@ public enum CompactJWS {
         let parts = try Parts(text)
         try parts.requireHeader(of: use)
         return parts.claims
+    }
+
+    /// The key that `text` says it is signed with, without any proof; nil when it does not parse.
+    public static func unverifiedKey(_ text: String) -> PublicKey? {
+        (try? Parts(text))?.keyID.flatMap { PublicKey($0) }
     }
 
     /// Whether `input` is a signing input whose header says `use`.

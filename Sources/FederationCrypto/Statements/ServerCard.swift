@@ -9,13 +9,24 @@ public struct ServerCard: SignedStatement {
     public let id: ServerID
     /// For people; see ``FederatedServer/isValidName(_:)``.
     public let name: String
+    /// Where it is reached first.
     public let endpoint: Endpoint
+    /// Where else it can be reached, in order of preference; at most ``maximumAlternatives``.
+    public let alternatives: [Endpoint]
     public let publicKey: PublicKey
+    /// What the next key will be, and which key may take this one back.
+    public let commitment: KeyCommitment
+    /// The rotations that led to ``publicKey``, as compact JWS, oldest first; at most ``maximumRotations``, the newest ones.
+    public let rotations: [String]
+    /// The revocation that ``publicKey`` or an earlier key of its line came from, as compact JWS.
+    public let revocation: String?
     /// A card with a higher number replaces one with a lower.
     public let sequence: UInt64
     public let versions: ProtocolVersions
     /// The worlds that travellers may enter, sorted, none twice, at most ``maximumWorlds``.
     public let worlds: [WorldID]
+    /// How people reach the operator; as a name: see ``FederatedServer/isValidName(_:)``.
+    public let contact: String?
     /// In whole seconds.
     public let issued: Timestamp
     /// In whole seconds; the card is worth nothing from then on.
@@ -23,18 +34,33 @@ public struct ServerCard: SignedStatement {
 
     public var issuer: ServerID { id }
 
-    /// So many worlds of the longest names fit into ``Limits/jwsBytes``. A server with more does not announce the rest.
-    public static let maximumWorlds = 150
+    /// Every address, the main one first.
+    public var endpoints: [Endpoint] { [endpoint] + alternatives }
 
-    /// Sorts the worlds, keeps the first ``maximumWorlds`` and drops fractions of seconds.
+    /// So many worlds of the longest names fit into ``Limits/jwsBytes`` beside everything else. A server with more does not
+    /// announce the rest.
+    public static let maximumWorlds = 80
+    public static let maximumAlternatives = 3
+    /// A reader who has missed more rotations in a row must be told the key by hand.
+    public static let maximumRotations = 4
+
+    /// Sorts the worlds, keeps the first ``maximumWorlds``, the first ``maximumAlternatives`` and the last
+    /// ``maximumRotations``, and drops fractions of seconds.
     public init(
-        id: ServerID, name: String, endpoint: Endpoint, publicKey: PublicKey, sequence: UInt64,
-        versions: ProtocolVersions = .current, worlds: [WorldID], issued: Timestamp, expires: Timestamp
+        id: ServerID, name: String, endpoint: Endpoint, alternatives: [Endpoint] = [], publicKey: PublicKey,
+        commitment: KeyCommitment = KeyCommitment(), rotations: [String] = [], revocation: String? = nil,
+        sequence: UInt64, versions: ProtocolVersions = .current, worlds: [WorldID], contact: String? = nil,
+        issued: Timestamp, expires: Timestamp
     ) {
         self.id = id
         self.name = name
         self.endpoint = endpoint
+        self.alternatives = Array(alternatives.prefix(Self.maximumAlternatives))
         self.publicKey = publicKey
+        self.commitment = commitment
+        self.rotations = rotations.suffix(Self.maximumRotations)
+        self.revocation = revocation
+        self.contact = contact
         self.sequence = sequence
         self.versions = versions
         self.worlds = Array(Set(worlds).sorted().prefix(Self.maximumWorlds))
@@ -53,12 +79,19 @@ public struct ServerCard: SignedStatement {
     }
 
     public var claims: [String: JSONValue] {
-        [
+        var members: [String: JSONValue] = [
             "iss": Claims.value(id), "name": .string(name), "endpoint": Claims.value(endpoint),
             "key": Claims.value(publicKey), "seq": Claims.unsigned(sequence),
             "min_version": .integer(Int64(versions.minimum)), "max_version": .integer(Int64(versions.maximum)),
             "worlds": .array(worlds.map { Claims.value($0) }), "iat": Claims.time(issued), "exp": Claims.time(expires),
         ]
+        if !alternatives.isEmpty { members["alternatives"] = .array(alternatives.map { Claims.value($0) }) }
+        if let next = commitment.next { members["next"] = Claims.value(next) }
+        if let recovery = commitment.recovery { members["recovery"] = Claims.value(recovery) }
+        if !rotations.isEmpty { members["rotations"] = .array(rotations.map { .string($0) }) }
+        if let revocation { members["revocation"] = .string(revocation) }
+        if let contact { members["contact"] = .string(contact) }
+        return members
     }
 
     public init(claims members: [String: JSONValue]) throws(StatementFailure) {
@@ -73,18 +106,28 @@ public struct ServerCard: SignedStatement {
             let versions = ProtocolVersions(minimum: minimum, maximum: maximum)
         else { throw .malformed("min_version and max_version are no range of versions") }
         self.versions = versions
-        guard let elements = members["worlds"]?.elements else { throw .malformed("worlds is missing or not an array") }
         var worlds: [WorldID] = []
-        guard elements.count <= Self.maximumWorlds else { throw .malformed("worlds has \(elements.count) elements") }
-        for element in elements {
-            guard let text = element.text, let world = WorldID(rawValue: text), worlds.last.map({ $0 < world }) ?? true
+        for text in try claims.texts("worlds", upTo: Self.maximumWorlds) {
+            guard let world = WorldID(rawValue: text), worlds.last.map({ $0 < world }) ?? true
             else { throw .malformed("worlds is not a sorted list of world ids") }
             worlds.append(world)
         }
         self.worlds = worlds
+        var alternatives: [Endpoint] = []
+        for text in try claims.optionalTexts("alternatives", upTo: Self.maximumAlternatives) {
+            guard let endpoint = Endpoint(text) else { throw .malformed("alternatives is not a list of endpoints") }
+            alternatives.append(endpoint)
+        }
+        self.alternatives = alternatives
+        commitment = KeyCommitment(
+            next: try claims.optionalValue("next"), recovery: try claims.optionalValue("recovery"))
+        rotations = try claims.optionalTexts("rotations", upTo: Self.maximumRotations)
+        revocation = members["revocation"] == nil ? nil : try claims.text("revocation")
+        contact = members["contact"] == nil ? nil : try claims.text("contact")
         issued = try claims.time("iat")
         expires = try claims.time("exp")
         guard FederatedServer.isValidName(name) else { throw .malformed("name is not valid") }
+        guard contact.map(FederatedServer.isValidName) ?? true else { throw .malformed("contact is not valid") }
         guard publicKey.isAcceptable else { throw .malformed("key is not a usable key") }
         guard issued < expires else { throw .malformed("exp is not after iat") }
     }

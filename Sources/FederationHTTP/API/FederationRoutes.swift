@@ -61,7 +61,7 @@ public struct FederationRoutes: Sendable {
 
     /// Every route, grouped as PROTOCOL.md groups them.
     var routes: [APIRoute] {
-        statusRoutes + registryRoutes + peerRoutes + portalRoutes + worldRoutes + assetRoutes + playerRoutes
+        statusRoutes + registryRoutes + keyRoutes + peerRoutes + portalRoutes + worldRoutes + assetRoutes + playerRoutes
             + worldEventRoutes + reclaimRoutes + crossingRoutes + socketRoutes
     }
 

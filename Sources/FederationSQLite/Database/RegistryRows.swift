@@ -11,7 +11,7 @@ struct ServerRow: StoredRow {
         "servers",
         [
             "id", "name", "endpoint", "public_key", "status", "registered_at", "last_heartbeat", "record_sequence",
-            "card",
+            "card", "alternatives",
         ])
 
     var columnValues: [(any DatabaseValueConvertible)?] {
@@ -19,6 +19,7 @@ struct ServerRow: StoredRow {
             server.id.rawValue, server.name, server.endpoint.description, server.publicKey.description,
             server.status.rawValue, server.registeredAt.milliseconds, server.lastHeartbeat?.milliseconds,
             Int64(bitPattern: server.recordSequence), card,
+            server.alternatives.map(\.description).joined(separator: " "),
         ]
     }
 
@@ -33,10 +34,12 @@ struct ServerRow: StoredRow {
         let endpoint: Endpoint = try reader.value()
         let publicKey: PublicKey = try reader.value()
         let status: ServerStatus = try reader.choice()
-        server = FederatedServer(
+        var server = FederatedServer(
             id: id, name: name, endpoint: endpoint, publicKey: publicKey, registeredAt: try reader.timestamp(),
             lastHeartbeat: try reader.optionalTimestamp(), status: status, recordSequence: try reader.unsigned())
         card = try reader.optionalText()
+        server.alternatives = try reader.list(separator: " ")
+        self.server = server
     }
 }
 
@@ -53,14 +56,16 @@ extension ServerTombstone: StoredRow {
 }
 
 extension PeerRecord: StoredRow {
-    static let table = Table("peers", ["server", "public_key", "added_at"])
+    static let table = Table("peers", ["server", "public_key", "added_at", "trust", "scopes"])
 
     var columnValues: [(any DatabaseValueConvertible)?] {
-        [server.rawValue, publicKey.description, addedAt.milliseconds]
+        [server.rawValue, publicKey.description, addedAt.milliseconds, trust.description, scopes.description]
     }
 
     init(from reader: inout RowReader) throws(RowFailure) {
-        self.init(server: try reader.value(), publicKey: try reader.value(), addedAt: try reader.timestamp())
+        self.init(
+            server: try reader.value(), publicKey: try reader.value(), addedAt: try reader.timestamp(),
+            trust: try reader.value(), scopes: try reader.value())
     }
 }
 

@@ -16,6 +16,9 @@ enum Schema {
         migrator.registerMigration("2-passages") { database in
             try database.execute(sql: version2)
         }
+        migrator.registerMigration("3-keys") { database in
+            try database.execute(sql: version3)
+        }
         return migrator
     }
 
@@ -134,6 +137,39 @@ enum Schema {
             epoch INTEGER NOT NULL,
             reason TEXT NOT NULL,
             at INTEGER NOT NULL
+        ) STRICT;
+        """
+
+    private static let version3 = """
+        ALTER TABLE servers ADD COLUMN alternatives TEXT NOT NULL DEFAULT '';
+        ALTER TABLE peers ADD COLUMN trust TEXT NOT NULL DEFAULT 'pinned';
+        ALTER TABLE peers ADD COLUMN scopes TEXT NOT NULL DEFAULT 'heartbeat,route,assets,handoff';
+
+        CREATE TABLE bindings (
+            server TEXT NOT NULL PRIMARY KEY,
+            public_key TEXT NOT NULL,
+            next_hash TEXT,
+            recovery_hash TEXT,
+            retired TEXT NOT NULL,
+            revocation INTEGER NOT NULL,
+            is_dead INTEGER NOT NULL,
+            since INTEGER NOT NULL
+        ) STRICT;
+
+        CREATE TABLE equivocations (
+            server TEXT NOT NULL PRIMARY KEY,
+            first_card TEXT NOT NULL,
+            second_card TEXT NOT NULL,
+            seen_at INTEGER NOT NULL
+        ) STRICT;
+
+        CREATE TABLE own_keys (
+            id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+            past TEXT NOT NULL,
+            rotations TEXT NOT NULL,
+            revocation TEXT,
+            present TEXT,
+            is_dead INTEGER NOT NULL
         ) STRICT;
         """
 }

@@ -25,6 +25,9 @@ extension StoreChange {
         case .putReclaim(let reclaim): try reclaim.save(database)
         case .putRecall(let player, let epoch): try RecallRow(player: player, epoch: epoch).save(database)
         case .putCardSequence(let sequence): try NodeRow(cardSequence: sequence).save(database)
+        case .putBinding(let binding): try binding.save(database)
+        case .putEquivocation(let equivocation): try equivocation.save(database)
+        case .putOwnKeys(let keys): try keys.save(database)
         }
     }
 }
@@ -48,6 +51,9 @@ extension StoredState {
         for row in try RecallRow.loadAll(database) { recalls[row.player] = row.epoch }
         passages = try Passage.loadAll(database).sorted { ($0.origin, $0.player) < ($1.origin, $1.player) }
         reclaims = try ReclaimRecord.loadAll(database).sorted { $0.player < $1.player }
+        bindings = try KeyBinding.loadAll(database)
+        equivocations = try Equivocation.loadAll(database)
+        ownKeys = try OwnKeys.loadAll(database).first ?? OwnKeys()
         cardSequence = try NodeRow.loadAll(database).first?.cardSequence ?? 0
     }
 }

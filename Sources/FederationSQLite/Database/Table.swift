@@ -142,6 +142,15 @@ struct RowReader {
         return try parse(text, Value.init)
     }
 
+    /// Values with a separator between, none of which contains it; empty text for none.
+    mutating func list<Value: LosslessStringConvertible>(separator: Character) throws(RowFailure) -> [Value] {
+        var values: [Value] = []
+        for part in try text().split(separator: separator) {
+            values.append(try parse(String(part), Value.init))
+        }
+        return values
+    }
+
     mutating func choice<Value: RawRepresentable<String>>() throws(RowFailure) -> Value {
         let text = try text()
         return try parse(text, Value.init(rawValue:))

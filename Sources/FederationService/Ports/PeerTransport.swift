@@ -9,10 +9,10 @@ public import FederationWire
 /// with ``FederationServer/takeRecords(for:)``, opens each record and hands the frames to ``FederationServer/receive(_:on:)``; and
 /// calls ``FederationServer/channelClosed(_:)`` once at the end, whatever happened.
 public protocol PeerTransport: Sendable {
-    /// Keeps a channel to `peer` at `endpoint` open: dials, and dials again with jittered, capped backoff whenever it is
-    /// lost, until ``hangUp(_:)``. A second call for the same peer replaces the endpoint; with the same endpoint it says that
-    /// no channel with the peer is open any more, whoever had dialled it, so that waiting has no reason.
-    func dial(_ peer: ServerID, at endpoint: Endpoint) async
+    /// Keeps a channel to `peer` open: dials its endpoints in turn, and again with jittered, capped backoff whenever the
+    /// channel is lost, until ``hangUp(_:)``. A second call for the same peer replaces the endpoints; with the same ones it says
+    /// that no channel with the peer is open any more, whoever had dialled it, so that waiting has no reason.
+    func dial(_ peer: ServerID, at endpoints: [Endpoint]) async
 
     /// Stops dialling `peer`. Open channels are closed by the service through their ``PeerChannel``.
     func hangUp(_ peer: ServerID) async

@@ -177,6 +177,38 @@ nonisolated struct WireFrame: Sendable {
     set {body = .recall(newValue)}
   }
 
+  var notice: WireNotice {
+    get {
+      if case .notice(let v)? = body {return v}
+      return WireNotice()
+    }
+    set {body = .notice(newValue)}
+  }
+
+  var introductions: WireIntroductions {
+    get {
+      if case .introductions(let v)? = body {return v}
+      return WireIntroductions()
+    }
+    set {body = .introductions(newValue)}
+  }
+
+  var probe: WireProbe {
+    get {
+      if case .probe(let v)? = body {return v}
+      return WireProbe()
+    }
+    set {body = .probe(newValue)}
+  }
+
+  var probeResult: WireProbeResult {
+    get {
+      if case .probeResult(let v)? = body {return v}
+      return WireProbeResult()
+    }
+    set {body = .probeResult(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -199,6 +231,10 @@ nonisolated struct WireFrame: Sendable {
     case position(WireHandoffPosition)
     case evidence(WireHandoffEvidence)
     case recall(WirePlayerRecall)
+    case notice(WireNotice)
+    case introductions(WireIntroductions)
+    case probe(WireProbe)
+    case probeResult(WireProbeResult)
 
   }
 
@@ -211,7 +247,7 @@ fileprivate nonisolated let _protobuf_package = "aether.federation.v1"
 
 nonisolated extension WireFrame: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Frame"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}ready\0\u{1}heartbeat\0\u{1}acknowledgement\0\u{3}world_request\0\u{3}world_response\0\u{3}asset_request\0\u{3}asset_response\0\u{1}offer\0\u{1}accept\0\u{1}reject\0\u{1}commit\0\u{1}admitted\0\u{1}abort\0\u{1}query\0\u{1}verdict\0\u{1}position\0\u{1}evidence\0\u{1}recall\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}ready\0\u{1}heartbeat\0\u{1}acknowledgement\0\u{3}world_request\0\u{3}world_response\0\u{3}asset_request\0\u{3}asset_response\0\u{1}offer\0\u{1}accept\0\u{1}reject\0\u{1}commit\0\u{1}admitted\0\u{1}abort\0\u{1}query\0\u{1}verdict\0\u{1}position\0\u{1}evidence\0\u{1}recall\0\u{1}notice\0\u{1}introductions\0\u{1}probe\0\u{3}probe_result\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -453,6 +489,58 @@ nonisolated extension WireFrame: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
           self.body = .recall(v)
         }
       }()
+      case 19: try {
+        var v: WireNotice?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .notice(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .notice(v)
+        }
+      }()
+      case 20: try {
+        var v: WireIntroductions?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .introductions(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .introductions(v)
+        }
+      }()
+      case 21: try {
+        var v: WireProbe?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .probe(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .probe(v)
+        }
+      }()
+      case 22: try {
+        var v: WireProbeResult?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .probeResult(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .probeResult(v)
+        }
+      }()
       default: break
       }
     }
@@ -535,6 +623,22 @@ nonisolated extension WireFrame: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
     case .recall?: try {
       guard case .recall(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
+    }()
+    case .notice?: try {
+      guard case .notice(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
+    }()
+    case .introductions?: try {
+      guard case .introductions(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
+    }()
+    case .probe?: try {
+      guard case .probe(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
+    }()
+    case .probeResult?: try {
+      guard case .probeResult(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 22)
     }()
     case nil: break
     }

@@ -39,7 +39,7 @@ struct InitCommand: AsyncParsableCommand {
             throw ValidationError("--endpoint must be ws://host:port or wss://host:port")
         }
         let directory = ServerHome(data)
-        try directory.initialise(
+        let recovery = try directory.initialise(
             configuration: ServerConfiguration(id: id, name: name, host: host, port: port, endpoint: endpoint))
         let identity = try directory.identity(id: id)
         if json {
@@ -47,6 +47,7 @@ struct InitCommand: AsyncParsableCommand {
                 jsonLine([
                     "id": id.rawValue, "data": directory.path, "endpoint": endpoint.description,
                     "fingerprint": identity.publicKey.fingerprint, "publicKey": identity.publicKey.description,
+                    "recoveryKey": recovery?.text ?? "",
                 ]))
             return
         }
@@ -54,6 +55,11 @@ struct InitCommand: AsyncParsableCommand {
         Terminal.say("  fingerprint  \(identity.publicKey.fingerprint)")
         Terminal.say("  endpoint     \(endpoint)")
         Terminal.say("  admin key    \(directory.adminKeyFile) (mode 0600)")
+        if let recovery {
+            Terminal.say("Write this recovery key down and keep it away from this machine; it is shown only now:")
+            Terminal.say("  \(Terminal.styled(recovery.text, .bold))")
+            Terminal.say("With it you take the server back when its keys are stolen: aether keys revoke")
+        }
         Terminal.say("Start it with: aether serve --data \(directory.path)")
     }
 }

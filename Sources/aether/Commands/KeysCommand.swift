@@ -1,11 +1,12 @@
 import ArgumentParser
 import FederationCrypto
 import FederationModel
+import Foundation
 
 struct KeysCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "keys", abstract: "Show this server's public key.", subcommands: [Show.self],
-        defaultSubcommand: Show.self)
+        commandName: "keys", abstract: "Show and change this server's keys.",
+        subcommands: [Show.self, Rotate.self, Revoke.self], defaultSubcommand: Show.self)
 
     struct Show: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -22,16 +23,102 @@ struct KeysCommand: AsyncParsableCommand {
             try directory.requireInitialised()
             let configuration = try await ConfigurationLoader(file: directory.configurationFile, flags: [:]).load()
             let key = try directory.identity(id: configuration.id).publicKey
+            let commitment = try KeyFiles(home: directory, id: configuration.id).commitment()
             if json {
                 Terminal.say(
                     jsonLine([
                         "id": configuration.id.rawValue, "fingerprint": key.fingerprint, "publicKey": key.description,
+                        "next": commitment.next?.description ?? "", "recovery": commitment.recovery?.description ?? "",
                     ]))
                 return
             }
             Terminal.say("\(Terminal.styled(configuration.id.rawValue, .bold))")
             Terminal.say("  fingerprint  \(key.fingerprint)")
             Terminal.say("  public key   \(key) (Ed25519)")
+            Terminal.say("  next key     \(commitment.next == nil ? "none: it cannot be rotated" : "committed to")")
+            Terminal.say("  recovery     \(commitment.recovery == nil ? "none: it cannot be revoked" : "committed to")")
+        }
+    }
+
+    struct Rotate: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Go over to the next key. Peers follow by themselves.",
+            discussion: """
+                The running server signs the change with the old key, and its card with the new one. For an hour what the \
+                old key has signed still counts with the peers, so that nothing on its way is lost. After a theft use \
+                'aether keys revoke' instead.
+                """)
+
+        @OptionGroup var options: ServerOptions
+
+        func run() async throws {
+            let response = try await options.client().request("POST", "/v1/keys/rotate")
+            options.show(response) { answer in
+                Terminal.say("The key is \(answer["fingerprint"].text()) from now on.")
+            }
+        }
+    }
+
+    struct Revoke: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Make every key of this server void, with the recovery key.",
+            discussion: """
+                The recovery key is read from the terminal, or from standard input when that is a pipe. The new keys hold \
+                at once in a running server, else when it starts next; peers drop their channels under the old keys as soon \
+                as they hear of it.
+                """)
+
+        @Flag(help: "Leave no key in its place: the id is dead for good, everywhere.")
+        var forGood = false
+
+        @OptionGroup var options: ServerOptions
+
+        func run() async throws {
+            let home = ServerHome(options.data)
+            try home.requireInitialised()
+            let configuration = try await ConfigurationLoader(file: home.configurationFile, flags: [:]).load()
+            let keys = KeyFiles(home: home, id: configuration.id)
+            let code = try readCode()
+            guard try keys.recovery() == (try code.identity(of: configuration.id).publicKey.commitment) else {
+                throw Refusal(
+                    .forbidden, code: "recovery.other", reason: "that is the recovery key of another server",
+                    remedy: "type the one that aether init has printed for \(configuration.id)")
+            }
+            // Later revocations replace earlier ones, and seconds only go up.
+            let time = Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000))
+            let number = UInt64(max(1, time.seconds))
+            if forGood { return try await end(configuration.id, code, number, time) }
+            _ = try keys.makeReplacement(code, number: number, at: time)
+            do {
+                let response = try await options.client().request("POST", "/v1/keys/replace")
+                options.show(response) { answer in
+                    Terminal.say("Every earlier key is void. The key is \(answer["fingerprint"].text()) from now on.")
+                }
+            } catch let refusal as Refusal where refusal.code == "server.unreachable" {
+                let fingerprint = try await keys.replacement()?.identity.publicKey.fingerprint ?? "?"
+                Terminal.say(
+                    options.json
+                        ? jsonLine(["fingerprint": fingerprint, "pending": "true"])
+                        : "The server does not run. When it starts its key is \(fingerprint), and every earlier one is void."
+                )
+            }
+        }
+
+        private func end(_ id: ServerID, _ code: RecoveryCode, _ number: UInt64, _ time: Timestamp) async throws {
+            let revocation = KeyRevocation(issuer: id, number: number, replacement: nil, issuedAt: time)
+                .issue(by: try code.identity(of: id))
+            let response = try await options.client().request(
+                "POST", "/v1/revocations", body: .bytes(Data(revocation.utf8), type: "application/jose"))
+            options.show(response) { _ in
+                Terminal.say("\(id) is dead for good. Its peers that are connected have been told; stop it now.")
+                Terminal.say("Hand this to whoever was not connected (POST /v1/revocations):")
+                Terminal.say(revocation)
+            }
+        }
+
+        private func readCode() throws -> RecoveryCode {
+            if isatty(0) == 1 { Terminal.say("The recovery key: ") }
+            return try RecoveryCode(readLine() ?? "")
         }
     }
 }

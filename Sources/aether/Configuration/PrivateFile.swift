@@ -29,6 +29,14 @@ enum PrivateFile {
         guard fsync(descriptor) == 0 else { throw failure("made durable", path, errno) }
     }
 
+    /// Makes what was created or renamed in a directory durable.
+    static func synchroniseDirectory(_ path: String) throws {
+        let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failure("opened", path, errno) }
+        defer { close(descriptor) }
+        guard fsync(descriptor) == 0 else { throw failure("made durable", path, errno) }
+    }
+
     /// The text of a small secret file; refuses one that others may read.
     static func read(_ path: String, what: String) throws -> String {
         String(decoding: try bytes(path, what: what), as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)

@@ -33,7 +33,10 @@ struct ServerHome {
 
     /// Makes keys, the admin key and a configuration, each file readable by its owner only. Refuses to touch a directory
     /// that holds an identity already.
-    func initialise(configuration: ServerConfiguration) throws {
+    ///
+    /// - Returns: the recovery key, to be written down: it is kept nowhere.
+    @discardableResult
+    func initialise(configuration: ServerConfiguration) throws -> RecoveryCode? {
         guard !isInitialised else {
             throw Refusal(
                 .conflict, code: "data.exists", reason: "\(path) holds the identity of a server already",
@@ -52,8 +55,10 @@ struct ServerHome {
         try PrivateFile.create(adminKeyFile, admin + "\n")
         try PrivateFile.create(adminHashFile, ContentHash.of(Array(admin.utf8)).description + "\n")
         try PrivateFile.create(configurationFile, configuration.fileText)
+        let recovery = try KeyFiles(home: self, id: configuration.id).prepare()
         // Last, because its presence says that the directory is complete.
         try PrivateFile.create(identityFile, hexString(SystemRandom.bytes(32)) + "\n")
+        return recovery
     }
 
     /// Takes other users' rights to a directory that was there before. One with other things in it is refused: it may be
@@ -70,12 +75,15 @@ struct ServerHome {
     }
 
     /// The server's identity; the seed does not leave this function in any other form.
-    func identity(id: ServerID) throws -> ServerIdentity {
-        var text = try PrivateFile.bytes(identityFile, what: "the identity key")
+    ///
+    /// - Parameter file: the key file; nil for the present one's.
+    func identity(id: ServerID, from file: String? = nil) throws -> ServerIdentity {
+        let file = file ?? identityFile
+        var text = try PrivateFile.bytes(file, what: "the identity key")
         defer { PrivateFile.overwrite(&text) }
         guard var seed = PrivateFile.decodeHex(text), seed.count == ServerIdentity.seedBytes else {
             throw Refusal(
-                .unavailable, code: "identity.damaged", reason: "\(identityFile) does not hold a key (64 hex digits)",
+                .unavailable, code: "identity.damaged", reason: "\(file) does not hold a key (64 hex digits)",
                 remedy: "restore it from a backup; without it this server is a new one to its peers")
         }
         defer { PrivateFile.overwrite(&seed) }

@@ -31,9 +31,11 @@ struct RunningServer {
         let clock: any FederationClock = clockFile.map { RehearsedClock(clock: system, file: $0) } ?? system
         let directory = try DataDirectory(at: home.path)
         let store = try await SQLiteStore.open(in: directory)
+        let keys = KeyFiles(home: home, id: configuration.id)
         let server = try await FederationServer.open(
-            identity: try home.identity(id: configuration.id), configuration: try nodeConfiguration(), store: store,
-            assets: try await FileAssetStore.open(in: directory), clock: clock, logger: logger)
+            configuration: try nodeConfiguration(), store: store,
+            assets: try await FileAssetStore.open(in: directory), clock: clock, logger: logger
+        ) { try keys.identify($0) }
         let transport = try WebSocketPeerTransport(
             host: server, configuration: try transportConfiguration(), clock: clock)
         let peers = WebSocketRoute(path: PeerRoute.path, subprotocol: PeerRoute.subprotocol) { channel, head in
@@ -48,7 +50,7 @@ struct RunningServer {
             configuration: .listener(host: configuration.host, port: configuration.port),
             onServerRunning: { channel in listener.bound(channel.localAddress) }, logger: logger)
         let federation = FederationLoop(
-            server: server, transport: transport, store: store, listener: listener, logger: logger)
+            server: server, transport: transport, store: store, keys: keys, listener: listener, logger: logger)
         var services: [any Service] = [federation, application]
         if endsWithInput { services.append(InputWatch()) }
         let group = ServiceGroup(
@@ -126,6 +128,7 @@ private struct FederationLoop: Service {
     let server: FederationServer
     let transport: WebSocketPeerTransport
     let store: SQLiteStore
+    let keys: KeyFiles
     let listener: Listener
     let logger: Logger
 
@@ -133,7 +136,11 @@ private struct FederationLoop: Service {
         // A port that cannot be had shuts the group down: nobody is told an address then.
         let address = await cancelWhenGracefulShutdown { await listener.address() }
         guard let address else { return try await store.close() }
-        try await server.start(transport: transport)
+        try await server.start(transport: transport, keys: keys)
+        // The owner may have replaced the keys while the server did not run.
+        if let key = try await server.replaceKeys() {
+            logger.notice("the keys were replaced by their owner", metadata: ["fingerprint": "\(key.fingerprint)"])
+        }
         logger.notice("\(server.id) is listening on \(address)")
         try await gracefulShutdown()
         await server.stop()

@@ -59,6 +59,12 @@ final class Child: Sendable {
         Thread.detachNewThread { [self] in reap() }
     }
 
+    /// Writes to its standard input, which stays open; little enough for a pipe.
+    func write(_ text: String) throws {
+        let bytes = Array(text.utf8)
+        try #require(Glibc.write(input, bytes, bytes.count) == bytes.count)
+    }
+
     /// Waits for the end without taking the id back, so that nobody signals an id that belongs to another process by then.
     private func reap() {
         var information = siginfo_t()

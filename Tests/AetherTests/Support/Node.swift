@@ -8,6 +8,8 @@ final class Node: Sendable {
     let port: Int
     let home: String
     let key: String
+    /// What its operator has written down.
+    let recovery: String
     private let scratch: Scratch
     private let arguments: [String]
     private let child = Mutex<Child?>(nil)
@@ -21,8 +23,9 @@ final class Node: Sendable {
         home = scratch.path + "/" + id
         let made = try await scratch.aether(
             "init", "--id", id, "--host", "127.0.0.1", "--port", "\(port)", "--endpoint", "ws://127.0.0.1:\(port)",
-            "--data", home)
+            "--data", home, "--json")
         try #require(made.code == 0, "\(made.err)")
+        recovery = try #require(JSON(made.out)["recoveryKey"].string)
         key = try String(contentsOfFile: home + "/admin.key", encoding: .utf8).trimmingCharacters(
             in: .whitespacesAndNewlines)
         try allowSlowness()

@@ -51,12 +51,15 @@ final class Scratch: Sendable {
         try await run(Program.aether, arguments, environment: environment, within: seconds, location)
     }
 
+    /// - Parameter input: what the program reads on standard input; nil for a pipe that stays open and empty.
     @discardableResult
     func aether(
-        _ arguments: [String], environment: [String: String] = [:], within seconds: Double = 30,
-        _ location: SourceLocation = #_sourceLocation
+        _ arguments: [String], environment: [String: String] = [:], input: String? = nil,
+        within seconds: Double = 30, _ location: SourceLocation = #_sourceLocation
     ) async throws -> Child.End {
-        try await run(Program.aether, arguments, environment: environment, within: seconds, location)
+        let child = try start(Program.aether, arguments, environment: environment)
+        if let input { try child.write(input) }
+        return try await child.end(within: seconds, location)
     }
 
     func run(

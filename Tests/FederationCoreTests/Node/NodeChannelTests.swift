@@ -25,8 +25,12 @@ struct NodeChannelTests {
     func established() throws {
         let (federation, alpha, beta) = try Self.pair()
         try federation.connect(alpha, beta)
-        #expect(Self.labels(alpha) == ["report outgoing channel of beta", "persist beta online", "send position"])
-        #expect(Self.labels(beta) == ["report incoming channel of alpha", "persist alpha online", "send position"])
+        #expect(
+            Self.labels(alpha)
+                == ["report outgoing channel of beta", "persist beta online", "send position", "send notice"])
+        #expect(
+            Self.labels(beta)
+                == ["report incoming channel of alpha", "persist alpha online", "send position", "send notice"])
         #expect(alpha.node.direction(to: beta.id) == .outgoing && beta.node.direction(to: alpha.id) == .incoming)
         #expect(alpha.node.verifiedPeer(beta.id, at: federation.now)?.publicKey == beta.identity.publicKey)
     }
@@ -184,7 +188,10 @@ struct NodeChannelTests {
         try federation.connect(alpha, beta)
         #expect(
             Self.labels(alpha)
-                == ["report outgoing channel of beta", "persist beta online", "report beta healthy", "send position"])
+                == [
+                    "report outgoing channel of beta", "persist beta online", "report beta healthy", "send position",
+                    "send notice",
+                ])
         #expect(alpha.node.registry.server(beta.id)?.status == .online)
     }
 

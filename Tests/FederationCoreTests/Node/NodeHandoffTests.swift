@@ -248,7 +248,7 @@ struct NodeHandoffTests {
         #expect(pair.alpha.node.ledger.record(HandoffSamples.id(1))?.state == .committed)
         #expect(pair.federation.playable(Self.ada).isEmpty)
         let card = try #require(pair.beta.card)
-        pair.alpha.enqueue(try pair.alpha.node.addPeer(card, at: pair.now).1)
+        pair.alpha.enqueue(try pair.alpha.node.addPeer(card, at: pair.now).effects)
         try pair.federation.heal()
         #expect(pair.federation.playable(Self.ada) == [pair.beta.id])
         try pair.federation.checkRest()

@@ -56,28 +56,38 @@ struct NodeOperatorTests {
     func registering() throws {
         let alpha = try Self.node()
         let first = try Self.card()
-        #expect(try alpha.node.register(first, at: Self.start).1.labels == ["persist beta offline + no tombstone"])
-        #expect(try alpha.node.register(first, at: Self.start).1.labels == [])
         #expect(
-            code { try alpha.node.register(try Self.card(endpoint: "ws://else.example"), at: Self.start).1 }
+            try alpha.node.register(first, at: Self.start).effects.labels
+                == ["persist binding beta", "persist beta offline + no tombstone"])
+        #expect(try alpha.node.register(first, at: Self.start).effects.labels == [])
+        #expect(
+            try alpha.node.register(try Self.card(endpoint: "ws://else.example"), at: Self.start).contradiction?.code
+                == "card.equivocation")
+        #expect(
+            code { try alpha.node.register(try Self.card(sequence: 0), at: Self.start).effects }
                 == "server.alreadyRegistered")
         #expect(
-            code { try alpha.node.register(try Self.card(seed: 3, sequence: 9), at: Self.start).1 }
+            code { try alpha.node.register(try Self.card(seed: 3, sequence: 9), at: Self.start).effects }
                 == "server.keyMismatch")
-        #expect(code { try alpha.node.register(try Self.card("alpha", seed: 3), at: Self.start).1 } == "server.self")
         #expect(
-            code { try alpha.node.register(String(first.dropLast(4)) + "AAAA", at: Self.start).1 } == "card.refused")
-        #expect(code { try alpha.node.register(first, at: HandoffSamples.at(.seconds(1_000_001))).1 } == "card.refused")
+            code { try alpha.node.register(try Self.card("alpha", seed: 3), at: Self.start).effects } == "server.self")
         #expect(
-            try alpha.node.register(try Self.card(sequence: 2, endpoint: "ws://moved.example"), at: Self.start).0
+            code { try alpha.node.register(String(first.dropLast(4)) + "AAAA", at: Self.start).effects }
+                == "card.refused")
+        #expect(
+            code { try alpha.node.register(first, at: HandoffSamples.at(.seconds(1_000_001))).effects }
+                == "card.refused")
+        #expect(
+            try alpha.node.register(try Self.card(sequence: 2, endpoint: "ws://moved.example"), at: Self.start).server
                 .endpoint
                 == TableSamples.endpoint("ws://moved.example"))
         #expect(try alpha.node.deregister(Self.beta, at: Self.start).labels == ["persist no beta + tombstone beta"])
         #expect(code { try alpha.node.deregister(Self.beta, at: Self.start) } == "server.unknown")
         #expect(
-            code { try alpha.node.register(try Self.card(seed: 3, sequence: 9), at: Self.start).1 }
+            code { try alpha.node.register(try Self.card(seed: 3, sequence: 9), at: Self.start).effects }
                 == "server.keyMismatch")
-        #expect(try alpha.node.register(first, at: Self.start).1.labels == ["persist beta offline + no tombstone"])
+        #expect(
+            try alpha.node.register(first, at: Self.start).effects.labels == ["persist beta offline + no tombstone"])
     }
 
     @Test("a registered server lives by its statements, and falls silent like anybody else")
@@ -149,14 +159,15 @@ struct NodeOperatorTests {
     func peers() throws {
         let alpha = try Self.node()
         #expect(
-            try alpha.node.addPeer(try Self.card(), at: Self.start).1.labels
-                == ["persist beta offline + no tombstone", "persist peer beta", "dial beta"])
-        #expect(try alpha.node.addPeer(try Self.card(), at: Self.start).1.labels == [])
+            try alpha.node.addPeer(try Self.card(), at: Self.start).effects.labels
+                == ["persist binding beta", "persist beta offline + no tombstone", "persist peer beta", "dial beta"])
+        #expect(try alpha.node.addPeer(try Self.card(), at: Self.start).effects.labels == [])
         #expect(
-            try alpha.node.addPeer(try Self.card(sequence: 2, endpoint: "ws://moved.example"), at: Self.start).1.labels
+            try alpha.node.addPeer(try Self.card(sequence: 2, endpoint: "ws://moved.example"), at: Self.start)
+                .effects.labels
                 == ["persist beta offline + no tombstone", "dial beta"])
         #expect(
-            code { try alpha.node.addPeer(try Self.card(seed: 3, sequence: 3), at: Self.start).1 }
+            code { try alpha.node.addPeer(try Self.card(seed: 3, sequence: 3), at: Self.start).effects }
                 == "server.keyMismatch")
         #expect(code { try alpha.node.deregister(Self.beta, at: Self.start) } == "server.isPeer")
         #expect(
@@ -164,7 +175,8 @@ struct NodeOperatorTests {
         #expect(code { try alpha.node.removePeer(Self.beta, at: Self.start) } == "peer.unknown")
         #expect(alpha.node.health.status(of: Self.beta) == nil)
         #expect(
-            try alpha.node.addPeer(try Self.card(sequence: 2, endpoint: "ws://moved.example"), at: Self.start).1.labels
+            try alpha.node.addPeer(try Self.card(sequence: 2, endpoint: "ws://moved.example"), at: Self.start)
+                .effects.labels
                 == ["persist peer beta", "dial beta"])
     }
 
@@ -185,7 +197,7 @@ struct NodeOperatorTests {
         try federation.settle()
         #expect(federation.wire(alpha, beta) == nil)
         #expect(try federation.connect(beta, alpha) == nil)
-        alpha.enqueue(try alpha.node.addPeer(try #require(beta.card), at: federation.now).1)
+        alpha.enqueue(try alpha.node.addPeer(try #require(beta.card), at: federation.now).effects)
         #expect(try federation.connect(beta, alpha) != nil)
         try federation.settle()
         #expect(alpha.store.servers[beta.id]?.status == .online)
@@ -273,18 +285,21 @@ struct NodeOperatorTests {
         let half = alpha.node.configuration.cardLifetime / 2
         #expect(alpha.node.nextDeadline == Self.start.instant + half)
         #expect(alpha.node.tick(at: HandoffSamples.at(half - .nanoseconds(1))).labels == [])
-        #expect(alpha.node.tick(at: HandoffSamples.at(half)).labels == ["persist card 2"])
+        let labels = alpha.node.tick(at: HandoffSamples.at(half)).labels
         let second = try #require(alpha.signedCard)
-        #expect(second.card.sequence == first.card.sequence + 1 && second.card.expires > first.card.expires)
+        #expect(labels == ["persist card \(second.card.sequence)"])
+        #expect(second.card.sequence > first.card.sequence && second.card.expires > first.card.expires)
         #expect(try ServerCard.verify(second.compact, at: HandoffSamples.at(half).timestamp) == second.card)
     }
 
-    @Test("a number that stood on a card is never used again")
-    func cardSequence() throws {
+    @Test(
+        "a number that stood on a card is never used again: not with a wrong clock, and not after a backup",
+        arguments: [(41, UInt64(start.timestamp.milliseconds)), (1 << 50, 1 << 50 + 1)] as [(UInt64, UInt64)])
+    func cardSequence(stored: UInt64, next: UInt64) throws {
         let alpha = try Self.node()
-        alpha.store.apply([.putCardSequence(41)])
+        alpha.store.apply([.putCardSequence(stored)])
         try alpha.restart(at: Self.start)
-        #expect(alpha.node.card?.card.sequence == 42)
+        #expect(alpha.node.card?.card.sequence == next)
     }
 
     // MARK: Restoring

@@ -40,6 +40,13 @@ public enum FrameTarget: FuzzTarget {
         case .evidence(let tokens):
             try require((1...Limits.evidenceTokens).contains(tokens.count), "\(tokens.count) tokens")
             try require(tokens.allSatisfy { $0.utf8.count <= Limits.jwsBytes }, "a token out of bounds")
+        case .probe, .probeResult: break
+        case .notice(.card(let compact)), .notice(.revocation(let compact)):
+            try require((1...Limits.jwsBytes).contains(compact.utf8.count), "a notice out of bounds")
+        case .introductions(let statements):
+            try require(
+                (1...Limits.introductionsPerFrame).contains(statements.count), "\(statements.count) introductions")
+            try require(statements.allSatisfy { $0.utf8.count <= Limits.jwsBytes }, "an introduction out of bounds")
         case .recall(let players):
             try require((1...Limits.recalledPlayers).contains(players.count), "\(players.count) players")
             try require(players.allSatisfy(\.epoch.isValid), "an epoch out of bounds")

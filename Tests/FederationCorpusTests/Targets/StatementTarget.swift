@@ -3,7 +3,7 @@ import FederationModel
 
 @testable import FederationCrypto
 
-/// Signed documents: tokens, cards, receipts, tickets, heartbeats. The first byte chooses the document and what the
+/// Signed documents: tokens, cards, receipts, tickets, heartbeats, key changes, introductions. The first byte chooses the document and what the
 /// rest of the input is: the whole text, the claims that the right key signs, the header that it signs, or how that
 /// header goes on after its three members.
 public enum StatementTarget: FuzzTarget {
@@ -18,15 +18,32 @@ public enum StatementTarget: FuzzTarget {
 
     private static let documents: [any SignedStatement.Type] = [
         SessionToken.self, ServerCard.self, AdmissionReceipt.self, ClientTicket.self, HeartbeatStatement.self,
+        KeyRotation.self, KeyRevocation.self, Introduction.self,
     ]
+    /// The first documents have the first choices, so that what was found before the others came still means the same.
+    private static let early = 5
+    private static let choices = documents.count * Part.allCases.count
+
+    private static func choice(_ document: Int, _ part: Part) -> Int {
+        let part = Int(part.rawValue)
+        guard document >= early else { return document + early * part }
+        return early * Part.allCases.count + document - early + (documents.count - early) * part
+    }
+
+    private static func meaning(_ choice: Int) -> (document: any SignedStatement.Type, part: Part) {
+        let choice = choice % choices
+        let border = early * Part.allCases.count
+        guard choice >= border else { return (documents[choice % early], Part.allCases[choice / early]) }
+        let later = documents.count - early
+        return (documents[early + (choice - border) % later], Part.allCases[(choice - border) / later])
+    }
 
     public static func run(_ input: [UInt8]) throws(Violation) -> Bool {
         let subjects = try Subjects.required()
         var source = ByteSource(input)
-        let choice = Int(source.byte())
-        let document = documents[choice % documents.count]
+        let (document, part) = meaning(Int(source.byte()))
         let rest = source.remaining()
-        switch Part.allCases[choice / documents.count % Part.allCases.count] {
+        switch part {
         case .text:
             guard let text = String(validating: rest, as: UTF8.self) else { return false }
             return try checkText(document, text, subjects)
@@ -141,7 +158,7 @@ public enum StatementTarget: FuzzTarget {
             let header = JSONValue.object(header(documents[index].use, subjects)).serialized()
             return zip(Part.allCases, [Array(sample.issue(by: subjects.alpha).utf8), claims, header, [0x7D]]).map {
                 part, rest in
-                [UInt8(index + documents.count * Int(part.rawValue))] + rest
+                [UInt8(choice(index, part))] + rest
             }
         }
     }
@@ -177,6 +194,22 @@ private enum StatementSamples {
                 expiresAt: time + .seconds(60))
         case .heartbeat:
             return HeartbeatStatement(issuer: Subjects.alphaID, sequence: 9, issuedAt: time)
+        case .keyRotation:
+            return KeyRotation(
+                issuer: Subjects.alphaID, to: subjects.beta.publicKey, next: subjects.beta.publicKey.commitment,
+                issuedAt: time)
+        case .keyRevocation:
+            return KeyRevocation(
+                issuer: Subjects.alphaID, number: 2,
+                replacement: .init(
+                    key: subjects.beta.publicKey,
+                    commitment: KeyCommitment(next: subjects.alpha.publicKey.commitment, recovery: nil)),
+                issuedAt: time)
+        case .introduction:
+            return Introduction(
+                issuer: Subjects.alphaID, subject: Subjects.betaID, key: subjects.beta.publicKey,
+                endpoint: try present(Endpoint("ws://beta.example:7700")), issuedAt: time,
+                expiresAt: time + .seconds(3_600))
         case .handshake, .clientProof:
             throw MissingSeed()
         }

@@ -171,7 +171,7 @@ struct TestServer: Sendable {
 
 /// Reaches nobody.
 struct NoTransport: PeerTransport {
-    func dial(_ peer: ServerID, at endpoint: Endpoint) async {}
+    func dial(_ peer: ServerID, at endpoints: [Endpoint]) async {}
 
     func hangUp(_ peer: ServerID) async {}
 

@@ -203,6 +203,10 @@ extension FederationFrame {
         case .position: "position"
         case .evidence: "evidence"
         case .recall: "recall"
+        case .notice: "notice"
+        case .introductions: "introductions"
+        case .probe: "probe"
+        case .probeResult: "probe result"
         }
     }
 }

@@ -163,7 +163,7 @@ final class RecordingTransport: PeerTransport {
 
     var calls: [String] { state.withLock { $0 } }
 
-    func dial(_ peer: ServerID, at endpoint: Endpoint) async {
+    func dial(_ peer: ServerID, at endpoints: [Endpoint]) async {
         state.withLock { $0.append("dial \(peer)") }
     }
 

@@ -10,6 +10,7 @@ extension Effect {
         case .send(let frame, on: _): "send \(frame.label)"
         case .close(_, let code): "close \(code)"
         case .dial(let server, _): "dial \(server)"
+        case .fetchCard(let server, _): "fetch card of \(server)"
         case .hangUp(let server): "hang up \(server)"
         case .serveAsset: "serve asset"
         case .assetAnswered(_, let server): "asset answered by \(server)"
@@ -51,6 +52,9 @@ extension StoreChange {
         case .putReclaim: "reclaim"
         case .putRecall: "recall"
         case .putCardSequence(let sequence): "card \(sequence)"
+        case .putBinding(let binding): binding.isDead ? "dead \(binding.server)" : "binding \(binding.server)"
+        case .putEquivocation(let proof): "equivocation \(proof.server)"
+        case .putOwnKeys: "own keys"
         }
     }
 }
@@ -88,6 +92,10 @@ extension FederationFrame {
         case .position: "position"
         case .evidence: "evidence"
         case .recall: "recall"
+        case .notice: "notice"
+        case .introductions: "introductions"
+        case .probe: "probe"
+        case .probeResult: "probe result"
         }
     }
 
@@ -101,7 +109,7 @@ extension FederationFrame {
         case .admitted(let admitted): admitted.handoff
         case .verdict(let verdict): verdict.handoff
         case .ready, .heartbeat, .acknowledgement, .worldRequest, .worldResponse, .assetRequest, .assetResponse,
-            .position, .evidence, .recall:
+            .position, .evidence, .recall, .notice, .introductions, .probe, .probeResult:
             nil
         }
     }
@@ -144,6 +152,10 @@ extension NodeEvent {
         case .handoffMoved(_, let role, let state): "\(role.rawValue) \(state.rawValue)"
         case .refusedFrame(_, let code): "refused \(code)"
         case .lateObservation: "late"
+        case .keyRotated(let server, _): "\(server) rotated"
+        case .keyRevoked(let server, let replacement): "\(server) revoked\(replacement == nil ? " for good" : "")"
+        case .noticeRefused(_, let code): "notice refused \(code)"
+        case .equivocated(let server): "\(server) equivocated"
         case .rolledBack(_, let decisions): "rolled back by \(decisions)"
         case .relearned: "relearned"
         case .reclaimed: "reclaimed"

@@ -41,14 +41,16 @@ final class TestFederation {
     /// - Parameter names: of the nodes. Each has a world with the same name, and each trusts each other.
     init(
         _ names: [String], seed: UInt64 = 1, health: HealthThresholds = .standard,
-        trustLifetime: Duration = Limits.trustLifetime
+        trustLifetime: Duration = Limits.trustLifetime,
+        configure: (String, inout NodeConfiguration) throws -> Void = { _, _ in }
     ) throws {
         random = SeededGenerator(seed: seed)
         for (index, name) in names.enumerated() {
-            let configuration = NodeConfiguration(
+            var configuration = NodeConfiguration(
                 name: "Node \(name)", endpoint: TableSamples.endpoint("ws://\(name).example"),
                 handshake: HandshakeConfiguration(
                     suites: [.classicalChaCha20Poly1305], trustLifetime: trustLifetime), health: health)
+            try configure(name, &configuration)
             let node = try TestNode(name, configuration: configuration, seed: UInt8(index + 1), at: now)
             node.enqueue(node.node.start(at: now))
             node.enqueue(node.node.addWorld(Self.world(of: node.id), at: now))
@@ -57,7 +59,7 @@ final class TestFederation {
         for node in nodes {
             for other in nodes where other !== node {
                 guard let card = other.node.card?.compact else { throw Violation("\(other.id) has no card") }
-                node.enqueue(try node.node.addPeer(card, at: now).1)
+                node.enqueue(try node.node.addPeer(card, at: now).effects)
                 node.enqueue(
                     try node.node.addRoute(
                         PortalRoute(
@@ -226,6 +228,7 @@ final class TestFederation {
         case .hangUp(let server): node.dialled.removeAll { $0 == server }
         case .notify(let event): node.told.append(event)
         case .report(let event): node.reported.append(event)
+        case .fetchCard(let server, _): node.fetched.append(server)
         case .serveAsset, .assetAnswered, .worldAnswered: break
         }
     }

@@ -35,6 +35,8 @@ final class TestNode {
     var told: [CrossingEvent] = []
     var reported: [NodeEvent] = []
     var dialled: [ServerID] = []
+    /// Servers whose cards were asked for.
+    var fetched: [ServerID] = []
     private var nextChannel: UInt64 = 1
 
     var id: ServerID { identity.id }
@@ -104,7 +106,7 @@ final class TestNode {
         case .notify(let event):
             guard let handoff = event.handoff else { return }
             try justify("tell \(event.kind.label)", handoff, Self.states(of: event.kind))
-        case .persist, .close, .dial, .hangUp, .serveAsset, .assetAnswered, .worldAnswered, .report:
+        case .persist, .close, .dial, .hangUp, .serveAsset, .assetAnswered, .worldAnswered, .report, .fetchCard:
             return
         }
     }
@@ -131,7 +133,7 @@ final class TestNode {
             }
         case .query: [.reserved, .admitted, .aborted]
         case .reject, .ready, .heartbeat, .acknowledgement, .worldRequest, .worldResponse, .assetRequest,
-            .assetResponse, .position, .evidence, .recall:
+            .assetResponse, .position, .evidence, .recall, .notice, .introductions, .probe, .probeResult:
             nil
         }
     }

@@ -1,0 +1,263 @@
+public import FederationCrypto
+public import FederationModel
+import FederationWire
+
+/// Which keys are believed, and how they change: others' by what they and their owners sign, this server's own by its operator.
+extension FederationNode {
+    // MARK: What counts
+
+    /// The key to verify a statement of `peer` with: the one that its handshake proved, unless the statement names another of
+    /// the peer's that counts now.
+    func key(of peer: VerifiedPeer, for compact: String, at now: Now) -> PublicKey {
+        guard let binding = bindings[peer.serverID], binding.key != peer.publicKey || !binding.retired.isEmpty,
+            let named = CompactJWS.unverifiedKey(compact), binding.accepts(named, at: now.timestamp)
+        else { return peer.publicKey }
+        return named
+    }
+
+    /// The key to verify one of this server's own statements with, which may be older than the present key.
+    public func ownKey(for compact: String) -> PublicKey {
+        guard !ownKeys.past.isEmpty, let named = CompactJWS.unverifiedKey(compact), ownKeys.past.contains(named) else {
+            return identity.publicKey
+        }
+        return named
+    }
+
+    /// Whether a channel that was opened with `key` is still one with that peer.
+    func counts(_ key: PublicKey, of record: PeerRecord, at now: Now) -> Bool {
+        guard let binding = bindings[record.server] else { return key == record.publicKey }
+        return binding.accepts(key, at: now.timestamp)
+    }
+
+    // MARK: Others' keys
+
+    /// What a card says of its server's key, once it is believed.
+    struct Bound {
+        let binding: KeyBinding
+        let change: KeyBinding.Change
+        let isNew: Bool
+
+        /// Whether the id has another key than before.
+        var isRebound: Bool {
+            switch change {
+            case .none, .committed: false
+            case .rotated, .revoked: true
+            }
+        }
+    }
+
+    /// Looks whether the key in a verified card is to be believed. Changes nothing.
+    func bound(_ card: ServerCard, at now: Now) throws(Refusal) -> Bound {
+        do {
+            guard var binding = binding(of: card.id) else {
+                return Bound(binding: try KeyBinding(first: card, at: now.timestamp), change: .none, isNew: true)
+            }
+            let isStored = bindings[card.id] != nil
+            let change = try binding.accept(card, at: now.timestamp)
+            return Bound(binding: binding, change: change, isNew: !isStored)
+        } catch {
+            throw error.refusal
+        }
+    }
+
+    /// The binding of an id, or what a registry entry or its tombstone amounts to.
+    private func binding(of server: ServerID) -> KeyBinding? {
+        if let binding = bindings[server] { return binding }
+        if let entry = registry.server(server) {
+            return KeyBinding(server: server, key: entry.publicKey, since: entry.registeredAt)
+        }
+        return registry.tombstone(server).map {
+            KeyBinding(server: server, key: $0.publicKey, since: Timestamp(milliseconds: 0))
+        }
+    }
+
+    /// Makes a binding hold: in the registry, in the pin, on the channels.
+    mutating func adopt(_ bound: Bound, at now: Now) -> [Effect] {
+        let server = bound.binding.server
+        guard bound.isNew || bound.change != .none else { return [] }
+        bindings[server] = bound.binding
+        var changes: [StoreChange] = [.putBinding(bound.binding)]
+        guard bound.isRebound else { return [.persist(changes)] }
+        registry.rebind(server, to: bound.binding.key)
+        if let entry = registry.server(server) { changes.append(.putServer(entry, card: cards[server])) }
+        if var record = peers[server] {
+            record.publicKey = bound.binding.key
+            peers[server] = record
+            changes.append(.putPeer(record))
+        }
+        var effects: [Effect] = [.persist(changes)]
+        if case .revoked = bound.change {
+            let replacement = bound.binding.isDead ? nil : bound.binding.key
+            effects.append(.report(.keyRevoked(server, replacement: replacement)))
+            effects += dropChannels(of: server)
+            effects += dialEffects(for: server)
+        } else {
+            effects.append(.report(.keyRotated(server, to: bound.binding.key)))
+        }
+        return effects
+    }
+
+    private mutating func dropChannels(of server: ServerID) -> [Effect] {
+        var closing = Set<ChannelID>()
+        if let channel = channels[server] { closing.insert(channel) }
+        if let channel = handshakes.revoke(server) { closing.insert(channel) }
+        return closing.sorted().flatMap { drop($0, .wrongKey) }
+    }
+
+    /// Takes an owner's revocation of a server's keys, whoever brings it: it is signed with the recovery key that the server
+    /// had committed to. What is new is passed on to every peer, once.
+    ///
+    /// - Throws: ``KeyBinding/Failure``'s refusals; `key.unknown` for a server of which nothing is known.
+    public mutating func revoke(_ compact: String, at now: Now) throws(Refusal) -> [Effect] {
+        let server: ServerID
+        do {
+            server = try KeyRevocation.unverified(compact).issuer
+        } catch {
+            throw Refusal(
+                .invalid, code: "key.badRevocation", reason: "the revocation \(error.reason)",
+                remedy: "hand in what aether keys revoke has written")
+        }
+        guard server != id else { return try end(by: compact, at: now) }
+        guard var binding = binding(of: server) else {
+            throw Refusal(
+                .notFound, code: "key.unknown", reason: "no key of \(server) is known here", remedy: "nothing to do")
+        }
+        let change: KeyBinding.Change
+        do {
+            change = try binding.accept(revocation: compact, at: now.timestamp)
+        } catch {
+            throw error.refusal
+        }
+        guard change != .none else { return [] }
+        var effects = adopt(Bound(binding: binding, change: change, isNew: false), at: now)
+        if binding.isDead {
+            effects += (try? suspend(server, reason: "its owner has revoked it for good", at: now)) ?? []
+        }
+        for channel in channels.keys.sorted() where channel != server {
+            if let channel = channels[channel] { effects.append(.send(.notice(.revocation(compact)), on: channel)) }
+        }
+        return effects
+    }
+
+    /// A peer tells of a server's card or revocation.
+    mutating func receive(
+        _ notice: FederationFrame.Notice, from peer: VerifiedPeer, at now: Now
+    ) -> [Effect] {
+        do {
+            switch notice {
+            case .revocation(let compact):
+                return try revoke(compact, at: now)
+            case .card(let compact):
+                if cards[peer.serverID] == compact { return [] }
+                let registration = try register(compact, from: peer.serverID, at: now)
+                return registration.effects
+            }
+        } catch  where error.code == "server.alreadyRegistered" {
+            return []
+        } catch {
+            return [.report(.noticeRefused(peer.serverID, code: error.code))]
+        }
+    }
+
+    /// A peer's handshake has failed by its key: it may have rotated while it was not connected, and its card says so.
+    mutating func askForCard(because failure: HandshakeManager.Failure, at now: Now) -> [Effect] {
+        guard case .wrongKey(let server) = failure, peers[server] != nil, let entry = registry.server(server),
+            entry.status != .suspended
+        else { return [] }
+        if let last = cardFetches[server], now.instant < last + Limits.cardFetchPause { return [] }
+        cardFetches[server] = now.instant
+        return [.fetchCard(server, [entry.endpoint] + entry.alternatives)]
+    }
+
+    // MARK: This server's keys
+
+    /// Goes over to the key that this server had committed to. The old one signs that it does; channels stay open, and what the
+    /// old one has signed counts for ``Limits/keyOverlap`` with the peers.
+    ///
+    /// - Parameters:
+    ///   - successor: the same id with the next key.
+    ///   - next: the commitment of that key to the one after it; nil to rotate no more.
+    /// - Throws: `keys.notCommitted` for a key that nobody would believe.
+    public mutating func rotate(
+        to successor: ServerIdentity, next: ContentHash?, at now: Now
+    ) throws(Refusal) -> [Effect] {
+        guard successor.id == id, successor.publicKey.commitment == commitment.next else {
+            throw Refusal(
+                .conflict, code: "keys.notCommitted", reason: "\(id) has not committed to that key as its next",
+                remedy: "rotate to the key in next.key, or revoke the present key with the recovery key")
+        }
+        let rotation = KeyRotation(issuer: id, to: successor.publicKey, next: next, issuedAt: now.timestamp)
+        ownKeys.rotations = (ownKeys.rotations + [rotation.issue(by: identity)]).suffix(ServerCard.maximumRotations)
+        ownKeys.past = (ownKeys.past + [identity.publicKey]).suffix(Limits.ownPastKeys)
+        commitment.next = next
+        return change(to: successor, at: now)
+    }
+
+    /// Takes the key that the owner has put in the place of this server's keys. What the earlier ones have signed counts no more.
+    ///
+    /// - Throws: `keys.badRevocation` when it is not for this server and key, or not signed with the recovery key.
+    public mutating func replace(
+        by revocation: String, with successor: ServerIdentity, at now: Now
+    ) throws(Refusal) -> [Effect] {
+        guard let recovery = commitment.recovery,
+            let statement = try? KeyRevocation.verify(revocation, server: id, recovery: recovery),
+            let replacement = statement.replacement, successor.id == id, replacement.key == successor.publicKey
+        else {
+            throw Refusal(
+                .conflict, code: "keys.badRevocation",
+                reason: "the revocation is not one of \(id), for this key, under its recovery key",
+                remedy: "make it with aether keys revoke, and the recovery key that aether init has printed")
+        }
+        ownKeys = OwnKeys(revocation: revocation)
+        commitment = KeyCommitment(
+            next: replacement.commitment.next, recovery: replacement.commitment.recovery ?? recovery)
+        return change(to: successor, at: now)
+    }
+
+    /// The owner wants this server's id to be dead: everybody connected is told, every channel closes, and no start is possible
+    /// any more.
+    private mutating func end(by compact: String, at now: Now) throws(Refusal) -> [Effect] {
+        guard let recovery = commitment.recovery,
+            let statement = try? KeyRevocation.verify(compact, server: id, recovery: recovery)
+        else {
+            throw Refusal(
+                .forbidden, code: "keys.badRevocation",
+                reason: "the revocation is not signed with the recovery key of \(id)",
+                remedy: "make it with aether keys revoke")
+        }
+        guard statement.replacement == nil else {
+            throw Refusal(
+                .conflict, code: "keys.badRevocation",
+                reason: "the revocation names a new key, which is where it was made",
+                remedy: "hand it to the other servers; here it takes hold by aether keys revoke")
+        }
+        ownKeys.revocation = compact
+        ownKeys.isDead = true
+        var effects: [Effect] = [.persist([.putOwnKeys(ownKeys)])]
+        for server in channels.keys.sorted() {
+            guard let channel = channels[server] else { continue }
+            effects.append(.send(.notice(.revocation(compact)), on: channel))
+            effects.append(.hangUp(server))
+            effects += drop(channel, .goingAway)
+        }
+        return effects
+    }
+
+    private mutating func change(to successor: ServerIdentity, at now: Now) -> [Effect] {
+        ownKeys.present = successor.publicKey
+        identity = successor
+        handshakes.identity = successor
+        var effects: [Effect] = [.persist([.putOwnKeys(ownKeys)])]
+        effects += refreshCard(at: now)
+        guard let card else { return effects }
+        for server in channels.keys.sorted() {
+            if let channel = channels[server] {
+                if let revocation = ownKeys.revocation {
+                    effects.append(.send(.notice(.revocation(revocation)), on: channel))
+                }
+                effects.append(.send(.notice(.card(card.compact)), on: channel))
+            }
+        }
+        return effects
+    }
+}

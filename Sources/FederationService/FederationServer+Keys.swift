@@ -1,0 +1,92 @@
+public import FederationCore
+public import FederationCrypto
+public import FederationModel
+
+/// Keys: this server's own, and what is learned of others'.
+extension FederationServer {
+    /// The key that this server has now, and what it has committed to.
+    public func keys() -> (key: PublicKey, commitment: KeyCommitment, changes: OwnKeys) {
+        (node.identity.publicKey, node.commitment, node.ownKeys)
+    }
+
+    /// Goes over to the next key, which this server has committed to; see ``FederationNode/rotate(to:next:at:)``. Peers
+    /// follow without their operators.
+    ///
+    /// - Returns: the key from now on.
+    public func rotateKeys() async throws(Refusal) -> PublicKey {
+        let keeper = try beginKeyChange()
+        defer { isChangingKeys = false }
+        // A change whose caller was told that the store failed may have become durable since.
+        try await keeper.adopt(node.identity.publicKey)
+        let successor = try await keeper.next()
+        let next = try await keeper.commitmentAfterNext()
+        try await commit(node.rotate(to: successor, next: next, at: clock.now()))
+        try await keeper.adopt(successor.publicKey)
+        return successor.publicKey
+    }
+
+    /// Takes the key that the owner has put in the place of this server's keys, if there is one; see
+    /// ``FederationNode/replace(by:with:at:)``.
+    ///
+    /// - Returns: the key from now on; nil when nothing was to be done.
+    public func replaceKeys() async throws(Refusal) -> PublicKey? {
+        let keeper = try beginKeyChange()
+        defer { isChangingKeys = false }
+        guard let (successor, revocation) = try await keeper.replacement() else { return nil }
+        if successor.publicKey != node.identity.publicKey {
+            try await commit(node.replace(by: revocation, with: successor, at: clock.now()))
+        }
+        try await keeper.adopt(successor.publicKey)
+        return successor.publicKey
+    }
+
+    /// One change at a time: the files may follow only what is durable.
+    private func beginKeyChange() throws(Refusal) -> any IdentityKeeper {
+        try checkReady()
+        guard !isChangingKeys else {
+            throw Refusal(
+                .conflict, code: "keys.busy", reason: "the keys are being changed", remedy: "try again in a moment")
+        }
+        guard let keeper else {
+            throw Refusal(
+                .unavailable, code: "keys.fixed", reason: "this server does not keep its keys itself",
+                remedy: "change them where they are kept")
+        }
+        isChangingKeys = true
+        return keeper
+    }
+
+    /// Takes an owner's revocation of a server's keys; see ``FederationNode/revoke(_:at:)``.
+    public func revoke(_ revocation: String) async throws(Refusal) {
+        try checkReady()
+        try await commit(node.revoke(revocation, at: clock.now()))
+    }
+
+    /// What is known of a server's keys; nil for one that was never seen.
+    public func binding(of server: ServerID) -> KeyBinding? { node.bindings[server] }
+
+    /// Servers that have contradicted themselves, sorted by id.
+    public func equivocations() -> [Equivocation] {
+        node.equivocations.values.sorted { $0.server < $1.server }
+    }
+
+    /// Looks for the card of a peer whose key does not match; what is found must convince the key's binding.
+    func fetchCard(of server: ServerID, at endpoints: [Endpoint]) {
+        guard let cardSource, !isStopping else { return }
+        Task {
+            for endpoint in endpoints {
+                do {
+                    let card = try await cardSource.card(at: endpoint)
+                    guard try ServerCard.verify(card, at: clock.now().timestamp).id == server else { continue }
+                    _ = try await register(card)
+                    return
+                } catch let refusal as Refusal {
+                    logger.info(
+                        "the card of \(server) at \(endpoint) is of no use", metadata: ["code": "\(refusal.code)"])
+                } catch {
+                    logger.info("the card of \(server) at \(endpoint) is of no use", metadata: ["cause": "\(error)"])
+                }
+            }
+        }
+    }
+}
