@@ -14,11 +14,16 @@ public struct FederatedServer: Hashable, Sendable, Codable {
     public var status: ServerStatus
     /// The sequence number of the signed record that this entry was made from; a higher one replaces a lower one.
     public var recordSequence: UInt64
+    /// The worlds that its record announces, sorted.
+    public var worlds: [WorldID]
+    /// Why the operator has suspended it, if they said so.
+    public var suspensionReason: String?
 
     public init(
         id: ServerID, name: String, endpoint: Endpoint, alternatives: [Endpoint] = [], publicKey: PublicKey,
         registeredAt: Timestamp,
-        lastHeartbeat: Timestamp? = nil, status: ServerStatus = .offline, recordSequence: UInt64
+        lastHeartbeat: Timestamp? = nil, status: ServerStatus = .offline, recordSequence: UInt64,
+        worlds: [WorldID] = [], suspensionReason: String? = nil
     ) {
         self.id = id
         self.name = name
@@ -29,6 +34,8 @@ public struct FederatedServer: Hashable, Sendable, Codable {
         self.lastHeartbeat = lastHeartbeat
         self.status = status
         self.recordSequence = recordSequence
+        self.worlds = worlds
+        self.suspensionReason = suspensionReason
     }
 
     /// Whether `name` may stand in a record: not empty, at most ``Limits/nameBytes`` bytes, no control characters and

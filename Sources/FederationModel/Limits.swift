@@ -110,6 +110,16 @@ public enum Limits {
     public static let introductionsPerFrame = 32
     /// The pause before a peer whose key does not match is asked for its card again.
     public static let cardFetchPause: Duration = .seconds(30)
+    /// Servers that one registry may list here.
+    public static let listingsPerRegistry = 10_000
+    /// Bytes of one answer of a registry.
+    public static let registryAnswerBytes = 1 << 20
+    /// Registries that one server uses.
+    public static let registries = 32
+    /// Entries of a registry that one search looks at before it hands out a cursor to go on from.
+    public static let searchedServers = 10_000
+    /// Bytes of a search text.
+    public static let searchTextBytes = 64
     /// First pause before dialling again; doubles, with jitter, up to ``dialBackoffMaximum``.
     public static let dialBackoffMinimum: Duration = .seconds(1)
     public static let dialBackoffMaximum: Duration = .seconds(30)

@@ -1,5 +1,5 @@
 public import FederationCore
-import FederationModel
+public import FederationModel
 public import FederationService
 import Foundation
 import GRDB
@@ -71,6 +71,25 @@ public actor SQLiteStore: FederationStore {
                 // A task of its own: GRDB rolls back when the task that writes is cancelled.
                 committer = Task { await commitWaiting() }
             }
+        }
+    }
+
+    public func logRecords(from first: Int, limit: Int) async throws -> [RegistryLogRecord] {
+        try await read { try RegistryLogRecord.load(from: first, limit: limit, $0) }
+    }
+
+    public func newestLogRecord(of server: ServerID, before size: Int) async throws -> RegistryLogRecord? {
+        try await read { try RegistryLogRecord.newest(of: server, before: size, $0) }
+    }
+
+    private func read<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws -> Value {
+        guard !isClosed else { throw StorageRefusal.closed(path) }
+        do {
+            return try await database.read(body)
+        } catch let error as CancellationError {
+            throw error
+        } catch {
+            throw StorageRefusal.database(error, at: path)
         }
     }
 

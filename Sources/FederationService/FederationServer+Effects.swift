@@ -122,6 +122,7 @@ extension FederationServer {
         for case .putCardSequence(let sequence) in changes where node.card?.card.sequence == sequence {
             publishedCard = node.card
         }
+        for case .registry(.appendLog(let record)) in changes { durableLog = max(durableLog, record.index + 1) }
     }
 
     /// Makes changes durable, however often it takes. Callers who wait are told at the first failure; nothing is sent before

@@ -44,6 +44,12 @@ public actor FederationServer {
     var storeRest: Task<Void, Never>?
     /// The store failed to the end: nothing is carried out any more.
     var hasGivenUp = false
+    /// How much of the registry log is durable, and so may be shown.
+    var durableLog: Int
+    /// The newest head that was signed.
+    var treeHead: (head: TreeHead, compact: String)?
+    /// What is known of the registries that this server uses, by address.
+    var registrySources: [String: RegistrySource] = [:]
     /// This server's card, as it may be shown.
     var publishedCard: FederationNode.SignedCard?
 
@@ -95,6 +101,7 @@ public actor FederationServer {
         clock: any FederationClock, entropy: any EntropySource, logger: Logger, startedAt: Timestamp
     ) {
         id = node.identity.id
+        durableLog = node.log.count
         self.node = node
         self.store = store
         self.assets = assets

@@ -93,7 +93,7 @@ extension Simulation {
         case .putPlayer(let record): try observe(record, old: store.players[record.player], of: server)
         case .putServer, .removeServer, .putTombstone, .removeTombstone, .putPeer, .removePeer, .putRoute, .removeRoute,
             .putWorld, .removeWorld, .removePlayer, .removeHandoff, .putDecisions, .putPassage, .putReclaim, .putRecall,
-            .putCardSequence, .putBinding, .putEquivocation, .putOwnKeys:
+            .putCardSequence, .putBinding, .putEquivocation, .putOwnKeys, .registry:
             break
         }
     }

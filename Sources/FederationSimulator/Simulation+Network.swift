@@ -370,7 +370,7 @@ extension Effect {
                     true
                 case .putServer, .removeServer, .putTombstone, .removeTombstone, .putPeer, .removePeer, .putRoute,
                     .removeRoute, .putWorld, .removeWorld, .putCardSequence, .putBinding, .putEquivocation,
-                    .putOwnKeys:
+                    .putOwnKeys, .registry:
                     false
                 }
             }

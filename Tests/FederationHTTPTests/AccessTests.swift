@@ -12,6 +12,8 @@ struct AccessTests {
         "GET /.well-known/aether-federation", "GET /healthz", "GET /metrics", "GET /v1/servers",
         "GET /v1/servers/{server}", "GET /v1/worlds", "GET /v1/worlds/{world}", "GET /v1/worlds/{world}/manifest",
         "GET /v1/assets/{sha256}", "GET /client", "GET /federation",
+        "GET /v1/log/head", "GET /v1/log/entries", "GET /v1/log/inclusion", "GET /v1/log/consistency",
+        "GET /v1/registries",
     ]
 
     /// A path of a route with something for each parameter.
@@ -102,8 +104,10 @@ struct AccessTests {
 
     @Test("a signed registry takes cards and heartbeats without the key, and nothing else")
     func signedRegistry() async throws {
-        try await TestServer.run(registryAccess: .signed) { server async throws in
+        let cards = StubCards()
+        try await TestServer.run(registryAccess: .signed, cards: cards) { server async throws in
             let card = try server.card(of: "beta")
+            try cards.serve(card, at: server.clock.now().timestamp)
             #expect(try await server.request("POST", "/v1/servers", as: .stranger, jws: card).status == 200)
             let beat = HeartbeatStatement(
                 issuer: try TestServer.identity("beta").id, sequence: 1, issuedAt: server.clock.now().timestamp
@@ -111,7 +115,12 @@ struct AccessTests {
             .issue(by: try TestServer.identity("beta"))
             let answer = try await server.request("POST", "/v1/servers/beta/heartbeat", as: .stranger, jws: beat)
             #expect(try answer.json["status"]?.text == "online")
-            #expect(try await server.request("DELETE", "/v1/servers/beta", as: .stranger).status == 401)
+            #expect(try await server.request("DELETE", "/v1/servers/beta", as: .stranger).status == 415)
+            #expect(try await server.request("DELETE", "/v1/servers/beta", as: .guesser).status == 401)
+            #expect(try await server.request("DELETE", "/v1/servers/beta", as: .stranger, jws: card).status == 403)
+            for act in ["suspend", "reinstate"] {
+                #expect(try await server.request("POST", "/v1/servers/beta/\(act)", as: .stranger).status == 401)
+            }
             #expect(try await server.request("POST", "/v1/peers", as: .stranger, jws: card).status == 401)
         }
     }

@@ -49,6 +49,28 @@ enum Sample {
                 ], revocation: isPlain ? 0 : .max, isDead: !isPlain, since: Timestamp(milliseconds: 6))
     }
 
+    static func exhibitor(_ id: String) -> FederatedServer {
+        var server = server(id, status: .suspended)
+        server.worlds = [WorldID(unchecked: "harbour"), WorldID(unchecked: "sea")]
+        server.suspensionReason = "„spam“"
+        return server
+    }
+
+    static func departed(_ id: String) -> ServerTombstone {
+        ServerTombstone(server: ServerID(unchecked: id), publicKey: key(3), isSuspended: false, sequence: .max)
+    }
+
+    static func registry(_ address: String, entries: Int) -> KnownRegistry {
+        var frontier = MerkleFrontier()
+        for number in 0..<entries { frontier.append([UInt8(number)]) }
+        return KnownRegistry(
+            address: address, registry: ServerID(unchecked: "keeper"), head: "h.p.s", frontier: frontier)
+    }
+
+    static func listing(_ id: String, _ registry: String) -> RegistryListing {
+        RegistryListing(server: ServerID(unchecked: id), registry: registry)
+    }
+
     static func peer(_ id: String) -> PeerRecord {
         PeerRecord(server: ServerID(unchecked: id), publicKey: key(9), addedAt: Timestamp(milliseconds: .min))
     }
@@ -121,7 +143,38 @@ struct StoreCase: Sendable, CustomTestStringConvertible {
         expected = state
     }
 
-    static let all: [StoreCase] = registry + worlds + players + handoffs
+    static let all: [StoreCase] = registry + registries + worlds + players + handoffs
+
+    private static let registries: [StoreCase] = [
+        StoreCase(
+            "a server with worlds, suspended for a reason",
+            [.putServer(Sample.exhibitor("a"), card: nil)]
+        ) { $0.servers = [Sample.exhibitor("a")] },
+        StoreCase(
+            "a tombstone of a server that has left", [.putTombstone(Sample.departed("a"))]
+        ) { $0.tombstones = [Sample.departed("a")] },
+        StoreCase(
+            "registries, one of them read further, and who is listed where",
+            [
+                .registry(.putRegistry(Sample.registry("https://b.example:7700", entries: 3))),
+                .registry(.putRegistry(Sample.registry("http://a.example:7700", entries: 0))),
+                .registry(.putRegistry(Sample.registry("https://b.example:7700", entries: 5))),
+                .registry(.putListing(Sample.listing("a", "https://b.example:7700"))),
+                .registry(.putListing(Sample.listing("a", "http://a.example:7700"))),
+                .registry(.putListing(Sample.listing("b", "http://a.example:7700"))),
+                .registry(.removeListing(Sample.listing("b", "http://a.example:7700"))),
+                .registry(.removeListing(Sample.listing("c", "http://a.example:7700"))),
+            ]
+        ) {
+            $0.registries = [
+                Sample.registry("http://a.example:7700", entries: 0),
+                Sample.registry("https://b.example:7700", entries: 5),
+            ]
+            $0.listings = [
+                Sample.listing("a", "http://a.example:7700"), Sample.listing("a", "https://b.example:7700"),
+            ]
+        },
+    ]
 
     private static let registry: [StoreCase] = [
         StoreCase("nothing", []),

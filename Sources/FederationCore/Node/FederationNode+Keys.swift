@@ -130,6 +130,8 @@ extension FederationNode {
         }
         guard change != .none else { return [] }
         var effects = adopt(Bound(binding: binding, change: change, isNew: false), at: now)
+        let logged = registry.server(server) == nil ? [] : self.logged(.revoked, server, proof: [compact], at: now)
+        if !logged.isEmpty { effects.append(.persist(logged)) }
         if binding.isDead {
             effects += (try? suspend(server, reason: "its owner has revoked it for good", at: now)) ?? []
         }

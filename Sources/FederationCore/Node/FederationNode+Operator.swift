@@ -45,7 +45,8 @@ extension FederationNode {
         if let contradiction = contradiction(of: card, compact, bound, at: now) { return contradiction }
         let server = FederatedServer(
             id: card.id, name: card.name, endpoint: card.endpoint, alternatives: card.alternatives,
-            publicKey: card.publicKey, registeredAt: now.timestamp, recordSequence: card.sequence)
+            publicKey: card.publicKey, registeredAt: now.timestamp, recordSequence: card.sequence, worlds: card.worlds)
+        let kind = logKind(of: bound)
         let effects: [Effect]
         do {
             try registry.check(registering: server, isRebound: bound.isRebound)
@@ -55,14 +56,27 @@ extension FederationNode {
         } catch {
             throw error.refusal
         }
-        return registered(server, compact, effects)
+        cards[card.id] = compact
+        let proof = bound.isRebound ? card.rotations + [card.revocation].compactMap(\.self) : []
+        return registered(server, effects, logged(kind, card.id, proof: proof, at: now))
     }
 
-    private mutating func registered(_ server: FederatedServer, _ compact: String, _ before: [Effect]) -> Registration {
+    /// How the log calls what a card has done.
+    private func logKind(of bound: Bound) -> RegistryLogEntry.Kind {
+        switch bound.change {
+        case .rotated: .rotated
+        case .revoked: .revoked
+        case .none, .committed: registry.server(bound.binding.server) == nil ? .registered : .updated
+        }
+    }
+
+    private mutating func registered(
+        _ server: FederatedServer, _ before: [Effect], _ logged: [StoreChange]
+    ) -> Registration {
         var effects = before
-        cards[server.id] = compact
         let entry = registry.server(server.id) ?? server
-        effects.append(.persist([.putServer(entry, card: compact), .removeTombstone(server.id)]))
+        effects.append(
+            .persist([.putServer(entry, card: cards[server.id]), .removeTombstone(server.id)] + logged))
         if peers[server.id] != nil { effects += dialEffects(for: server.id) }
         return Registration(server: entry, effects: effects, contradiction: nil)
     }
@@ -102,6 +116,13 @@ extension FederationNode {
                 .forbidden, code: "heartbeat.refused", reason: "the heartbeat \(error.reason)",
                 remedy: "sign it with the key that is registered for \(server), and set its clock right")
         }
+        let mark = HeartbeatMark(issuedAt: statement.issuedAt, sequence: statement.sequence)
+        if let newest = heartbeatMarks[server], mark <= newest {
+            throw Refusal(
+                .conflict, code: "heartbeat.repeated",
+                reason: "the heartbeat of \(server) is not newer than the last one",
+                remedy: "number heartbeats upwards and sign each anew")
+        }
         guard peers[server] == nil else { return (entry, []) }
         var effects: [Effect] = []
         do {
@@ -111,6 +132,7 @@ extension FederationNode {
         } catch {
             throw error.refusal
         }
+        heartbeatMarks[server] = mark
         health.watch(server, at: now.instant)
         if let change = health.recordSuccess(server, at: now.instant) { effects += apply(change, at: now) }
         return (registry.server(server) ?? entry, effects)
@@ -118,6 +140,11 @@ extension FederationNode {
 
     /// Removes a server from the registry. Its id stays bound to its key.
     public mutating func deregister(_ server: ServerID, at now: Now) throws(Refusal) -> [Effect] {
+        try deregister(server, sequence: 0, at: now)
+    }
+
+    /// - Parameter sequence: only a card with a higher number brings the server back.
+    mutating func deregister(_ server: ServerID, sequence: UInt64, at now: Now) throws(Refusal) -> [Effect] {
         guard peers[server] == nil else {
             throw Refusal(
                 .conflict, code: "server.isPeer", reason: "\(server) is a peer of this server",
@@ -125,15 +152,18 @@ extension FederationNode {
         }
         let removed: FederatedServer
         do {
-            removed = try registry.deregister(server)
+            removed = try registry.deregister(server, sequence: sequence)
         } catch {
             throw error.refusal
         }
         cards[server] = nil
+        heartbeatMarks[server] = nil
         health.forget(server)
         let tombstone = ServerTombstone(
-            server: server, publicKey: removed.publicKey, isSuspended: removed.status == .suspended)
-        return [.persist([.removeServer(server), .putTombstone(tombstone)])]
+            server: server, publicKey: removed.publicKey, isSuspended: removed.status == .suspended, sequence: sequence)
+        return [
+            .persist([.removeServer(server), .putTombstone(tombstone)] + logged(.deregistered, server, at: now))
+        ]
     }
 
     // MARK: Peers
@@ -176,7 +206,8 @@ extension FederationNode {
         } catch {
             throw error.refusal
         }
-        return [.persist([.putServer(entry, card: cards[server])])]
+        let logged = self.logged(.suspended, server, reason: reason, at: now)
+        return [.persist([.putServer(entry, card: cards[server])] + logged)]
             + cutOff(server, at: now) { .destinationSuspended($0, server) }
     }
 
@@ -185,13 +216,15 @@ extension FederationNode {
     /// - Throws: `key.revoked` for a server whose owner has revoked it for good.
     public mutating func reinstate(_ server: ServerID, at now: Now) throws(Refusal) -> [Effect] {
         guard bindings[server]?.isDead != true else { throw KeyBinding.Failure.revoked(server).refusal }
+        let wasSuspended = registry.server(server)?.status == .suspended
         let entry: FederatedServer
         do {
             entry = try registry.reinstate(server)
         } catch {
             throw error.refusal
         }
-        return [.persist([.putServer(entry, card: cards[server])])] + dialEffects(for: server)
+        let logged = wasSuspended ? self.logged(.reinstated, server, at: now) : []
+        return [.persist([.putServer(entry, card: cards[server])] + logged)] + dialEffects(for: server)
     }
 
     private mutating func cutOff(

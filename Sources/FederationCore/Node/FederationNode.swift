@@ -45,6 +45,16 @@ public struct FederationNode: ~Copyable, Sendable {
     /// nil in the product; see ``plant(_:)``.
     package internal(set) var plantedBug: PlantedBug?
 
+    /// This server's registry log, as a tree over its entries.
+    public internal(set) var log = MerkleTree()
+    /// The registries that this server reads, by address.
+    public internal(set) var registries: [String: KnownRegistry] = [:]
+    /// The addresses of the registries that list a server.
+    public internal(set) var listings: [ServerID: Set<String>] = [:]
+    var listingCounts: [String: Int] = [:]
+    /// The newest heartbeat statement of each server that sends some.
+    var heartbeatMarks: [ServerID: HeartbeatMark] = [:]
+
     var handshakes: HandshakeManager
     var sessions: [ChannelID: PeerSession] = [:]
     var channels: [ServerID: ChannelID] = [:]
@@ -103,6 +113,17 @@ public struct FederationNode: ~Copyable, Sendable {
         recalls = stored.recalls
         for reclaim in stored.reclaims { reclaims[reclaim.player] = reclaim }
         cards = stored.cards
+        guard let tree = MerkleTree(leafHashes: stored.logHashes) else {
+            throw Refusal(
+                .unavailable, code: "store.unreadable", reason: "the stored registry log is damaged",
+                remedy: "restore the data directory from a backup")
+        }
+        log = tree
+        for known in stored.registries { registries[known.address] = known }
+        for listing in stored.listings {
+            listings[listing.server, default: []].insert(listing.registry)
+            listingCounts[listing.registry, default: 0] += 1
+        }
         for world in stored.worlds { worlds[world.world] = world }
         do {
             try registry.restore(stored.servers, tombstones: stored.tombstones)
@@ -128,7 +149,7 @@ public struct FederationNode: ~Copyable, Sendable {
 
     /// The first effects of a node's life: its card, and a dial for each peer.
     public mutating func start(at now: Now) -> [Effect] {
-        var effects = refreshCard(at: now)
+        var effects = refreshCard(at: now) + beginLog(at: now)
         for id in peers.keys.sorted() {
             effects += dialEffects(for: id)
         }

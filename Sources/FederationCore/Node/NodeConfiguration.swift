@@ -13,6 +13,8 @@ public struct NodeConfiguration: Sendable {
     public var contact: String?
     /// What this server's present key commits to.
     public var commitment: KeyCommitment
+    /// Whether strangers may register here: then every change of the registry is logged.
+    public var servesRegistry: Bool
     public var handshake: HandshakeConfiguration
     public var health: HealthThresholds
     /// How long this server's own card is valid once issued.
@@ -31,13 +33,14 @@ public struct NodeConfiguration: Sendable {
         health: HealthThresholds = .standard, cardLifetime: Duration = .seconds(7 * 24 * 3_600),
         acceptTimeout: Duration = Limits.acceptTimeout, arrivalTimeout: Duration = Limits.arrivalTimeout,
         handoffRetention: Duration = Limits.handoffRetention, alternatives: [Endpoint] = [], contact: String? = nil,
-        commitment: KeyCommitment = KeyCommitment()
+        commitment: KeyCommitment = KeyCommitment(), servesRegistry: Bool = false
     ) {
         self.name = name
         self.endpoint = endpoint
         self.alternatives = alternatives
         self.contact = contact
         self.commitment = commitment
+        self.servesRegistry = servesRegistry
         self.handshake = handshake
         self.health = health
         self.cardLifetime = cardLifetime

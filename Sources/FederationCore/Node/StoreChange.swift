@@ -30,6 +30,16 @@ public enum StoreChange: Hashable, Sendable {
     case putBinding(KeyBinding)
     case putEquivocation(Equivocation)
     case putOwnKeys(OwnKeys)
+    case registry(RegistryChange)
+}
+
+/// A change of what a registry service keeps, and of what is kept of others'.
+public enum RegistryChange: Hashable, Sendable {
+    /// Adds an entry to this server's registry log, in its place.
+    case appendLog(RegistryLogRecord)
+    case putListing(RegistryListing)
+    case removeListing(RegistryListing)
+    case putRegistry(KnownRegistry)
 }
 
 /// What is remembered of a server that was removed from the registry.
@@ -39,11 +49,15 @@ public struct ServerTombstone: Hashable, Sendable, Codable {
     public let publicKey: PublicKey
     /// Whether the server was suspended when it was removed; registering it again does not wash that off.
     public let isSuspended: Bool
+    /// Only a record with a higher sequence number brings the server back: it has left by its own wish. 0 when an operator
+    /// has removed it.
+    public let sequence: UInt64
 
-    public init(server: ServerID, publicKey: PublicKey, isSuspended: Bool) {
+    public init(server: ServerID, publicKey: PublicKey, isSuspended: Bool, sequence: UInt64 = 0) {
         self.server = server
         self.publicKey = publicKey
         self.isSuspended = isSuspended
+        self.sequence = sequence
     }
 }
 
@@ -67,6 +81,12 @@ public struct StoredState: Hashable, Sendable {
     public var bindings: [KeyBinding] = []
     public var equivocations: [Equivocation] = []
     public var ownKeys = OwnKeys()
+    /// The leaf hashes of this server's registry log, 32 bytes each, in order.
+    public var logHashes: [UInt8] = []
+    /// Which registries list which servers, sorted.
+    public var listings: [RegistryListing] = []
+    /// The registries that are read, sorted by address.
+    public var registries: [KnownRegistry] = []
 
     public init() {}
 }

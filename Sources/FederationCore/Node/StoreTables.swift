@@ -18,6 +18,12 @@ public struct StoreTables: Sendable {
     private var bindings: [ServerID: KeyBinding] = [:]
     private var equivocations: [ServerID: Equivocation] = [:]
     private var ownKeys: OwnKeys
+    /// This server's registry log.
+    public private(set) var log: [RegistryLogRecord] = []
+    /// Entries of which only the hash is known: what the store began with.
+    private var logHashes: [UInt8]
+    private var listings: Set<RegistryListing>
+    private var registries: [String: KnownRegistry] = [:]
 
     private struct PassageKey: Hashable {
         let origin: ServerID
@@ -46,6 +52,9 @@ public struct StoreTables: Sendable {
         for binding in state.bindings { bindings[binding.server] = binding }
         for equivocation in state.equivocations { equivocations[equivocation.server] = equivocation }
         ownKeys = state.ownKeys
+        logHashes = state.logHashes
+        listings = Set(state.listings)
+        for registry in state.registries { registries[registry.address] = registry }
     }
 
     public mutating func apply(_ changes: [StoreChange]) {
@@ -81,6 +90,18 @@ public struct StoreTables: Sendable {
         case .putBinding(let binding): bindings[binding.server] = binding
         case .putEquivocation(let equivocation): equivocations[equivocation.server] = equivocation
         case .putOwnKeys(let keys): ownKeys = keys
+        case .registry(let change): apply(change)
+        }
+    }
+
+    private mutating func apply(_ change: RegistryChange) {
+        switch change {
+        case .appendLog(let record):
+            let index = record.index - logHashes.count / 32
+            if log.indices.contains(index) { log[index] = record } else { log.append(record) }
+        case .putListing(let listing): listings.insert(listing)
+        case .removeListing(let listing): listings.remove(listing)
+        case .putRegistry(let registry): registries[registry.address] = registry
         }
     }
 
@@ -103,6 +124,9 @@ public struct StoreTables: Sendable {
         state.bindings = bindings.values.sorted { $0.server < $1.server }
         state.equivocations = equivocations.values.sorted { $0.server < $1.server }
         state.ownKeys = ownKeys
+        state.logHashes = logHashes + log.flatMap(\.leafHash.bytes)
+        state.listings = listings.sorted()
+        state.registries = registries.keys.sorted().compactMap { registries[$0] }
         return state
     }
 }

@@ -25,7 +25,7 @@ public struct ServerRegistry: Sendable {
     private var servers = SlotTable<ServerID, FederatedServer>()
     private var byStatus: [ServerStatus: OrderedKeys<ServerID>] = [:]
     private var tombstonesByID: [ServerID: ServerTombstone] = [:]
-    private var suspensionReasons: [ServerID: String] = [:]
+    private var byWorld: [WorldID: OrderedKeys<ServerID>] = [:]
 
     public init() {}
 
@@ -37,8 +37,8 @@ public struct ServerRegistry: Sendable {
 
     public func server(_ id: ServerID) -> FederatedServer? { servers[id] }
 
-    /// Why the operator suspended a server, if they said so since the process started.
-    public func suspensionReason(of id: ServerID) -> String? { suspensionReasons[id] }
+    /// Why the operator suspended a server, if they said so.
+    public func suspensionReason(of id: ServerID) -> String? { servers[id]?.suspensionReason }
 
     /// Up to `limit` servers, sorted by id, from the first one after `cursor` on.
     public func list(after cursor: ServerID? = nil, limit: Int) -> [FederatedServer] {
@@ -75,7 +75,10 @@ public struct ServerRegistry: Sendable {
             updated.endpoint = server.endpoint
             updated.alternatives = server.alternatives
             updated.recordSequence = server.recordSequence
+            updated.worlds = server.worlds
             servers[server.id] = updated
+            unindex(known)
+            index(updated)
             return .updated(updated, previous: known)
         }
         var fresh = server
@@ -101,20 +104,24 @@ public struct ServerRegistry: Sendable {
             guard server.recordSequence > known.recordSequence else { throw .alreadyRegistered(server.id) }
         } else if let tombstone = tombstonesByID[server.id] {
             guard tombstone.publicKey == server.publicKey else { throw .keyMismatch(server.id) }
+            guard server.recordSequence > tombstone.sequence || tombstone.sequence == 0 else {
+                throw .alreadyRegistered(server.id)
+            }
         }
     }
 
     /// Removes a server and returns what it was. A tombstone keeps its id bound to its key.
     ///
+    /// - Parameter sequence: see ``ServerTombstone/sequence``.
     /// - Throws: `notFound`.
     @discardableResult
-    public mutating func deregister(_ id: ServerID) throws(Failure) -> FederatedServer {
+    public mutating func deregister(_ id: ServerID, sequence: UInt64 = 0) throws(Failure) -> FederatedServer {
         guard let server = servers[id] else { throw .notFound(id) }
         servers[id] = nil
         byStatus[server.status]?.remove(id)
-        suspensionReasons[id] = nil
+        unindex(server)
         tombstonesByID[id] = ServerTombstone(
-            server: id, publicKey: server.publicKey, isSuspended: server.status == .suspended)
+            server: id, publicKey: server.publicKey, isSuspended: server.status == .suspended, sequence: sequence)
         return server
     }
 
@@ -127,7 +134,8 @@ public struct ServerRegistry: Sendable {
             servers[id] = server
         }
         if let tombstone = tombstonesByID[id] {
-            tombstonesByID[id] = ServerTombstone(server: id, publicKey: key, isSuspended: tombstone.isSuspended)
+            tombstonesByID[id] = ServerTombstone(
+                server: id, publicKey: key, isSuspended: tombstone.isSuspended, sequence: tombstone.sequence)
         }
     }
 
@@ -188,8 +196,9 @@ public struct ServerRegistry: Sendable {
     /// - Throws: `notFound`.
     @discardableResult
     public mutating func suspend(_ id: ServerID, reason: String) throws(Failure) -> FederatedServer {
-        guard let server = move(id, to: .suspended) else { throw .notFound(id) }
-        suspensionReasons[id] = reason
+        guard var server = move(id, to: .suspended) else { throw .notFound(id) }
+        server.suspensionReason = reason
+        servers[id] = server
         return server
     }
 
@@ -200,8 +209,9 @@ public struct ServerRegistry: Sendable {
     public mutating func reinstate(_ id: ServerID) throws(Failure) -> FederatedServer {
         guard let server = servers[id] else { throw .notFound(id) }
         guard server.status == .suspended else { return server }
-        suspensionReasons[id] = nil
-        guard let moved = move(id, to: .offline) else { throw .notFound(id) }
+        guard var moved = move(id, to: .offline) else { throw .notFound(id) }
+        moved.suspensionReason = nil
+        servers[id] = moved
         return moved
     }
 
@@ -210,6 +220,26 @@ public struct ServerRegistry: Sendable {
     private mutating func insert(_ server: FederatedServer) {
         servers[server.id] = server
         byStatus[server.status, default: OrderedKeys()].insert(server.id)
+        index(server)
+    }
+
+    private mutating func index(_ server: FederatedServer) {
+        for world in server.worlds { byWorld[world, default: OrderedKeys()].insert(server.id) }
+    }
+
+    private mutating func unindex(_ server: FederatedServer) {
+        for world in server.worlds {
+            byWorld[world]?.remove(server.id)
+            if byWorld[world]?.isEmpty == true { byWorld[world] = nil }
+        }
+    }
+
+    /// Up to `limit` ids after `cursor` in the smallest index that has every match.
+    func candidates(world: WorldID?, status: ServerStatus?, after cursor: ServerID?, limit: Int) -> [ServerID] {
+        if let world { return byWorld[world]?.page(after: cursor, limit: limit) ?? [] }
+        if let status { return byStatus[status]?.page(after: cursor, limit: limit) ?? [] }
+        let indexes = ServerStatus.allCases.compactMap { byStatus[$0] }
+        return OrderedKeys.page(of: indexes, after: cursor, limit: limit)
     }
 
     /// Changes the status and the index with it; nil when the server is not known.

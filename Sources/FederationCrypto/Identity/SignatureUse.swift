@@ -23,6 +23,10 @@ public enum SignatureUse: String, Hashable, Sendable, CaseIterable {
     case admissionReceipt = "aether-receipt+jwt"
     /// ``HeartbeatStatement``.
     case heartbeat = "aether-heartbeat+jwt"
+    /// ``TreeHead``, by a registry.
+    case treeHead = "aether-treehead+jwt"
+    /// ``DeregistrationStatement``.
+    case deregistration = "aether-deregistration+jwt"
     /// ``ClientTicket``.
     case clientTicket = "aether-ticket+jwt"
 
@@ -34,7 +38,7 @@ public enum SignatureUse: String, Hashable, Sendable, CaseIterable {
         switch self {
         case .handshake, .clientProof: false
         case .serverCard, .keyRotation, .keyRevocation, .introduction, .sessionToken, .admissionReceipt, .heartbeat,
-            .clientTicket:
+            .treeHead, .deregistration, .clientTicket:
             true
         }
     }

@@ -29,6 +29,7 @@ public struct FederationRoutes: Sendable {
     let metricsAccess: MetricsAccess
     let registryAccess: RegistryAccess
     let clock: any FederationClock
+    let gate = RegistryGate()
 
     public init(
         server: FederationServer, admin: AdminAuthenticator, metrics: PrometheusRegistry,
@@ -61,7 +62,8 @@ public struct FederationRoutes: Sendable {
 
     /// Every route, grouped as PROTOCOL.md groups them.
     var routes: [APIRoute] {
-        statusRoutes + registryRoutes + keyRoutes + peerRoutes + portalRoutes + worldRoutes + assetRoutes + playerRoutes
+        statusRoutes + registryRoutes + registryLogRoutes + keyRoutes + peerRoutes + portalRoutes + worldRoutes
+            + assetRoutes + playerRoutes
             + worldEventRoutes + reclaimRoutes + crossingRoutes + socketRoutes
     }
 

@@ -30,6 +30,9 @@ extension FederatedServer {
             "status": .string(status.rawValue), "recordSequence": .count(recordSequence),
         ]
         if let lastHeartbeat { members["lastHeartbeat"] = .time(lastHeartbeat) }
+        if !alternatives.isEmpty { members["alternatives"] = .array(alternatives.map { .text($0) }) }
+        if !worlds.isEmpty { members["worlds"] = .array(worlds.map { .text($0) }) }
+        if let suspensionReason { members["suspensionReason"] = .string(suspensionReason) }
         return members
     }
 

@@ -1,3 +1,4 @@
+import FederationCore
 import FederationCrypto
 import FederationModel
 import FederationService
@@ -7,37 +8,120 @@ import Hummingbird
 /// The registry: which servers are known here.
 extension FederationRoutes {
     var registryRoutes: [APIRoute] {
+        // In a registry for everybody the signature is the permission, which is looked at where the body is.
         let changes: APIRoute.Access = registryAccess == .signed ? .everyone : .admin
         return [
-            APIRoute(.get, "/v1/servers", .everyone) { request, _ in try await listServers(request) },
-            APIRoute(.post, "/v1/servers", changes) { request, _ in
-                let entry = try await server.register(try await request.compactJWS())
+            APIRoute(.get, "/v1/servers", .everyone) { request, context in
+                try limit(.read, request, context)
+                return try await listServers(request)
+            },
+            APIRoute(.post, "/v1/servers", changes) { request, context in
+                let isStranger = try limit(.write, request, context)
+                let card = try await request.compactJWS()
+                let entry = try await isStranger ? server.registerStranger(card) : server.register(card)
                 return .json(entry.json, headers: [.location: "/v1/servers/\(entry.id)"])
             },
-            APIRoute(.get, "/v1/servers/{server}", .everyone) { _, context in
+            APIRoute(.get, "/v1/servers/{server}", .everyone) { request, context in
+                try limit(.read, request, context)
                 let entry = try await server.server(try context.server())
-                var members = entry.members
+                var members = shown(entry)
                 if let card = await server.card(of: entry.id) { members["card"] = try Self.flattened(card) }
                 return .json(.object(members))
             },
-            APIRoute(.delete, "/v1/servers/{server}", .admin) { _, context in
-                try await server.deregister(try context.server())
+            APIRoute(.delete, "/v1/servers/{server}", changes) { request, context in
+                let id = try context.server()
+                if try limit(.write, request, context) {
+                    try await server.deregister(id, statement: try await request.compactJWS())
+                } else {
+                    try await server.deregister(id)
+                }
                 return Response(status: .noContent)
             },
             APIRoute(.post, "/v1/servers/{server}/heartbeat", changes) { request, context in
+                try limit(.write, request, context)
                 let id = try context.server()
                 return .json(try await server.heartbeat(id, statement: try await request.compactJWS()).json)
+            },
+            APIRoute(.post, "/v1/servers/{server}/suspend", .admin) { request, context in
+                let members = try await request.members("reason")
+                let reason = try members.value("reason", as: LineOfText.self, LineOfText.grammar)
+                return .json(try await server.suspend(try context.server(), reason: reason.description).json)
+            },
+            APIRoute(.post, "/v1/servers/{server}/reinstate", .admin) { request, context in
+                _ = try await request.bytes(upTo: Limits.jsonBytes)
+                return .json(try await server.reinstate(try context.server()).json)
             },
         ]
     }
 
     private func listServers(_ request: Request) async throws -> Response {
-        let query = try Query(request, known: ["status", "after", "limit"])
+        let query = try Query(request, known: ["status", "world", "text", "cards", "after", "limit"])
         let limit = try query.limit()
-        let status = try query.choice("status", of: ServerStatus.self)
+        let search = RegistrySearch(
+            status: try query.choice("status", of: ServerStatus.self),
+            world: try query.identifier("world", as: WorldID.self),
+            text: try query.value("text", as: SearchText.self, SearchText.grammar)?.description)
+        let withCards = try query.value("cards", as: Bool.self, "true or false") ?? false
         let after = try query.identifier("after", as: ServerID.self)
-        let found = await server.servers(status: status, after: after, limit: limit)
-        return .page("servers", found.map(\.json), limit: limit, next: found.last?.id.rawValue)
+        let (found, next) = await server.search(search, after: after, limit: withCards ? min(limit, 200) : limit)
+        var entries: [JSONValue] = []
+        var last: ServerID?
+        var bytes = 0
+        for entry in found {
+            var members = shown(entry)
+            if withCards, let card = await server.card(of: entry.id) {
+                bytes += card.utf8.count + 1_024
+                guard bytes < Limits.registryAnswerBytes * 3 / 4 || entries.isEmpty else { break }
+                members["card"] = .string(card)
+            }
+            entries.append(.object(members))
+            last = entry.id
+        }
+        var members: [String: JSONValue] = ["servers": .array(entries)]
+        if let cursor = entries.count < found.count ? last : next { members["next"] = .string(cursor.rawValue) }
+        return .json(.object(members))
+    }
+
+    /// A server as everybody sees it: why it is suspended is said by a registry, and not by a server that keeps its peers
+    /// to itself.
+    private func shown(_ entry: FederatedServer) -> [String: JSONValue] {
+        var members = entry.members
+        if registryAccess != .signed { members["suspensionReason"] = nil }
+        return members
+    }
+
+    /// Counts what a stranger does to a registry that is open to everybody.
+    ///
+    /// - Returns: whether it is a stranger, and not whoever holds the admin key.
+    @discardableResult
+    func limit(
+        _ act: RegistryGate.Act, _ request: Request, _ context: FederationRequestContext
+    ) throws -> Bool {
+        guard registryAccess == .signed else { return false }
+        let now = clock.now().instant
+        if request.headers.contains(.authorization) {
+            let verdict = admin.check(request.headers, from: context.remote, at: now)
+            if let problem = verdict.problem { throw problem }
+            return false
+        }
+        guard let seconds = gate.wait(for: act, from: context.remote.network, at: now) else { return true }
+        var problem = Problem(
+            .tooManyRequests, code: "registry.tooManyRequests", "too many requests came to this registry",
+            remedy: "wait \(seconds) s, then go on more slowly")
+        problem.headers[.retryAfter] = String(seconds)
+        throw problem
+    }
+}
+
+/// What a search looks for.
+private struct SearchText: LosslessStringConvertible {
+    let description: String
+
+    static let grammar = "1–\(Limits.searchTextBytes) bytes of text without control characters"
+
+    init?(_ description: String) {
+        guard description.utf8.count <= Limits.searchTextBytes, LineOfText(description) != nil else { return nil }
+        self.description = description
     }
 }
 

@@ -11,7 +11,7 @@ struct ServerRow: StoredRow {
         "servers",
         [
             "id", "name", "endpoint", "public_key", "status", "registered_at", "last_heartbeat", "record_sequence",
-            "card", "alternatives",
+            "card", "alternatives", "worlds", "suspension_reason",
         ])
 
     var columnValues: [(any DatabaseValueConvertible)?] {
@@ -20,6 +20,7 @@ struct ServerRow: StoredRow {
             server.status.rawValue, server.registeredAt.milliseconds, server.lastHeartbeat?.milliseconds,
             Int64(bitPattern: server.recordSequence), card,
             server.alternatives.map(\.description).joined(separator: " "),
+            server.worlds.map(\.rawValue).joined(separator: " "), server.suspensionReason,
         ]
     }
 
@@ -39,19 +40,23 @@ struct ServerRow: StoredRow {
             lastHeartbeat: try reader.optionalTimestamp(), status: status, recordSequence: try reader.unsigned())
         card = try reader.optionalText()
         server.alternatives = try reader.list(separator: " ")
+        server.worlds = try reader.list(separator: " ")
+        server.suspensionReason = try reader.optionalText()
         self.server = server
     }
 }
 
 extension ServerTombstone: StoredRow {
-    static let table = Table("tombstones", ["server", "public_key", "is_suspended"])
+    static let table = Table("tombstones", ["server", "public_key", "is_suspended", "record_sequence"])
 
     var columnValues: [(any DatabaseValueConvertible)?] {
-        [server.rawValue, publicKey.description, isSuspended]
+        [server.rawValue, publicKey.description, isSuspended, Int64(bitPattern: sequence)]
     }
 
     init(from reader: inout RowReader) throws(RowFailure) {
-        self.init(server: try reader.value(), publicKey: try reader.value(), isSuspended: try reader.flag())
+        self.init(
+            server: try reader.value(), publicKey: try reader.value(), isSuspended: try reader.flag(),
+            sequence: try reader.unsigned())
     }
 }
 

@@ -19,6 +19,9 @@ enum Schema {
         migrator.registerMigration("3-keys") { database in
             try database.execute(sql: version3)
         }
+        migrator.registerMigration("4-registry") { database in
+            try database.execute(sql: registry)
+        }
         return migrator
     }
 
@@ -170,6 +173,36 @@ enum Schema {
             revocation TEXT,
             present TEXT,
             is_dead INTEGER NOT NULL
+        ) STRICT;
+        """
+
+    private static let registry = """
+        ALTER TABLE servers ADD COLUMN worlds TEXT NOT NULL DEFAULT '';
+        ALTER TABLE servers ADD COLUMN suspension_reason TEXT;
+        ALTER TABLE tombstones ADD COLUMN record_sequence INTEGER NOT NULL DEFAULT 0;
+
+        CREATE TABLE registry_log (
+            position INTEGER NOT NULL PRIMARY KEY,
+            server TEXT NOT NULL,
+            leaf TEXT NOT NULL,
+            hash BLOB NOT NULL
+        ) STRICT;
+
+        CREATE INDEX registry_log_hashes ON registry_log (position, hash);
+        CREATE INDEX registry_log_servers ON registry_log (server, position);
+
+        CREATE TABLE listings (
+            id TEXT NOT NULL PRIMARY KEY,
+            server TEXT NOT NULL,
+            registry TEXT NOT NULL
+        ) STRICT;
+
+        CREATE TABLE registries (
+            address TEXT NOT NULL PRIMARY KEY,
+            registry TEXT NOT NULL,
+            head TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            hashes TEXT NOT NULL
         ) STRICT;
         """
 }

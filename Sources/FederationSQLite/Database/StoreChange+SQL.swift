@@ -28,6 +28,10 @@ extension StoreChange {
         case .putBinding(let binding): try binding.save(database)
         case .putEquivocation(let equivocation): try equivocation.save(database)
         case .putOwnKeys(let keys): try keys.save(database)
+        case .registry(.appendLog(let record)): try record.save(database)
+        case .registry(.putListing(let listing)): try listing.save(database)
+        case .registry(.removeListing(let listing)): try listing.remove(database)
+        case .registry(.putRegistry(let known)): try known.save(database)
         }
     }
 }
@@ -54,6 +58,9 @@ extension StoredState {
         bindings = try KeyBinding.loadAll(database)
         equivocations = try Equivocation.loadAll(database)
         ownKeys = try OwnKeys.loadAll(database).first ?? OwnKeys()
+        logHashes = try RegistryLogRecord.loadHashes(database)
+        listings = try RegistryListing.loadAll(database).sorted()
+        registries = try KnownRegistry.loadAll(database)
         cardSequence = try NodeRow.loadAll(database).first?.cardSequence ?? 0
     }
 }

@@ -1,5 +1,5 @@
 public import FederationCore
-import FederationModel
+public import FederationModel
 
 /// A store that forgets everything when the process ends: for tests, and for servers that are meant to leave nothing.
 ///
@@ -48,6 +48,14 @@ public actor MemoryStore: FederationStore {
                 .unavailable, code: "store.failed", reason: "the store was told to fail",
                 remedy: "try again: it fails as often as it was told to")
         }
+    }
+
+    public func logRecords(from first: Int, limit: Int) async throws -> [RegistryLogRecord] {
+        Array(tables.log.lazy.filter { $0.index >= first }.prefix(limit))
+    }
+
+    public func newestLogRecord(of server: ServerID, before size: Int) async throws -> RegistryLogRecord? {
+        tables.log.last { $0.server == server && $0.index < size }
     }
 
     /// Makes the next `count` calls of ``apply(_:)`` fail.

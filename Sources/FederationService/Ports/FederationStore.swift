@@ -1,4 +1,5 @@
 public import FederationCore
+public import FederationModel
 
 /// The port to durable storage.
 public protocol FederationStore: Sendable {
@@ -9,4 +10,10 @@ public protocol FederationStore: Sendable {
     /// is visible. Applying the same changes again is harmless, so a caller that does not know whether they were applied
     /// repeats the call.
     func apply(_ changes: [StoreChange]) async throws
+
+    /// Up to `limit` entries of this server's registry log, from the one at `first` on, in order.
+    func logRecords(from first: Int, limit: Int) async throws -> [RegistryLogRecord]
+
+    /// The newest entry about a server among the first `size` of this server's registry log.
+    func newestLogRecord(of server: ServerID, before size: Int) async throws -> RegistryLogRecord?
 }

@@ -4,8 +4,10 @@ import Foundation
 
 struct RegistryCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "registry", abstract: "Look at the servers that are known here.",
-        subcommands: [List.self, Show.self], defaultSubcommand: List.self)
+        commandName: "registry", abstract: "Look at the servers that are known here, and at registries.",
+        subcommands: [
+            List.self, Show.self, Log.self, Suspend.self, Reinstate.self, Sources.self, RegistryAuditCommand.self,
+        ], defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List known servers.")
@@ -13,16 +15,28 @@ struct RegistryCommand: AsyncParsableCommand {
         @Option(help: "Only those that are online, degraded, offline or suspended.")
         var status: String?
 
+        @Option(help: "Only those that announce this world.")
+        var world: String?
+
+        @Option(help: "Only those with this text in their id or name.")
+        var text: String?
+
         @OptionGroup var options: ServerOptions
 
         func run() async throws {
-            var path = "/v1/servers"
+            var query: [String] = []
             if let status {
                 guard let status = ServerStatus(rawValue: status.lowercased()) else {
                     throw ValidationError("--status takes online, degraded, offline or suspended")
                 }
-                path += "?status=\(status.rawValue)"
+                query.append("status=\(status.rawValue)")
             }
+            if let world { query.append("world=\(try identifier(world, as: WorldID.self))") }
+            if let text {
+                let allowed = CharacterSet.alphanumerics
+                query.append("text=\(text.addingPercentEncoding(withAllowedCharacters: allowed) ?? "")")
+            }
+            let path = "/v1/servers" + (query.isEmpty ? "" : "?" + query.joined(separator: "&"))
             let response = try await options.client().all(path, "servers")
             options.show(response) { body in
                 var table = Table("ID", "STATUS", "HEARD", "NAME", "ENDPOINT")
@@ -31,7 +45,7 @@ struct RegistryCommand: AsyncParsableCommand {
                         server["id"].text(), server["status"].text(), Age.text(server["lastHeartbeat"].string),
                         server["name"].text(), server["endpoint"].text())
                 }
-                table.show(empty: "No servers are known.")
+                table.show(empty: query.isEmpty ? "No servers are known." : "No server matches.")
             }
         }
     }
@@ -50,6 +64,92 @@ struct RegistryCommand: AsyncParsableCommand {
                 for key in ["status", "endpoint", "fingerprint", "registeredAt", "lastHeartbeat", "recordSequence"] {
                     Terminal.say("  " + key.padded(to: 16) + server[key].text())
                 }
+                let worlds = server["worlds"].list.map { $0.text() }
+                if !worlds.isEmpty { Terminal.say("  " + "worlds".padded(to: 16) + worlds.joined(separator: ", ")) }
+                if let reason = server["suspensionReason"].string {
+                    Terminal.say("  " + "suspended for".padded(to: 16) + reason)
+                }
+            }
+        }
+    }
+
+    struct Log: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Show the newest entries of the registry's log.")
+
+        @Option(help: "How many entries.")
+        var last = 20
+
+        @OptionGroup var options: ServerOptions
+
+        func run() async throws {
+            guard (1...1_000).contains(last) else { throw ValidationError("--last takes 1 to 1000") }
+            let client = try await options.client()
+            let size = try await client.get("/v1/log/head").json.fields["size"].int ?? 0
+            let first = max(0, Int(size) - last)
+            let after = first == 0 ? "" : "&after=\(first - 1)"
+            let response = try await client.get("/v1/log/entries?limit=\(last)\(after)")
+            options.show(response) { body in
+                var table = Table("ENTRY", "WHEN", "WHAT", "ID", "CARD", "WHY")
+                for element in body["entries"].list {
+                    let entry = element["entry"]
+                    let seconds = entry["time"].int.map { Date(timeIntervalSince1970: Double($0)) }
+                    table.add(
+                        element["index"].text(), seconds?.formatted(.iso8601) ?? "–", entry["kind"].text(),
+                        entry["id"].text(), entry["sequence"].text(), entry["reason"].text(""))
+                }
+                table.show(empty: "The log is empty.")
+            }
+        }
+    }
+
+    struct Suspend: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Exclude a server from this registry until it is reinstated.")
+
+        @Argument var id: String
+        @Option(help: "Why: everybody can read it.") var reason: String
+        @OptionGroup var options: ServerOptions
+
+        func run() async throws {
+            let id = try identifier(id, as: ServerID.self)
+            let response = try await options.client().request(
+                "POST", "/v1/servers/\(id)/suspend", body: .json(["reason": reason]))
+            options.show(response) { _ in Terminal.say("\(id) is suspended here: \(reason)") }
+        }
+    }
+
+    struct Reinstate: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "End a suspension.")
+
+        @Argument var id: String
+        @OptionGroup var options: ServerOptions
+
+        func run() async throws {
+            let id = try identifier(id, as: ServerID.self)
+            let response = try await options.client().request("POST", "/v1/servers/\(id)/reinstate")
+            options.show(response) { _ in Terminal.say("\(id) is reinstated, and offline until it is heard.") }
+        }
+    }
+
+    struct Sources: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Show the registries that this server uses.")
+
+        @OptionGroup var options: ServerOptions
+
+        func run() async throws {
+            let response = try await options.client().get("/v1/registries")
+            options.show(response) { body in
+                var table = Table("ADDRESS", "REGISTRY", "CONTACT", "LOG", "SERVERS", "HERE", "ERROR")
+                for source in body["registries"].list {
+                    let error = source["lastError"]
+                    table.add(
+                        source["address"].text(), source["registry"].text(), Age.text(source["lastContact"].string),
+                        "\(source["read"].text()) of \(source["size"].text())", source["servers"].text(),
+                        source["registered"].bool == true ? "listed" : "not listed",
+                        source["faulty"].bool == true ? "it contradicts itself" : error["code"].text(""))
+                }
+                table.show(
+                    empty: "This server uses no registry. Name some: aether serve --registry-url http://host:port")
             }
         }
     }

@@ -48,6 +48,12 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Seconds added to the wall clock: a rehearsal of what a wrong clock does.")
     var clockOffset: Double?
 
+    @Flag(help: "Be a registry: let everybody register servers here who can prove what they are.")
+    var registry = false
+
+    @Option(help: ArgumentHelp("A registry to use; may be repeated.", valueName: "http://host:port"))
+    var registryUrl: [String] = []
+
     @Option(help: "trace, debug, info, notice, warning, error or critical.")
     var logLevel: String?
 
@@ -117,6 +123,8 @@ struct ServeCommand: AsyncParsableCommand {
         set("tls.trustRoots", tlsTrustRoots)
         set("clock.offsetSeconds", clockOffset.map { "\($0)" })
         set("logLevel", logLevel)
+        if registry { flags["registry.serve"] = ConfigValue(.bool(true), isSecret: false) }
+        if !registryUrl.isEmpty { flags["registries"] = ConfigValue(.stringArray(registryUrl), isSecret: false) }
         return flags
     }
 }

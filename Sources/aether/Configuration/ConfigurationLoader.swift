@@ -27,6 +27,8 @@ struct ConfigurationLoader {
         ("tls.key", "PEM file with the certificate's private key"),
         ("tls.trustRoots", "PEM file with further roots to trust when dialling"),
         ("suites.allowClassical", "true allows cipher suites without ML-KEM"),
+        ("registry.serve", "true lets everybody register servers here, and logs it"),
+        ("registries", "addresses of registries to use: a list of http://host:port or https://host:port"),
         ("clock.offsetSeconds", "added to the wall clock, for rehearsals"),
     ]
 
@@ -104,6 +106,8 @@ struct ConfigurationLoader {
         }
         let classical = found.bool("suites.allowClassical") ?? false
         let offset = found.double("clock.offsetSeconds", in: -86_400...86_400) ?? 0
+        let serves = found.bool("registry.serve") ?? false
+        let registries = found.registries()
         problems += found.problems
         guard problems.isEmpty, let id, let endpoint else { throw Problems(lines: problems) }
         return ServerConfiguration(
@@ -113,7 +117,8 @@ struct ConfigurationLoader {
             arrivalTimeout: arrival ?? Limits.arrivalTimeout,
             handoffRetention: retention ?? Limits.handoffRetention, logLevel: level ?? .info,
             tlsCertificate: certificate, tlsKey: key,
-            tlsTrustRoots: roots, allowsClassicalSuites: classical, clockOffset: Duration(fractional: offset))
+            tlsTrustRoots: roots, allowsClassicalSuites: classical, servesRegistry: serves,
+            registries: registries, clockOffset: Duration(fractional: offset))
     }
 
     /// Keys in the file that mean nothing: most often a misspelling.
@@ -176,6 +181,33 @@ private struct Inputs {
         if let value = reader.bool(forKey: ConfigKey(key)) { return value }
         guard string(key) != nil || reader.int(forKey: ConfigKey(key)) != nil else { return nil }
         problems.append("\(key) must be true or false")
+        return nil
+    }
+
+    /// The addresses of registries, each as ``Endpoint/httpBase`` writes it.
+    mutating func registries() -> [String] {
+        guard let texts = reader.stringArray(forKey: "registries") else {
+            if string("registries") != nil { problems.append("registries must be a list of addresses") }
+            return []
+        }
+        var addresses: [String] = []
+        for text in texts {
+            guard let address = Self.registry(text) else {
+                problems.append("registries: '\(text.prefix(80))' is refused: http://host:port or https://host:port")
+                continue
+            }
+            if !addresses.contains(address) { addresses.append(address) }
+        }
+        if addresses.count > Limits.registries {
+            problems.append("registries: at most \(Limits.registries) can be used at once")
+        }
+        return addresses
+    }
+
+    private static func registry(_ text: String) -> String? {
+        for (scheme, socket) in [("http://", "ws://"), ("https://", "wss://")] where text.hasPrefix(scheme) {
+            return Endpoint(socket + text.dropFirst(scheme.count))?.httpBase
+        }
         return nil
     }
 

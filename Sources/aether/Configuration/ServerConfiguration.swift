@@ -27,6 +27,10 @@ struct ServerConfiguration {
     var tlsTrustRoots: String?
     /// Whether suites without ML-KEM are allowed.
     var allowsClassicalSuites = false
+    /// Whether strangers may register here.
+    var servesRegistry = false
+    /// The registries to use: `http://host:port` or `https://host:port`, none twice.
+    var registries: [String] = []
     /// Added to the wall clock, to rehearse what a wrong clock does.
     var clockOffset: Duration = .zero
 

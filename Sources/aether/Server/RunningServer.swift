@@ -42,15 +42,20 @@ struct RunningServer {
             transport.accept(channel, head: head)
         }
         let routes = FederationRoutes(
-            server: server, admin: AdminAuthenticator(keyHash: try home.adminHash()), metrics: registry, clock: clock)
+            server: server, admin: AdminAuthenticator(keyHash: try home.adminHash()), metrics: registry,
+            registryAccess: configuration.servesRegistry ? .signed : .admin, clock: clock)
         let listener = Listener()
         let application = Application(
             router: routes.makeRouter(),
             server: try .upgradable(routes: [peers, ClientSocket(server: server, clock: clock).route], tls: tls),
             configuration: .listener(host: configuration.host, port: configuration.port),
             onServerRunning: { channel in listener.bound(channel.localAddress) }, logger: logger)
+        let registries = RegistryClient(
+            server: server, addresses: configuration.registries, link: HTTPRegistryLink(),
+            configuration: .init(interval: max(configuration.heartbeatInterval, .seconds(5))), clock: clock)
         let federation = FederationLoop(
-            server: server, transport: transport, store: store, keys: keys, listener: listener, logger: logger)
+            server: server, transport: transport, registries: registries, store: store, keys: keys, listener: listener,
+            logger: logger)
         var services: [any Service] = [federation, application]
         if endsWithInput { services.append(InputWatch()) }
         let group = ServiceGroup(
@@ -112,7 +117,8 @@ struct RunningServer {
             handshake: HandshakeConfiguration(
                 suites: configuration.allowsClassicalSuites ? CipherSuite.allCases : CipherSuite.standard),
             health: try configuration.healthThresholds(), acceptTimeout: configuration.acceptTimeout,
-            arrivalTimeout: configuration.arrivalTimeout, handoffRetention: configuration.handoffRetention)
+            arrivalTimeout: configuration.arrivalTimeout, handoffRetention: configuration.handoffRetention,
+            servesRegistry: configuration.servesRegistry)
     }
 
     private func transportConfiguration() throws -> WebSocketPeerTransport.Configuration {
@@ -127,6 +133,7 @@ struct RunningServer {
 private struct FederationLoop: Service {
     let server: FederationServer
     let transport: WebSocketPeerTransport
+    let registries: RegistryClient
     let store: SQLiteStore
     let keys: KeyFiles
     let listener: Listener
@@ -136,13 +143,15 @@ private struct FederationLoop: Service {
         // A port that cannot be had shuts the group down: nobody is told an address then.
         let address = await cancelWhenGracefulShutdown { await listener.address() }
         guard let address else { return try await store.close() }
-        try await server.start(transport: transport, keys: keys)
+        try await server.start(transport: transport, cards: PlainCardSource(), keys: keys)
         // The owner may have replaced the keys while the server did not run.
         if let key = try await server.replaceKeys() {
             logger.notice("the keys were replaced by their owner", metadata: ["fingerprint": "\(key.fingerprint)"])
         }
         logger.notice("\(server.id) is listening on \(address)")
+        let reading = Task { await registries.run() }
         try await gracefulShutdown()
+        reading.cancel()
         await server.stop()
         await transport.shutdown()
         try await store.close()

@@ -159,7 +159,7 @@ struct AdminClient: Sendable {
     }
 
     /// Why a connection failed, in words.
-    private static func cause(_ error: any Error) -> String {
+    static func cause(_ error: any Error) -> String {
         switch error {
         case let error as IOError: return String(cString: strerror(error.errnoCode))
         case let error as NIOConnectionError:

@@ -210,6 +210,11 @@ private enum StatementSamples {
                 issuer: Subjects.alphaID, subject: Subjects.betaID, key: subjects.beta.publicKey,
                 endpoint: try present(Endpoint("ws://beta.example:7700")), issuedAt: time,
                 expiresAt: time + .seconds(3_600))
+        case .treeHead:
+            return TreeHead(issuer: Subjects.alphaID, size: 7, root: ContentHash.of([1]), issuedAt: time)
+        case .deregistration:
+            return DeregistrationStatement(
+                issuer: Subjects.alphaID, registry: Subjects.betaID, sequence: 5, issuedAt: time)
         case .handshake, .clientProof:
             throw MissingSeed()
         }

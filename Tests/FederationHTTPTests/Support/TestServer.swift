@@ -29,13 +29,13 @@ struct TestServer: Sendable {
     static func run<Result: Sendable>(
         _ id: String = "alpha", clock: ManualClock = ManualClock(),
         metricsAccess: FederationRoutes.MetricsAccess = .loopback,
-        registryAccess: FederationRoutes.RegistryAccess = .admin,
+        registryAccess: FederationRoutes.RegistryAccess = .admin, cards: (any CardSource)? = nil,
+        store: MemoryStore = MemoryStore(),
         held: (MemoryAssetStore) -> any AssetStore = { $0 },
         client: (WebSocketRoute) -> WebSocketRoute = { $0 }, logger: Logger = quiet,
         _ body: @escaping @Sendable (TestServer) async throws -> Result
     ) async throws -> Result {
         let identity = try identity(id)
-        let store = MemoryStore()
         let assets = MemoryAssetStore()
         let metrics = PrometheusRegistry()
         let (ports, bound) = AsyncStream.makeStream(of: Int.self)
@@ -43,7 +43,7 @@ struct TestServer: Sendable {
             identity: identity,
             configuration: NodeConfiguration(
                 name: "The \(id) server", endpoint: try #require(Endpoint("ws://127.0.0.1:7700")),
-                acceptTimeout: .seconds(30)),
+                acceptTimeout: .seconds(30), servesRegistry: registryAccess == .signed),
             store: store, assets: held(assets), clock: clock, logger: logger)
         let routes = FederationRoutes(
             server: server, admin: AdminAuthenticator(keyHash: AdminAuthenticator.hash(of: adminKey)), metrics: metrics,
@@ -58,7 +58,7 @@ struct TestServer: Sendable {
             defer { group.cancelAll() }
             var iterator = ports.makeAsyncIterator()
             let port = try #require(await iterator.next())
-            try await server.start(transport: NoTransport())
+            try await server.start(transport: NoTransport(), cards: cards)
             let result = try await body(
                 TestServer(
                     server: server, identity: identity, store: store, assets: assets, metrics: metrics, clock: clock,

@@ -55,6 +55,10 @@ extension StoreChange {
         case .putBinding(let binding): binding.isDead ? "dead \(binding.server)" : "binding \(binding.server)"
         case .putEquivocation(let proof): "equivocation \(proof.server)"
         case .putOwnKeys: "own keys"
+        case .registry(.appendLog(let record)): "log \(record.index)"
+        case .registry(.putListing(let listing)): "listing \(listing.server)"
+        case .registry(.removeListing(let listing)): "no listing \(listing.server)"
+        case .registry(.putRegistry(let known)): "registry \(known.address)"
         }
     }
 }

@@ -1,0 +1,124 @@
+public import FederationCrypto
+public import FederationModel
+
+/// The log of what was registered here, and what other registries list.
+extension FederationNode {
+    // MARK: The log
+
+    /// Whether changes of the registry are logged. A log that has begun goes on, also while it is not served, so that it
+    /// never has a gap.
+    var keepsLog: Bool { configuration.servesRegistry || log.count > 0 }
+
+    /// The changes that log what has just become of a server; nothing where no log is kept.
+    mutating func logged(
+        _ kind: RegistryLogEntry.Kind, _ server: ServerID, proof: [String] = [], reason: String? = nil, at now: Now
+    ) -> [StoreChange] {
+        guard keepsLog,
+            let key = bindings[server]?.key ?? registry.server(server)?.publicKey
+                ?? registry.tombstone(server)?.publicKey
+        else { return [] }
+        let entry = RegistryLogEntry(
+            kind, server: server, key: key, commitment: bindings[server]?.commitment ?? KeyCommitment(),
+            sequence: registry.server(server)?.recordSequence ?? 0,
+            card: cards[server].map { ContentHash.of(Array($0.utf8)) }, proof: proof, reason: reason,
+            time: now.timestamp)
+        let record = RegistryLogRecord(index: log.count, server: server, leaf: entry.leaf)
+        log.append(record.leaf)
+        return [.registry(.appendLog(record))]
+    }
+
+    /// Begins the log with everybody who was known before it was kept.
+    mutating func beginLog(at now: Now) -> [Effect] {
+        guard configuration.servesRegistry, log.count == 0 else { return [] }
+        var changes: [StoreChange] = []
+        for server in cards.keys.sorted() where registry.server(server) != nil {
+            changes += logged(.registered, server, at: now)
+            if let entry = registry.server(server), entry.status == .suspended {
+                changes += logged(.suspended, server, reason: entry.suspensionReason, at: now)
+            }
+        }
+        return changes.isEmpty ? [] : [.persist(changes)]
+    }
+
+    /// A server leaves by its own signed wish. Its id stays bound to its key, and only a newer card brings it back.
+    public mutating func deregister(
+        _ server: ServerID, statement compact: String, at now: Now
+    ) throws(Refusal) -> [Effect] {
+        guard let entry = registry.server(server) else { throw ServerRegistry.Failure.notFound(server).refusal }
+        let statement: DeregistrationStatement
+        do {
+            statement = try DeregistrationStatement.verify(
+                compact, server: server, key: entry.publicKey, registry: id, at: now.timestamp)
+        } catch {
+            throw Refusal(
+                .forbidden, code: "deregistration.refused", reason: "the deregistration \(error.reason)",
+                remedy: "sign it for \(id) with the key that is registered for \(server), and set its clock right")
+        }
+        guard statement.sequence >= entry.recordSequence else {
+            throw Refusal(
+                .conflict, code: "deregistration.stale",
+                reason: "\(server) has registered a newer card since the deregistration was signed",
+                remedy: "sign it anew, for the card with the sequence number \(entry.recordSequence)")
+        }
+        return try deregister(server, sequence: max(statement.sequence, entry.recordSequence), at: now)
+    }
+
+    // MARK: Others' registries
+
+    /// The registries that list a server, sorted by address.
+    public func registries(listing server: ServerID) -> [String] {
+        listings[server]?.sorted() ?? []
+    }
+
+    /// How many servers a registry lists here.
+    public func listed(by registry: String) -> Int { listingCounts[registry] ?? 0 }
+
+    /// Takes note that a registry lists a server, or no longer does.
+    public mutating func note(_ server: ServerID, listedBy registry: String, _ isListed: Bool) -> [Effect] {
+        let listing = RegistryListing(server: server, registry: registry)
+        if isListed {
+            guard listings[server, default: []].insert(registry).inserted else { return [] }
+            listingCounts[registry, default: 0] += 1
+            return [.persist([.registry(.putListing(listing))])]
+        }
+        guard listings[server]?.remove(registry) != nil else { return [] }
+        if listings[server]?.isEmpty == true { listings[server] = nil }
+        listingCounts[registry, default: 1] -= 1
+        return [.persist([.registry(.removeListing(listing))])]
+    }
+
+    /// Takes note of how far a registry's log was followed.
+    public mutating func note(_ known: KnownRegistry) -> [Effect] {
+        guard registries[known.address] != known else { return [] }
+        registries[known.address] = known
+        return [.persist([.registry(.putRegistry(known))])]
+    }
+}
+
+extension FederationNode {
+    /// Whether ``register(_:from:at:)`` would take a verified card as news. Changes nothing.
+    ///
+    /// - Throws: as ``register(_:from:at:)``, and for a card that is known or contradicts the known one.
+    public func check(registering compact: String, _ card: ServerCard, at now: Now) throws(Refusal) {
+        guard card.id != id else {
+            throw Refusal(
+                .conflict, code: "server.self", reason: "\(card.id) is this server's own id",
+                remedy: "give the other server another id")
+        }
+        // A contradiction is not refused here: it is evidence, which registering keeps.
+        if let known = registry.server(card.id), known.publicKey == card.publicKey,
+            known.recordSequence == card.sequence, cards[card.id] != nil
+        {
+            return
+        }
+        let bound = try bound(card, at: now)
+        let server = FederatedServer(
+            id: card.id, name: card.name, endpoint: card.endpoint, alternatives: card.alternatives,
+            publicKey: card.publicKey, registeredAt: now.timestamp, recordSequence: card.sequence)
+        do {
+            try registry.check(registering: server, isRebound: bound.isRebound)
+        } catch {
+            throw error.refusal
+        }
+    }
+}

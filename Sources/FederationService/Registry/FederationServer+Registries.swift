@@ -1,0 +1,118 @@
+import FederationCore
+import FederationCrypto
+public import FederationModel
+
+/// What this server learns from the registries that it uses.
+extension FederationServer {
+    /// How it stands with each registry, in order of address.
+    public func sources() -> [RegistrySource] {
+        registrySources.keys.sorted().compactMap { address in
+            guard var source = registrySources[address] else { return nil }
+            source.servers = node.listed(by: address)
+            return source
+        }
+    }
+
+    /// The addresses of the registries that list a server, sorted.
+    public func registries(listing server: ServerID) -> [String] { node.registries(listing: server) }
+
+    /// Begins to use registries, with what is known of them from before.
+    func use(_ addresses: [String]) {
+        for address in addresses where registrySources[address] == nil {
+            var source = RegistrySource(address: address)
+            if let known = node.registries[address] {
+                source.registry = known.registry
+                source.head = known.head
+                source.read = known.frontier.count
+                if let key = node.bindings[known.registry]?.key,
+                    let head = try? TreeHead.verify(known.head, registry: known.registry, key: key)
+                {
+                    source.size = Int(clamping: head.size)
+                }
+            }
+            registrySources[address] = source
+        }
+    }
+
+    func update(_ address: String, _ change: @Sendable (inout RegistrySource) -> Void) {
+        if var source = registrySources[address] {
+            change(&source)
+            registrySources[address] = source
+        }
+    }
+
+    func knownRegistry(_ address: String) -> KnownRegistry? { node.registries[address] }
+
+    func remember(_ known: KnownRegistry) async throws(Refusal) {
+        try await commit(node.note(known))
+    }
+
+    /// A heartbeat of this server for a registry, numbered upwards.
+    func heartbeatStatement(_ sequence: UInt64) -> String {
+        HeartbeatStatement(issuer: id, sequence: sequence, issuedAt: clock.now().timestamp).issue(by: node.identity)
+    }
+
+    /// This server's wish to leave a registry.
+    func deregistrationStatement(for registry: ServerID) -> String {
+        DeregistrationStatement(
+            issuer: id, registry: registry, sequence: publishedCard?.card.sequence ?? 0,
+            issuedAt: clock.now().timestamp
+        ).issue(by: node.identity)
+    }
+
+    /// What one page of a registry's log says of one server, in the end.
+    struct Listed: Sendable {
+        let server: ServerID
+        let kind: RegistryLogEntry.Kind
+        /// The server's own signed card, as the registry passes it on.
+        let card: String?
+        /// The owner's revocations on the page.
+        let revocations: [String]
+    }
+
+    /// Takes what a registry says, as far as the servers and their owners have signed it, and takes note of whom it lists.
+    ///
+    /// - Returns: how many of its servers' cards were refused.
+    func take(_ page: [Listed], from address: String) async throws(Refusal) -> Int {
+        try checkReady()
+        let now = clock.now()
+        var effects: [Effect] = []
+        var refused = 0
+        for listed in page where listed.server != id {
+            for revocation in listed.revocations { effects += (try? node.revoke(revocation, at: now)) ?? [] }
+            switch listed.kind {
+            case .deregistered, .suspended:
+                effects += node.note(listed.server, listedBy: address, false)
+                continue
+            case .registered, .updated, .rotated, .revoked, .reinstated:
+                break
+            }
+            guard let card = listed.card else { continue }
+            guard
+                node.registries(listing: listed.server).contains(address)
+                    || node.listed(by: address) < Limits.listingsPerRegistry
+            else { continue }
+            do {
+                // Under another id than the one that the registry files it under it would be somebody else's card.
+                guard try ServerCard.verify(card, at: now.timestamp).id == listed.server else {
+                    refused += 1
+                    continue
+                }
+                let registration = try node.register(card, at: now)
+                effects += registration.effects
+                if registration.contradiction != nil {
+                    refused += 1
+                    continue
+                }
+            } catch let refusal as Refusal where refusal.code == "server.alreadyRegistered" {
+                // A newer one is known here already.
+            } catch {
+                refused += 1
+                continue
+            }
+            effects += node.note(listed.server, listedBy: address, true)
+        }
+        try await commit(effects)
+        return refused
+    }
+}

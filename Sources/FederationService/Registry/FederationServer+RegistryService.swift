@@ -1,0 +1,172 @@
+public import FederationCore
+public import FederationCrypto
+public import FederationModel
+
+/// What a registry offers to strangers: registration by signature, the log, and its proofs. Whoever reads it believes
+/// nothing of it but what the listed servers and this one have signed.
+extension FederationServer {
+    /// Whether a registry log is kept here.
+    public var keepsRegistryLog: Bool { node.configuration.servesRegistry || node.log.count > 0 }
+
+    /// Servers that match, in order of id, after `cursor`; see ``ServerRegistry/search(_:after:limit:)``.
+    public func search(
+        _ search: RegistrySearch, after cursor: ServerID?, limit: Int
+    ) -> (servers: [FederatedServer], next: ServerID?) {
+        node.registry.search(search, after: cursor, limit: limit)
+    }
+
+    // MARK: Registration by strangers
+
+    /// Registers a server for somebody of whom nothing is known but that they hold the card's key: besides what
+    /// ``register(_:)`` checks, each address in the card that is new here must answer with a card of the same id and key.
+    ///
+    /// - Throws: as ``register(_:)``; `endpoint.unproven` when an address does not answer so.
+    public func registerStranger(_ compact: String) async throws(Refusal) -> FederatedServer {
+        try checkReady()
+        let card: ServerCard
+        do {
+            card = try ServerCard.verify(compact, at: clock.now().timestamp)
+        } catch {
+            throw Refusal(
+                .invalid, code: "card.refused", reason: "the server card \(error.reason)",
+                remedy: "fetch the card anew from the server's /.well-known/aether-federation")
+        }
+        // What will be refused anyway must not make this server dial anybody.
+        try node.check(registering: compact, card, at: clock.now())
+        let known = node.registry.server(card.id).map { [$0.endpoint] + $0.alternatives } ?? []
+        let isSameKey = node.registry.server(card.id)?.publicKey == card.publicKey
+        for endpoint in card.endpoints where !isSameKey || !known.contains(endpoint) {
+            try await prove(card, at: endpoint)
+        }
+        return try await register(compact)
+    }
+
+    /// Whether `endpoint` answers for the server of a card.
+    private func prove(_ card: ServerCard, at endpoint: Endpoint) async throws(Refusal) {
+        // One answer for every cause, so that nobody learns from it what listens where.
+        let refusal = Refusal(
+            .conflict, code: "endpoint.unproven",
+            reason: "\(endpoint) does not answer with a card of \(card.id) and its key",
+            remedy: "run the server there, reachable from here, before registering it", step: .registry)
+        guard let cardSource, let answer = try? await cardSource.card(at: endpoint),
+            let shown = try? ServerCard.verify(answer, at: clock.now().timestamp), shown.id == card.id,
+            shown.publicKey == card.publicKey, shown.endpoints.contains(endpoint)
+        else { throw refusal }
+    }
+
+    /// Removes a server by its own signed wish; see ``FederationNode/deregister(_:statement:at:)``.
+    public func deregister(_ id: ServerID, statement: String) async throws(Refusal) {
+        try checkReady()
+        try await commit(node.deregister(id, statement: statement, at: clock.now()))
+    }
+
+    // MARK: The log
+
+    /// Part of the log.
+    public struct LogPage: Sendable {
+        public let records: [RegistryLogRecord]
+        /// The cards that are listed now of the servers in it.
+        public let cards: [ServerID: String]
+        /// Whether more follows.
+        public let hasMore: Bool
+    }
+
+    /// An entry with the proof that it is in the log under a head.
+    public struct LogInclusion: Sendable {
+        public let record: RegistryLogRecord
+        public let proof: [ContentHash]
+        public let head: String
+    }
+
+    /// The log's signed head, as compact JWS.
+    public func logHead() throws(Refusal) -> (head: TreeHead, compact: String) {
+        try checkLog()
+        let now = clock.now().timestamp
+        if let treeHead, treeHead.head.size == UInt64(durableLog), now < treeHead.head.issuedAt + Self.headLifetime,
+            treeHead.head.issuedAt <= now + Limits.clockSkew,
+            CompactJWS.unverifiedKey(treeHead.compact) == node.identity.publicKey
+        {
+            return treeHead
+        }
+        guard let root = node.log.root(size: durableLog) else {
+            preconditionFailure("what is durable is in the log")
+        }
+        let head = TreeHead(issuer: id, size: UInt64(durableLog), root: root, issuedAt: now)
+        let fresh = (head: head, compact: head.issue(by: node.identity))
+        treeHead = fresh
+        return fresh
+    }
+
+    /// Up to `limit` entries from the one at `first` on, bounded in bytes.
+    public func logPage(from first: Int, limit: Int, withCards: Bool) async throws(Refusal) -> LogPage {
+        try checkLog()
+        let size = durableLog
+        guard first < size else { return LogPage(records: [], cards: [:], hasMore: false) }
+        let records = try await fromStore { [store] in
+            try await store.logRecords(from: first, limit: min(limit, size - first))
+        }
+        var page: [RegistryLogRecord] = []
+        var cards: [ServerID: String] = [:]
+        var bytes = 0
+        for record in records {
+            let card = withCards && cards[record.server] == nil ? node.cards[record.server] : nil
+            bytes += record.leaf.count + (card?.utf8.count ?? 0) + 256
+            guard bytes <= Self.pageBytes || page.isEmpty else { break }
+            page.append(record)
+            if let card { cards[record.server] = card }
+        }
+        return LogPage(records: page, cards: cards, hasMore: first + page.count < size)
+    }
+
+    /// The newest entry about a server, proved under the newest head.
+    public func logInclusion(of server: ServerID) async throws(Refusal) -> LogInclusion {
+        let head = try logHead()
+        let size = Int(head.head.size)
+        let record = try await fromStore { [store] in try await store.newestLogRecord(of: server, before: size) }
+        guard let record, let proof = node.log.inclusionProof(of: record.index, size: size) else {
+            throw Refusal(
+                .notFound, code: "log.unknown", reason: "the log says nothing about \(server)",
+                remedy: "see aether registry list")
+        }
+        return LogInclusion(record: record, proof: proof, head: head.compact)
+    }
+
+    /// The proof that the log of the size `later` (nil for all of it) continues that of the size `earlier`.
+    public func logConsistency(from earlier: Int, to later: Int?) throws(Refusal) -> (to: Int, proof: [ContentHash]) {
+        try checkLog()
+        let size = later ?? durableLog
+        guard earlier >= 0, earlier <= size, size <= durableLog else {
+            throw Refusal(
+                .invalid, code: "log.range", reason: "the log has \(durableLog) entries",
+                remedy: "ask with 0 ≤ from ≤ to ≤ \(durableLog)")
+        }
+        return (size, earlier == 0 ? [] : node.log.consistencyProof(from: earlier, to: size) ?? [])
+    }
+
+    private func checkLog() throws(Refusal) {
+        guard keepsRegistryLog else {
+            throw Refusal(
+                .notFound, code: "registry.off", reason: "\(id) serves no registry",
+                remedy: "ask a server that runs with --registry")
+        }
+    }
+
+    private func fromStore<Value: Sendable>(
+        _ read: @Sendable () async throws -> Value
+    ) async throws(Refusal) -> Value {
+        do {
+            return try await read()
+        } catch let refusal as Refusal {
+            throw refusal
+        } catch {
+            throw Refusal(
+                .unavailable, code: "store.failed", reason: "the registry log cannot be read: \(error)",
+                remedy: "see to the disk of the data directory")
+        }
+    }
+
+    /// After so long a head is signed anew, so that its date says that the log is alive.
+    private static let headLifetime: Duration = .seconds(60)
+    /// Bytes of one page, so that it fits into ``Limits/registryAnswerBytes`` with what JSON adds.
+    private static let pageBytes = 3 << 18
+}

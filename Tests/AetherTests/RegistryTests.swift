@@ -1,0 +1,71 @@
+import Foundation
+import Testing
+
+extension Programs {
+    @Suite("Registries")
+    struct Registries {
+        private func aether(_ line: String, in scratch: Scratch) async throws -> Child.End {
+            try await scratch.aether(line.split(separator: " ").map(String.init))
+        }
+
+        @Test("Two servers that know only a registry find each other, and an audit finds it honest until it lies")
+        func discovery() async throws {
+            try await Scratch.use { scratch in
+                let registry = try await Node("registry", in: scratch, "--registry", "--heartbeat-interval", "30")
+                try await registry.start()
+                let alpha = try await Node("alpha", in: scratch, "--registry-url", registry.address)
+                let beta = try await Node("beta", in: scratch, "--registry-url", registry.address)
+                try await alpha.start()
+                try await beta.start()
+                for (node, other) in [(alpha, beta), (beta, alpha)] {
+                    try await eventually("\(node.id) knows \(other.id)", within: 60) {
+                        try await node.api("GET", "/v1/servers/\(other.id)").status == 200
+                    }
+                }
+                let sources = try await aether("registry sources --data \(alpha.home)", in: scratch)
+                #expect(sources.code == 0 && sources.out.contains("listed"), "\(sources.out) \(sources.err)")
+                let honest = try await aether("registry audit \(registry.address) --data \(alpha.home)", in: scratch)
+                #expect(honest.code == 0 && honest.out.contains("ok"), "\(honest.out) \(honest.err)")
+                let compared = try await aether(
+                    "registry audit \(registry.address) --json --data \(beta.home) --compare \(alpha.address)",
+                    in: scratch)
+                #expect(compared.code == 0 && compared.out.contains(#""headsCompared" : 1"#), "\(compared.out)")
+                let suspended = try await aether(
+                    "registry suspend beta --reason spam --data \(registry.home)", in: scratch)
+                #expect(suspended.code == 0, "\(suspended.err)")
+                let shown = try await aether("registry show beta --data \(registry.home)", in: scratch)
+                #expect(shown.out.contains("suspended for   spam"), "\(shown.out)")
+                let log = try await aether("registry log --last 1 --data \(registry.home)", in: scratch)
+                #expect(log.out.contains("suspended  beta") && log.out.contains("spam"), "\(log.out)")
+                let found = try await aether("registry list --text ALPH --data \(registry.home)", in: scratch)
+                #expect(found.out.contains("alpha") && !found.out.contains("beta"), "\(found.out)")
+                try await registry.kill()
+                #expect(try await alpha.api("GET", "/v1/servers/beta").status == 200)
+                try await lie(registry, alpha, scratch)
+            }
+        }
+
+        /// Another process with the registry's identity and a store of its own.
+        private func lie(_ registry: Node, _ alpha: Node, _ scratch: Scratch) async throws {
+            try await Scratch.use { other in
+                let twin = try await Node("registry", in: other, "--registry", "--heartbeat-interval", "30")
+                let files = try FileManager.default.contentsOfDirectory(atPath: registry.home)
+                for file in files where file.hasSuffix(".key") && file != "admin.key" {
+                    try? FileManager.default.removeItem(atPath: "\(twin.home)/\(file)")
+                    try FileManager.default.copyItem(atPath: "\(registry.home)/\(file)", toPath: "\(twin.home)/\(file)")
+                }
+                try await twin.start()
+                let state = try #require(
+                    FileManager.default.contentsOfDirectory(atPath: alpha.home + "/audits").first {
+                        !$0.hasSuffix("evidence.json")
+                    })
+                let caught = try await aether(
+                    "registry audit \(twin.address) --state \(other.path)/state.json --compare \(alpha.home)/audits/\(state)",
+                    in: other)
+                #expect(caught.code == 1 && caught.out.contains("[log.withheld]"), "\(caught.out) \(caught.err)")
+                let evidence = try String(contentsOfFile: other.path + "/state.evidence.json", encoding: .utf8)
+                #expect(evidence.contains("log.withheld"))
+            }
+        }
+    }
+}

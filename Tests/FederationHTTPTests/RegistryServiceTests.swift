@@ -1,0 +1,362 @@
+import FederationCore
+import FederationCrypto
+import FederationModel
+import FederationService
+import Testing
+
+@testable import FederationHTTP
+
+@Suite("A registry for everybody", .timeLimit(.minutes(2)))
+struct RegistryServiceTests {
+    /// A registration that must be refused, and how.
+    struct Bad: Sendable, CustomTestStringConvertible {
+        let testDescription: String
+        let status: Int
+        let code: String
+        let body: @Sendable (StubCards) throws -> String
+
+        init(
+            _ description: String, _ status: Int, _ code: String,
+            _ body: @escaping @Sendable (StubCards) throws -> String
+        ) {
+            testDescription = description
+            self.status = status
+            self.code = code
+            self.body = body
+        }
+
+        /// Refused although the address answers as it should.
+        init(
+            answering description: String, _ status: Int, _ code: String, id: String = "gamma", key: String? = nil,
+            _ change: @escaping @Sendable (inout Stranger) throws -> Void = { _ in }
+        ) {
+            self.init(description, status, code) { cards in
+                var stranger = try Stranger(id, key: key)
+                try change(&stranger)
+                for endpoint in stranger.endpoints { cards.serve(stranger.card, at: endpoint) }
+                return stranger.card
+            }
+        }
+    }
+
+    static let bad: [Bad] =
+        [
+            Bad(answering: "expired", 422, "card.refused") {
+                $0.lifetime = .seconds(1); $0.issued = $0.issued + .seconds(-600)
+            },
+            Bad(answering: "from the future", 422, "card.refused") { $0.issued = $0.issued + .seconds(400) },
+            Bad("oversized", 413, "body.tooLarge") { _ in String(repeating: "a", count: Limits.jwsBytes + 300) },
+            Bad("not a statement", 422, "card.refused") { _ in "a.b.c" },
+            Bad("signed by another key than the one it names", 422, "card.refused") { _ in
+                let honest = try Stranger("gamma").card.split(separator: ".")
+                let other = try Stranger("gamma", key: "thief").card.split(separator: ".")
+                return "\(honest[0]).\(honest[1]).\(other[2])"
+            },
+            Bad("another statement of the same server", 422, "card.refused") { _ in
+                try Stranger("gamma").heartbeat(1, at: ManualClock.start)
+            },
+            Bad(answering: "an id that belongs to another key", 409, "server.keyMismatch", id: "beta", key: "thief") {
+                $0.sequence = 100
+            },
+            Bad(answering: "an older card", 409, "server.alreadyRegistered", id: "beta") { $0.sequence = 4 },
+            Bad(answering: "the same number with other content", 409, "card.equivocation", id: "beta") {
+                $0.sequence = 5
+                $0.name = "Another"
+            },
+            Bad(answering: "a rotation to a key that was not committed to", 409, "key.notCommitted", id: "beta") {
+                $0.sequence = 5
+                try $0.rotate(to: "thief")
+            },
+            Bad(answering: "the registry's own id", 409, "server.self", id: "registry", key: "thief"),
+            Bad(answering: "an address that nobody can reach", 422, "server.invalidEndpoint") {
+                $0.endpoints = [Endpoint("ws://0.0.0.0:7700")].compactMap(\.self)
+            },
+            Bad("an address where nothing answers", 409, "endpoint.unproven") { _ in try Stranger("gamma").card },
+            Bad("an address where another server answers", 409, "endpoint.unproven") { cards in
+                let gamma = try Stranger("gamma")
+                cards.serve(try Stranger("delta").card, at: gamma.endpoints[0])
+                return gamma.card
+            },
+            Bad("an address where the same id answers with another key", 409, "endpoint.unproven") { cards in
+                let gamma = try Stranger("gamma")
+                cards.serve(try Stranger("gamma", key: "other").card, at: gamma.endpoints[0])
+                return gamma.card
+            },
+            Bad("a second address that is somebody else's", 409, "endpoint.unproven") { cards in
+                var gamma = try Stranger("gamma")
+                gamma.endpoints.append(try Stranger.endpoint(7_800))
+                cards.serve(gamma.card, at: gamma.endpoints[0])
+                return gamma.card
+            },
+            Bad("a card that answers and does not name the address", 409, "endpoint.unproven") { cards in
+                var gamma = try Stranger("gamma")
+                let moved = gamma.endpoints[0]
+                gamma.endpoints = [try Stranger.endpoint(7_901)]
+                cards.serve(gamma.card, at: moved)
+                gamma.endpoints = [moved]
+                return gamma.card
+            },
+        ]
+        // Ids that look like "beta", which is taken, or like nothing else.
+        + ["Beta", "BETA", "b\u{435}ta", "beta.", ".beta", "be..ta", "beta ", "\u{FF42}eta", "be\u{AD}ta", "", "-beta"]
+        .map {
+            Bad(answering: "the look-alike id '\($0)'", 422, "card.refused", id: $0)
+        }
+
+    @Test("refuses what is not in order with a code, and stores nothing", arguments: bad)
+    func badRegistrations(_ sample: Bad) async throws {
+        let cards = StubCards()
+        try await TestServer.run("registry", registryAccess: .signed, cards: cards) { registry async throws in
+            var beta = try Stranger("beta", port: 7_800)
+            beta.sequence = 5
+            cards.serve(beta.card, at: beta.endpoints[0])
+            #expect(try await registry.request("POST", "/v1/servers", as: .stranger, jws: beta.card).status == 200)
+            let before = try await registry.store.load()
+            let answer = try await registry.request(
+                "POST", "/v1/servers", as: .stranger, jws: try sample.body(cards))
+            #expect(answer.status == sample.status && answer.code == sample.code, "\(answer)")
+            let after = try await registry.store.load()
+            #expect(after.servers == before.servers && after.cards == before.cards)
+            #expect(after.bindings == before.bindings && after.logHashes == before.logHashes)
+            // Two cards that contradict each other are the one thing that is kept: as evidence.
+            #expect(after.equivocations.isEmpty == (sample.code != "card.equivocation"))
+        }
+    }
+
+    @Test("asks an address only for what is new, and not for what is refused anyway")
+    func proofs() async throws {
+        let cards = StubCards()
+        try await TestServer.run("registry", registryAccess: .signed, cards: cards) { registry async throws in
+            var beta = try Stranger("beta")
+            cards.serve(beta.card, at: beta.endpoints[0])
+            func register(as caller: TestServer.Caller = .stranger) async throws -> Int {
+                try await registry.request("POST", "/v1/servers", as: caller, jws: beta.card).status
+            }
+            #expect(try await register() == 200 && cards.asked == 1)
+            #expect(try await register() == 200 && cards.asked == 1)
+            beta.sequence = 2
+            #expect(try await register() == 200 && cards.asked == 1)
+            beta.sequence = 1
+            beta.endpoints = [try Stranger.endpoint(7_999)]
+            beta.name = "Old and moved"
+            beta.sequence = 0
+            #expect(try await register() == 409 && cards.asked == 1)
+            beta.sequence = 3
+            #expect(try await register() == 409 && cards.asked == 2)
+            // The operator's word is enough without a proof.
+            #expect(try await register(as: .admin) == 200 && cards.asked == 2)
+        }
+    }
+
+    @Test("takes heartbeats that go forward, and a wish to leave that is meant for it")
+    func livesAndLeaves() async throws {
+        let cards = StubCards()
+        try await TestServer.run("registry", registryAccess: .signed, cards: cards) { registry async throws in
+            var beta = try Stranger("beta")
+            cards.serve(beta.card, at: beta.endpoints[0])
+            let now = ManualClock.start
+            func post(_ path: String, _ jws: String, _ method: String = "POST") async throws -> Answer {
+                try await registry.request(method, path, as: .stranger, jws: jws)
+            }
+            #expect(try await post("/v1/servers/beta/heartbeat", beta.heartbeat(1, at: now)).code == "server.unknown")
+            #expect(try await post("/v1/servers", beta.card).status == 200)
+            let beats: [(UInt64, Timestamp, Int, String?)] = [
+                (5, now, 200, nil), (5, now, 409, "heartbeat.repeated"), (4, now, 409, "heartbeat.repeated"),
+                (6, now, 200, nil), (7, now + .seconds(-2), 409, "heartbeat.repeated"),
+                (1, now + .seconds(1), 200, nil),
+                (9, now + .seconds(-400), 403, "heartbeat.refused"), (9, now + .seconds(400), 403, "heartbeat.refused"),
+            ]
+            for (number, time, status, code) in beats {
+                let answer = try await post("/v1/servers/beta/heartbeat", beta.heartbeat(number, at: time))
+                #expect(answer.status == status && answer.code == code, "\(number): \(answer)")
+            }
+            let thief = try Stranger("beta", key: "thief")
+            let wishes: [(String, String)] = [
+                (beta.deregistration(from: "elsewhere", at: now), "deregistration.refused"),
+                (thief.deregistration(from: "registry", at: now), "deregistration.refused"),
+                (beta.deregistration(from: "registry", at: now + .seconds(-400)), "deregistration.refused"),
+                (beta.deregistration(from: "registry", sequence: 0, at: now), "deregistration.stale"),
+            ]
+            for (wish, code) in wishes {
+                #expect(try await post("/v1/servers/beta", wish, "DELETE").code == code)
+            }
+            let card = beta.card
+            let wish = beta.deregistration(from: "registry", at: now)
+            #expect(try await post("/v1/servers/beta", wish, "DELETE").status == 204)
+            #expect(try await registry.request("GET", "/v1/servers/beta", as: .stranger).status == 404)
+            // Nobody brings it back with the card that it has left with, and nobody else gets its id.
+            #expect(try await post("/v1/servers", card).code == "server.alreadyRegistered")
+            cards.serve(thief.card, at: thief.endpoints[0])
+            #expect(try await post("/v1/servers", thief.card).code == "server.keyMismatch")
+            beta.sequence = 2
+            cards.serve(beta.card, at: beta.endpoints[0])
+            #expect(try await post("/v1/servers", beta.card).status == 200)
+            // The old wish is not about the new card.
+            #expect(try await post("/v1/servers/beta", wish, "DELETE").code == "deregistration.stale")
+        }
+    }
+
+    @Test("is searched by status, world and text, page by page")
+    func search() async throws {
+        try await TestServer.run("registry", registryAccess: .signed) { registry async throws in
+            for number in 0..<7 {
+                var stranger = try Stranger("s\(number)", port: UInt16(7_900 + number))
+                stranger.name = number.isMultiple(of: 2) ? "Blue Harbour \(number)" : "GRÜNE Insel \(number)"
+                stranger.worlds = [WorldID(unchecked: number < 3 ? "sea" : "land"), WorldID(unchecked: "w\(number)")]
+                    .sorted()
+                _ = try await registry.server.register(stranger.card)
+            }
+            _ = try await registry.server.suspend(ServerID(unchecked: "s1"), reason: "spam")
+            func ids(_ query: String) async throws -> [String] {
+                var found: [String] = []
+                var cursor = ""
+                repeat {
+                    let answer = try await registry.request("GET", "/v1/servers?\(query)\(cursor)", as: .stranger)
+                    #expect(answer.status == 200, "\(answer)")
+                    let json = try answer.json
+                    found += json["servers"]?.elements?.compactMap { $0["id"]?.text } ?? []
+                    cursor = json["next"]?.text.map { "&after=\($0)" } ?? ""
+                } while !cursor.isEmpty && found.count < 100
+                return found
+            }
+            for limit in [1, 2, 3, 1_000] {
+                #expect(try await ids("limit=\(limit)").count == 7)
+                #expect(try await ids("world=sea&limit=\(limit)") == ["s0", "s1", "s2"])
+                #expect(try await ids("text=harbour&limit=\(limit)") == ["s0", "s2", "s4", "s6"])
+                #expect(try await ids("text=gr%C3%BCne&world=land&limit=\(limit)") == ["s3", "s5"])
+                #expect(try await ids("status=suspended&world=sea&limit=\(limit)") == ["s1"])
+                #expect(try await ids("status=offline&text=insel&limit=\(limit)") == ["s3", "s5"])
+                #expect(try await ids("text=nobody&limit=\(limit)").isEmpty)
+            }
+            for query in ["text=", "text=\(String(repeating: "a", count: 65))", "text=%00", "world=A", "cards=yes"] {
+                #expect(try await registry.request("GET", "/v1/servers?\(query)", as: .stranger).status == 400)
+            }
+            // A world that is no longer announced is no longer found.
+            var first = try Stranger("s0", port: 7_900)
+            first.sequence = 2
+            _ = try await registry.server.register(first.card)
+            #expect(try await ids("world=sea") == ["s1", "s2"])
+            let shown = try await registry.request("GET", "/v1/servers/s1", as: .stranger).json
+            #expect(shown["status"]?.text == "suspended" && shown["suspensionReason"]?.text == "spam")
+            #expect(try await registry.request("POST", "/v1/servers/s1/reinstate").status == 200)
+            #expect(try await registry.request("GET", "/v1/servers/s1").json["suspensionReason"] == nil)
+        }
+    }
+
+    @Test("lets an address write sixty times at once, and says when it may go on")
+    func rateLimit() async throws {
+        try await TestServer.run("registry", registryAccess: .signed) { registry async throws in
+            let beat = try Stranger("beta").heartbeat(1, at: ManualClock.start)
+            func answer(_ caller: TestServer.Caller) async throws -> Answer {
+                try await registry.request("POST", "/v1/servers/beta/heartbeat", as: caller, jws: beat)
+            }
+            for _ in 0..<60 { #expect(try await answer(.stranger).status == 404) }
+            let refused = try await answer(.stranger)
+            #expect(refused.status == 429 && refused.code == "registry.tooManyRequests")
+            #expect(refused.headers["retry-after"] == "1")
+            #expect(try await answer(.admin).status == 404)
+            #expect(try await registry.request("GET", "/v1/servers", as: .stranger).status == 200)
+            registry.clock.advance(by: .seconds(1))
+            #expect(try await answer(.stranger).status == 404)
+            #expect(try await answer(.stranger).status == 429)
+        }
+    }
+
+    @Test("counts addresses apart and all together, and forgets old ones")
+    func gate() {
+        let gate = RegistryGate()
+        let start = Instant(nanoseconds: 0)
+        var refused = 0
+        for number in 0..<1_100 where gate.wait(for: .write, from: "n\(number)", at: start) != nil { refused += 1 }
+        #expect(refused == 100)
+        #expect(gate.wait(for: .read, from: "n0", at: start) == nil)
+        for number in 0..<40_000 { _ = gate.wait(for: .read, from: "m\(number)", at: start + .seconds(number)) }
+        #expect(gate.wait(for: .write, from: "n0", at: start + .seconds(40_000)) == nil)
+    }
+
+    @Test("proves its log: heads, entries, inclusion and consistency")
+    func log() async throws {
+        try await TestServer.run("registry", registryAccess: .signed) { registry async throws in
+            func json(_ path: String) async throws -> JSONValue {
+                try await registry.request("GET", path, as: .stranger).json
+            }
+            var heads: [TreeHead] = []
+            func head() async throws -> TreeHead {
+                let compact = try #require(try await json("/v1/log/head")["head"]?.text)
+                return try TreeHead.verify(compact, registry: registry.id, key: registry.identity.publicKey)
+            }
+            heads.append(try await head())
+            #expect(heads[0].size == 0 && heads[0].root == MerkleHash.empty)
+            for number in 0..<5 {
+                _ = try await registry.server.register(try Stranger("s\(number)", port: UInt16(7_900 + number)).card)
+                heads.append(try await head())
+            }
+            _ = try await registry.server.suspend(ServerID(unchecked: "s2"), reason: "spam & \"worse\"")
+            _ = try await registry.server.reinstate(ServerID(unchecked: "s2"))
+            try await registry.server.deregister(ServerID(unchecked: "s0"))
+            heads.append(try await head())
+            #expect(heads.map(\.size) == [0, 1, 2, 3, 4, 5, 8])
+            let last = try #require(heads.last)
+            let page = try await json("/v1/log/entries?cards=true")
+            let entries = try #require(page["entries"]?.elements)
+            #expect(
+                entries.map { $0["entry"]?["kind"]?.text } == [
+                    "registered", "registered", "registered", "registered", "registered", "suspended", "reinstated",
+                    "deregistered",
+                ])
+            #expect(entries[5]["entry"]?["reason"]?.text == "spam & \"worse\"")
+            #expect(page["cards"]?.members?.keys.sorted() == ["s1", "s2", "s3", "s4"])
+            var frontier = MerkleFrontier()
+            for entry in entries { frontier.append(try #require(entry["entry"]).serialized()) }
+            #expect(frontier.root == last.root)
+            let second = try await json("/v1/log/entries?after=1&limit=2")
+            #expect(second["entries"]?.elements == Array(entries[2..<4]) && second["next"]?.text == "3")
+            for (early, late) in zip(heads, heads.dropFirst()) + [(heads[1], last), (heads[3], last)] {
+                let proof = try #require(
+                    try await json("/v1/log/consistency?from=\(early.size)&to=\(late.size)")["proof"]?.elements)
+                #expect(late.continues(early, proof: proof.compactMap { $0.text.flatMap { ContentHash($0) } }))
+            }
+            for (id, index) in [("s0", 7), ("s2", 6), ("s4", 4)] {
+                let found = try await json("/v1/log/inclusion?server=\(id)")
+                #expect(found["index"]?.integer == Int64(index))
+                let proof = try #require(found["proof"]?.elements).compactMap { $0.text.flatMap { ContentHash($0) } }
+                #expect(
+                    MerkleProof.isIncluded(
+                        MerkleHash.leaf(try #require(found["entry"]).serialized()), at: index, size: 8,
+                        root: last.root, proof: proof))
+            }
+            for (path, code) in [
+                ("/v1/log/inclusion?server=nobody", "log.unknown"), ("/v1/log/consistency?from=9", "log.range"),
+                ("/v1/log/consistency?from=3&to=2", "log.range"), ("/v1/log/consistency", "query.invalid"),
+                ("/v1/log/inclusion", "query.invalid"), ("/v1/log/entries?after=-1", "query.invalid"),
+                ("/v1/log/entries?after=9223372036854775807", "query.invalid"),
+            ] {
+                #expect(try await registry.request("GET", path, as: .stranger).code == code, "\(path)")
+            }
+            #expect(try await json("/v1/log/entries?after=100")["entries"]?.elements == [])
+        }
+        try await TestServer.run { server async throws in
+            #expect(try await server.request("GET", "/v1/log/head").code == "registry.off")
+        }
+    }
+
+    @Test("goes on with its log after a restart, and begins it with everybody who was known before")
+    func restart() async throws {
+        let store = MemoryStore()
+        let key = try await TestServer.run("registry", store: store) { registry async throws in
+            _ = try await registry.server.register(try Stranger("s0").card)
+            _ = try await registry.server.register(try Stranger("s1", port: 7_901).card)
+            _ = try await registry.server.suspend(ServerID(unchecked: "s1"), reason: "spam")
+            return registry.identity.publicKey
+        }
+        func head() async throws -> TreeHead {
+            try await TestServer.run("registry", registryAccess: .signed, store: store) { registry async throws in
+                let compact = try await registry.request("GET", "/v1/log/head").json["head"]?.text
+                return try TreeHead.verify(try #require(compact), registry: registry.id, key: key)
+            }
+        }
+        let first = try await head()
+        #expect(first.size == 3)
+        #expect(try await head().root == first.root)
+    }
+}
