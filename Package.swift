@@ -128,32 +128,36 @@ let package = Package(
                 .product(name: "SystemPackage", package: "swift-system"),
             ] + nio,
             path: "Conformance/websocket-echo", swiftSettings: settings),
+        // No product: how long tests wait; see scripts/sanitize.
+        .target(name: "TestPatience", path: "Tests/TestPatience", swiftSettings: settings),
         tests("FederationModelTests", ["FederationModel"]),
         tests("FederationCryptoTests", ["FederationCrypto", .product(name: "Crypto", package: "swift-crypto")]),
         tests("FederationWireTests", ["FederationWire"]),
         tests("FederationCoreTests", ["FederationCore"]),
-        tests("FederationServiceTests", ["FederationService", .product(name: "Logging", package: "swift-log")]),
+        tests(
+            "FederationServiceTests",
+            ["FederationService", "TestPatience", .product(name: "Logging", package: "swift-log")]),
         tests("FederationSimulatorTests", ["FederationSimulator"]),
         tests(
             "FederationWebSocketTests",
-            ["FederationWebSocket", .product(name: "NIOEmbedded", package: "swift-nio")] + nio),
+            ["FederationWebSocket", "TestPatience", .product(name: "NIOEmbedded", package: "swift-nio")] + nio),
         tests(
             "FederationTransportTests",
             [
-                "FederationTransport",
+                "FederationTransport", "TestPatience",
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ] + nio),
         tests(
             "FederationHTTPTests",
             [
-                "FederationHTTP",
+                "FederationHTTP", "TestPatience",
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ] + nio),
         tests(
             "FederationAttackTests",
             [
-                "FederationTransport", "FederationHTTP",
+                "FederationTransport", "FederationHTTP", "TestPatience",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
@@ -169,6 +173,6 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
             ]),
         // Whole programs: the product is a dependency so that it is built before they run.
-        tests("AetherTests", ["aether"]),
+        tests("AetherTests", ["aether", "TestPatience"]),
     ]
 )

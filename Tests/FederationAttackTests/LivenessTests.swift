@@ -1,9 +1,10 @@
 import FederationModel
 import FederationTransport
+import TestPatience
 import Testing
 
 /// Two servers find each other again, whatever was lost and whoever noticed.
-@Suite("Channels that die or are doubled", .serialized, .timeLimit(.minutes(3))) struct LivenessTests {
+@Suite("Channels that die or are doubled", .serialized, .timeLimit(.minutes(3 * patience))) struct LivenessTests {
     private let clock = ContinuousClock()
 
     /// Both dial each other, each through a relay that holds everything back from the dialler's `index`th message on
@@ -42,7 +43,7 @@ import Testing
         }
         let elapsed = clock.now - start
         print("attack: two simultaneous dials, held at message \(index): one channel after \(elapsed)")
-        #expect(elapsed < .seconds(10))
+        #expect(elapsed < .seconds(10 * patience))
         let doubled = CloseCode.duplicateChannel
         await eventually {
             alpha.closed(doubled) + alpha.wasClosed(doubled) > 0 && beta.closed(doubled) + beta.wasClosed(doubled) > 0
@@ -73,7 +74,7 @@ import Testing
         await eventually { await direction(beta, to: alpha) == .outgoing }
         let elapsed = clock.now - start
         print("attack: the kept channel died; the resting dialler had another after \(elapsed)")
-        #expect(elapsed < .seconds(10))
+        #expect(elapsed < .seconds(10 * patience))
         try await toAlpha.stop()
         try await alpha.stop()
         try await beta.stop()
@@ -95,7 +96,7 @@ import Testing
         _ = try #require(await beta.host.established())
         let elapsed = clock.now - start
         print("attack: a vanished dialler was replaced after \(elapsed)")
-        #expect(elapsed < .seconds(10))
+        #expect(elapsed < .seconds(10 * patience))
         await eventually { beta.closed(.duplicateChannel) == 1 }
         #expect(await direction(beta, to: again) == .incoming)
         try await relay.stop()
@@ -119,7 +120,7 @@ import Testing
         await eventually { await direction(again, to: alpha) != nil }
         let elapsed = clock.now - start
         print("attack: a listener that lost its memory was reached after \(elapsed)")
-        #expect(elapsed < .seconds(10))
+        #expect(elapsed < .seconds(10 * patience))
         try await relay.stop()
         for server in [again, alpha, beta] { try await server.stop() }
     }
@@ -127,7 +128,7 @@ import Testing
     @Test("a channel on which nothing comes any more is given up as silent, by name")
     func silence() async throws {
         var configuration = WebSocketPeerTransport.Configuration()
-        configuration.idleTimeout = .milliseconds(500)
+        configuration.idleTimeout = .milliseconds(500 * patience)
         let alpha = try await LiveServer.start("alpha", transport: configuration)
         let beta = try await LiveServer.start("beta")
         let relay = try await Relay.start(to: beta.port)

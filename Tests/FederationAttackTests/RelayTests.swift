@@ -1,11 +1,12 @@
 import FederationModel
 import FederationTransport
 import Synchronization
+import TestPatience
 import Testing
 
 /// What somebody in between can do to two servers that only know each other's keys. Both must end the channel, and both
 /// operators must read why.
-@Suite("A relay in between", .timeLimit(.minutes(2))) struct RelayTests {
+@Suite("A relay in between", .timeLimit(.minutes(2 * patience))) struct RelayTests {
     /// `alpha` dials `beta` through a relay; each keeps the other as its peer.
     private struct Scene {
         let alpha: LiveServer
@@ -195,7 +196,7 @@ import Testing
     @Test("who is never sent Ready gives up when the time is over, and the other end is told")
     func readyNeverSent() async throws {
         var configuration = WebSocketPeerTransport.Configuration()
-        configuration.handshakeTimeout = .seconds(1)
+        configuration.handshakeTimeout = .seconds(patience)
         let scene = try await Scene(configuration: configuration) { message in
             message.direction == .up && message.index >= 2 ? [] : await Relay.honest(message)
         }

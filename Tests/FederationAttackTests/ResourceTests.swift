@@ -1,6 +1,7 @@
 import FederationModel
 import FederationTransport
 import NIOCore
+import TestPatience
 import Testing
 
 @testable import FederationHTTP
@@ -9,7 +10,7 @@ import Testing
 /// and nobody else's time. Every limit that fires has a name and is counted.
 ///
 /// The figures hold both ends, because the attackers live in the same process.
-@Suite("Resource attacks", .serialized, .timeLimit(.minutes(5))) struct ResourceTests {
+@Suite("Resource attacks", .serialized, .timeLimit(.minutes(5 * patience))) struct ResourceTests {
     private static let many = 1_000
     private static let attackers = "127.0.0.2"
     /// Of both ends of a thousand connections, and of whatever other tests do meanwhile.
@@ -21,7 +22,7 @@ import Testing
         let honest: LiveServer
         let before: Int
 
-        init(_ configuration: WebSocketPeerTransport.Configuration = .init(), limits: ListenerLimits = .init())
+        init(_ configuration: WebSocketPeerTransport.Configuration = .patient, limits: ListenerLimits = .patient)
             async throws
         {
             server = try await LiveServer.start("target", transport: configuration, limits: limits)
@@ -42,7 +43,7 @@ import Testing
             print(
                 "attack: \(attack): an honest peer was served after \(elapsed);",
                 "VmRSS grew by \(grown) KiB to \(resident) KiB")
-            #expect(elapsed < .seconds(10))
+            #expect(elapsed < .seconds(10 * patience))
             #expect(grown < ResourceTests.memoryKiB)
         }
 
@@ -76,7 +77,7 @@ import Testing
     @Test("a thousand connections that say nothing")
     func mute() async throws {
         var limits = ListenerLimits()
-        limits.firstRequestTimeout = .seconds(3)
+        limits.firstRequestTimeout = .seconds(3 * Int64(patience))
         let scene = try await Scene(limits: limits)
         let port = scene.server.port
         let attackers = try await crowd { _ in try await Attacker.connect(port, from: Self.attackers) }

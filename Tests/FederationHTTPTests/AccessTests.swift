@@ -1,11 +1,12 @@
 import FederationCrypto
 import FederationModel
 import Hummingbird
+import TestPatience
 import Testing
 
 @testable import FederationHTTP
 
-@Suite("Who may use which route", .timeLimit(.minutes(1)))
+@Suite("Who may use which route", .timeLimit(.minutes(patience)))
 struct AccessTests {
     /// Everything that a stranger may use; the rest needs the key.
     static let open: Set<String> = [

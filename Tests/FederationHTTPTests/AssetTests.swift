@@ -1,11 +1,12 @@
 import FederationCrypto
 import FederationModel
 import FederationService
+import TestPatience
 import Testing
 
 @testable import FederationHTTP
 
-@Suite("Assets over HTTP", .timeLimit(.minutes(1)))
+@Suite("Assets over HTTP", .timeLimit(.minutes(patience)))
 struct AssetTests {
     /// Longer than the pieces in which assets are read.
     static let content = (0..<700_001).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }

@@ -3,11 +3,12 @@ import FederationModel
 import FederationService
 import FederationWebSocket
 import NIOCore
+import TestPatience
 import Testing
 
 @testable import FederationHTTP
 
-@Suite("Players' clients on /client", .timeLimit(.minutes(1)))
+@Suite("Players' clients on /client", .timeLimit(.minutes(patience)))
 struct ClientTests {
     /// Two servers with a channel, a world on each, and a portal from the first to the second.
     private func withTwoServers(

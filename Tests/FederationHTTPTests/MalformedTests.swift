@@ -1,10 +1,11 @@
 import FederationCrypto
 import FederationModel
+import TestPatience
 import Testing
 
 @testable import FederationHTTP
 
-@Suite("Requests that are wrong", .timeLimit(.minutes(1)))
+@Suite("Requests that are wrong", .timeLimit(.minutes(patience)))
 struct MalformedTests {
     struct Case: Sendable, CustomTestStringConvertible {
         let method: String

@@ -1,9 +1,10 @@
 import CoreMetrics
+import TestPatience
 import Testing
 
 @testable import FederationHTTP
 
-@Suite("The Prometheus text format", .timeLimit(.minutes(1)))
+@Suite("The Prometheus text format", .timeLimit(.minutes(patience)))
 struct MetricsTests {
     @Test("every kind of metric has its type and its samples, sorted")
     func kinds() {

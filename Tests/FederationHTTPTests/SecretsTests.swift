@@ -2,11 +2,12 @@ import FederationCrypto
 import FederationModel
 import Logging
 import Synchronization
+import TestPatience
 import Testing
 
 @testable import FederationHTTP
 
-@Suite("Secrets", .timeLimit(.minutes(1)))
+@Suite("Secrets", .timeLimit(.minutes(patience)))
 struct SecretsTests {
     @Test("neither key, guess, ticket nor player state reaches the log, which names every request by its id")
     func log() async throws {

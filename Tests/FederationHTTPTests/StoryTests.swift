@@ -1,11 +1,12 @@
 import FederationCrypto
 import FederationModel
 import Foundation
+import TestPatience
 import Testing
 
 @testable import FederationHTTP
 
-@Suite("The API does what it says", .timeLimit(.minutes(1)))
+@Suite("The API does what it says", .timeLimit(.minutes(patience)))
 struct StoryTests {
     @Test("the registry takes a card in any form, shows it, hears its heartbeat and lets it go")
     func registry() async throws {

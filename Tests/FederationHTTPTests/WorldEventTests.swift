@@ -1,11 +1,12 @@
 import FederationCrypto
 import FederationModel
 import FederationService
+import TestPatience
 import Testing
 
 @testable import FederationHTTP
 
-@Suite("What a world server is told, and what it says", .timeLimit(.minutes(1)))
+@Suite("What a world server is told, and what it says", .timeLimit(.minutes(patience)))
 struct WorldEventTests {
     /// Two servers with a channel, a world on each, a portal from the first to the second, and a player at the first.
     private func withTwoServers(

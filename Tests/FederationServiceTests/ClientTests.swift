@@ -3,10 +3,11 @@ import FederationCore
 import FederationCrypto
 import FederationModel
 import FederationService
+import TestPatience
 import Testing
 
 /// Players' own clients.
-@Suite("FederationServer, clients", .timeLimit(.minutes(1)))
+@Suite("FederationServer, clients", .timeLimit(.minutes(patience)))
 struct ClientTests {
     private static let challenge = [UInt8](repeating: 1, count: ClientProof.challengeBytes)
 

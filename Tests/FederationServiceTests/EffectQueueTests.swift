@@ -3,10 +3,11 @@ import FederationModel
 import FederationService
 import FederationWire
 import Synchronization
+import TestPatience
 import Testing
 
 /// Nothing leaves before what it follows from is durable, and what cannot be made durable is promised to nobody.
-@Suite("FederationServer, the effect queue", .timeLimit(.minutes(1)))
+@Suite("FederationServer, the effect queue", .timeLimit(.minutes(patience)))
 struct EffectQueueTests {
     /// The four moments at which a handoff writes, and what must wait for each.
     enum Moment: String, Sendable, CaseIterable {

@@ -2,9 +2,10 @@ import FederationCore
 import FederationModel
 import FederationService
 import FederationWire
+import TestPatience
 import Testing
 
-@Suite("FederationServer, taking players back", .timeLimit(.minutes(1)))
+@Suite("FederationServer, taking players back", .timeLimit(.minutes(patience)))
 struct ReclaimTests {
     /// The first epoch of the second term.
     private static let second = Epoch(1 << 24)

@@ -2,9 +2,10 @@ import FederationCore
 import FederationModel
 import FederationService
 import FederationWire
+import TestPatience
 import Testing
 
-@Suite("FederationServer, stopping and time", .timeLimit(.minutes(1)))
+@Suite("FederationServer, stopping and time", .timeLimit(.minutes(patience)))
 struct StopTests {
     @Test("stopping waits until what was promised is durable and sent, then closes the channels")
     func drains() async throws {

@@ -2,9 +2,10 @@ import FederationCore
 import FederationModel
 import FederationService
 import FederationWire
+import TestPatience
 import Testing
 
-@Suite("FederationServer, crossings", .timeLimit(.minutes(1)))
+@Suite("FederationServer, crossings", .timeLimit(.minutes(patience)))
 struct TravelTests {
     @Test("a crossing tells every step as it goes, and can be read at any time")
     func story() async throws {

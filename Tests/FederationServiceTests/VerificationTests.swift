@@ -4,10 +4,11 @@ import FederationModel
 import FederationService
 import FederationWire
 import Synchronization
+import TestPatience
 import Testing
 
 /// Step 5 of a crossing: every asset of the destination world is here and has the hash that its manifest promises.
-@Suite("FederationServer, verification", .timeLimit(.minutes(1)))
+@Suite("FederationServer, verification", .timeLimit(.minutes(patience)))
 struct VerificationTests {
     /// Files of several chunks, one chunk exactly, one byte and none.
     static let files: [String: [UInt8]] = [

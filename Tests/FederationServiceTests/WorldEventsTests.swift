@@ -1,11 +1,12 @@
 import FederationCore
 import FederationModel
 import FederationWire
+import TestPatience
 import Testing
 
 @testable import FederationService
 
-@Suite("FederationServer, what worlds are told", .timeLimit(.minutes(1)))
+@Suite("FederationServer, what worlds are told", .timeLimit(.minutes(patience)))
 struct WorldEventsTests {
     private func worlds() throws -> (home: WorldID, forest: WorldID) {
         (try #require(WorldID("home")), try #require(WorldID("forest")))

@@ -3,6 +3,7 @@ import FederationWebSocket
 import FederationWire
 import MetricsTestKit
 import NIOCore
+import TestPatience
 import Testing
 
 @testable import FederationTransport
@@ -49,7 +50,7 @@ func heartbeat(_ sequence: UInt64) -> FederationFrame {
     .heartbeat(.init(sequence: sequence, sentAt: Timestamp(seconds: 1)))
 }
 
-@Suite(.timeLimit(.minutes(1))) struct ChannelTests {
+@Suite(.timeLimit(.minutes(patience))) struct ChannelTests {
     @Test("frames cross both ways, in order, small and large")
     func frames() async throws {
         let pair = try await Pair()

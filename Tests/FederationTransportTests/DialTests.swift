@@ -2,11 +2,12 @@ import FederationModel
 import FederationService
 import FederationWebSocket
 import NIOSSL
+import TestPatience
 import Testing
 
 @testable import FederationTransport
 
-@Suite(.timeLimit(.minutes(1))) struct DialTests {
+@Suite(.timeLimit(.minutes(patience))) struct DialTests {
     private func transport(_ host: TestHost, _ clock: ManualClock, chance: Double = 0.5) throws
         -> WebSocketPeerTransport
     {

@@ -2,6 +2,7 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 import Synchronization
+import TestPatience
 import Testing
 
 @testable import FederationWebSocket
@@ -63,9 +64,10 @@ private final class NotFound: ChannelInboundHandler {
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct SocketTests {
+@Suite(.timeLimit(.minutes(patience))) struct SocketTests {
     let dialer = WebSocketDialer(
-        group: MultiThreadedEventLoopGroup.singleton, connectTimeout: .seconds(5), upgradeTimeout: .milliseconds(300))
+        group: MultiThreadedEventLoopGroup.singleton, connectTimeout: .seconds(5 * Int64(patience)),
+        upgradeTimeout: .milliseconds(300 * Int64(patience)))
 
     private func connect(
         _ port: Int, path: String = "/echo", subprotocol: String? = nil

@@ -1,5 +1,6 @@
 import Foundation
 import Synchronization
+import TestPatience
 import Testing
 
 /// A process of the test, which does not outlive it: its standard input is a pipe that closes when the test ends, and
@@ -86,8 +87,9 @@ final class Child: Sendable {
         state.withLock { if $0 == nil { kill(id, number) } }
     }
 
-    /// Waits for the end, at most so many seconds.
+    /// Waits for the end, at most so many seconds times the tests' patience.
     func end(within seconds: Double = 30, _ location: SourceLocation = #_sourceLocation) async throws -> End {
+        let seconds = seconds * Double(patience)
         let inTime = await offPool { self.ended.wait(timeout: .now() + seconds) == .success }
         let code = state.withLock { $0 }
         try #require(inTime, "still running after \(seconds) s: \(out) \(err)", sourceLocation: location)
@@ -112,11 +114,13 @@ func offPool<Value: Sendable>(_ work: @escaping @Sendable () -> Value) async -> 
     }
 }
 
-/// Asks again and again until something is so, with a deadline. Between two questions the thread lets others run.
+/// Asks again and again until something is so, with a deadline that the tests' patience stretches. Between two questions
+/// the thread lets others run.
 func eventually(
     _ what: @autoclosure () -> String, within seconds: Double = 20, _ location: SourceLocation = #_sourceLocation,
     _ condition: () async throws -> Bool
 ) async throws {
+    let seconds = seconds * Double(patience)
     let deadline = ContinuousClock.now + .seconds(seconds)
     while ContinuousClock.now < deadline {
         if try await condition() { return }

@@ -26,13 +26,15 @@ final class Scratch: Sendable {
         try? FileManager.default.removeItem(atPath: path)
     }
 
-    /// The environment of every program: nothing of the caller's that could change what it does.
+    /// The environment of every program: nothing of the caller's that could change what it does. What a sanitizer is
+    /// told it is told in every process; without one nobody reads it.
     var environment: [String: String] {
-        [
-            "PATH": ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin", "HOME": path,
+        let ours = ProcessInfo.processInfo.environment
+        return [
+            "PATH": ours["PATH"] ?? "/usr/bin:/bin", "HOME": path,
             "TMPDIR": path + "/tmp",
             "LANG": "C.UTF-8",
-        ]
+        ].merging(ours.filter { $0.key == "TSAN_OPTIONS" || $0.key == "ASAN_OPTIONS" }) { _, sanitizer in sanitizer }
     }
 
     func start(_ program: String, _ arguments: [String], environment: [String: String] = [:]) throws -> Child {

@@ -12,6 +12,7 @@ import MetricsTestKit
 import NIOCore
 import NIOPosix
 import ServiceLifecycle
+import TestPatience
 import Testing
 
 /// A whole server on a port of 127.0.0.1: core, service, transport and the one listener, over memory stores.
@@ -31,8 +32,8 @@ final class LiveServer: Sendable {
 
     /// - Parameter seed: tells apart two servers that claim one id.
     static func start(
-        _ id: String, seed: UInt8 = 1, transport configuration: WebSocketPeerTransport.Configuration = .init(),
-        limits: ListenerLimits = ListenerLimits()
+        _ id: String, seed: UInt8 = 1, transport configuration: WebSocketPeerTransport.Configuration = .patient,
+        limits: ListenerLimits = .patient
     ) async throws -> LiveServer {
         let identity = try identity(id, seed: seed)
         let metrics = TestMetrics()
@@ -127,6 +128,26 @@ extension Endpoint {
     init(unchecked port: Int) {
         guard let endpoint = Endpoint("ws://127.0.0.1:\(port)") else { preconditionFailure("\(port) is no port") }
         self = endpoint
+    }
+}
+
+extension WebSocketPeerTransport.Configuration {
+    /// The defaults, where time that passes may be the machine's fault.
+    static var patient: Self {
+        var configuration = Self()
+        configuration.connectTimeout *= patience
+        configuration.upgradeTimeout *= patience
+        configuration.handshakeTimeout *= patience
+        return configuration
+    }
+}
+
+extension ListenerLimits {
+    /// The defaults, where time that passes may be the machine's fault.
+    static var patient: Self {
+        var limits = Self()
+        limits.firstRequestTimeout = limits.firstRequestTimeout * patience
+        return limits
     }
 }
 

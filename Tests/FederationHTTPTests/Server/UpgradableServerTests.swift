@@ -5,11 +5,12 @@ import HummingbirdCore
 import NIOCore
 import NIOPosix
 import NIOSSL
+import TestPatience
 import Testing
 
 @testable import FederationHTTP
 
-@Suite(.timeLimit(.minutes(1))) struct UpgradableServerTests {
+@Suite(.timeLimit(.minutes(patience))) struct UpgradableServerTests {
     /// Sends back what it gets.
     private func echo(_ path: String = "/federation", subprotocol: String? = "echo.1") -> WebSocketRoute {
         WebSocketRoute(path: path, subprotocol: subprotocol) { channel, _ in
