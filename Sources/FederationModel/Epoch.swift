@@ -38,6 +38,9 @@ public struct Epoch: Hashable, Comparable, Sendable, Codable, CustomStringConver
         return next.isValid ? next : nil
     }
 
+    /// The first epoch of this one's term; of the first term it is 0, which no player has.
+    public var beginningOfTerm: Epoch { Epoch(term << Self.hopBits) }
+
     public var description: String { String(number) }
 
     public static func < (left: Self, right: Self) -> Bool { left.number < right.number }

@@ -66,6 +66,7 @@ extension FederationNode {
         if isNewer, let record = ledger.recommit(token.handoff, to: peer.serverID, decision: decision, at: now) {
             changes.append(.putHandoff(record))
         }
+        let reclaim = forgottenReclaim(token, at: now)
         if let player = players.departed(
             token.player, to: peer.serverID, by: token.handoff, epoch: token.epoch, from: token.world, home: id)
         {
@@ -74,7 +75,26 @@ extension FederationNode {
             telling.append(
                 .notify(CrossingEvent(handoff: token.handoff, player: player.player, kind: .withdrawnHere)))
         }
+        if let reclaim {
+            changes.append(.putReclaim(reclaim))
+            telling.append(.report(.reclaimed(reclaim.player, reclaim.epoch)))
+            telling += announce(reclaim)
+        }
         return aborting + [.persist(changes)] + telling
+    }
+
+    /// Only this server begins a term of one of its players. A decision of its own in a term that it does not know means that it
+    /// has taken the player back since the backup: whoever has not heard of that must hear it all the same.
+    private mutating func forgottenReclaim(_ token: SessionToken, at now: Now) -> ReclaimRecord? {
+        let before = players[token.player]
+        guard token.player.home == id, token.epoch.term > before?.epoch.term ?? 0 else { return nil }
+        let host: ServerID =
+            if case .departed(let server, _)? = before?.presence { server } else { id }
+        let reclaim = ReclaimRecord(
+            player: token.player, server: host, voided: before?.epoch ?? .first, epoch: token.epoch.beginningOfTerm,
+            reason: "learned again after a restore", at: now.timestamp)
+        reclaims[token.player] = reclaim
+        return reclaim
     }
 
     private static func restored(_ player: PlayerID) -> Refusal {

@@ -58,9 +58,13 @@ extension FederationNode {
             effects.append(.report(.handoffMoved(handoff, .source, .aborted)))
             if let channel = channels[server] { effects.append(.send(.abort(handoff), on: channel)) }
         }
-        let recalled = FederationFrame.RecalledPlayer(player: player, epoch: record.epoch)
-        for channel in channels.values.sorted() { effects.append(.send(.recall([recalled]), on: channel)) }
-        return (reclaim, effects)
+        return (reclaim, effects + announce(reclaim))
+    }
+
+    /// Every peer that can be reached is told at once.
+    func announce(_ reclaim: ReclaimRecord) -> [Effect] {
+        let recalled = FederationFrame.RecalledPlayer(player: reclaim.player, epoch: reclaim.epoch)
+        return channels.values.sorted().map { .send(.recall([recalled]), on: $0) }
     }
 
     /// The code with which a decided handoff ends whose player was taken back meanwhile.

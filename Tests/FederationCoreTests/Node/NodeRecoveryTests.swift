@@ -283,6 +283,39 @@ struct NodeRecoveryTests {
         #expect(federation.playable(Self.ada) == [alpha.id])
     }
 
+    @Test(
+        "a home that was restored from before a reclaim learns of it with its later decisions, and recalls anew",
+        arguments: [true, false])
+    func forgottenReclaim(_ hostFirst: Bool) throws {
+        let federation = try TestFederation(["alpha", "beta", "gamma"])
+        let (alpha, beta, gamma) = (federation.node("alpha"), federation.node("beta"), federation.node("gamma"))
+        try federation.connectAll()
+        try federation.settle()
+        try federation.enter(Self.ada, at: alpha)
+        try federation.depart(Self.ada, from: alpha, to: gamma.id)
+        try federation.settle()
+        let backup = alpha.store
+        // Gamma hears nothing of the reclaim, and plays on.
+        for other in [alpha, beta] { if let wire = federation.wire(gamma, other) { federation.close(wire) } }
+        alpha.enqueue(try alpha.node.reclaim(Self.ada, reason: "gamma is gone", at: federation.now).1)
+        try federation.settle()
+        try federation.write(Self.ada, at: alpha, number: 5)
+        try federation.settle()
+        try federation.depart(Self.ada, from: alpha, to: beta.id)
+        try federation.settle()
+        #expect(federation.playable(Self.ada) == [beta.id, gamma.id])
+        federation.crash(alpha)
+        alpha.store = backup
+        try federation.restart(alpha)
+        for other in hostFirst ? [gamma, beta] : [beta, gamma] {
+            try federation.connect(alpha, other)
+            try federation.settle()
+        }
+        #expect(federation.playable(Self.ada) == [beta.id])
+        #expect(gamma.store.players[Self.ada]?.presence == .recalled)
+        #expect(alpha.store.state.reclaims.map(\.epoch) == [Epoch(1 << 24)])
+    }
+
     @Test("a source whose backup brings a handoff back that both had done with has its receipt again")
     func receiptAfterCompaction() throws {
         let (federation, alpha, beta) = try Self.pair()
