@@ -70,6 +70,8 @@ extension FederationNode {
         if let player = players.departed(
             token.player, to: peer.serverID, by: token.handoff, epoch: token.epoch, from: token.world, home: id)
         {
+            // The home server may have said already that such copies are void.
+            let player = recalls[player.player].flatMap { players.recall(player.player, epoch: $0) } ?? player
             changes.append(.putPlayer(player))
             telling.append(.report(.relearned(player.player, on: peer.serverID, player.epoch)))
             telling.append(

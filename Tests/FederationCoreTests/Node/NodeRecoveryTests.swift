@@ -316,6 +316,39 @@ struct NodeRecoveryTests {
         #expect(alpha.store.state.reclaims.map(\.epoch) == [Epoch(1 << 24)])
     }
 
+    @Test("evidence about a player whom a restored server does not know leaves the recall of that player standing")
+    func recallBeforeEvidence() throws {
+        let federation = try TestFederation(["alpha", "beta", "gamma"])
+        let (alpha, beta, gamma) = (federation.node("alpha"), federation.node("beta"), federation.node("gamma"))
+        try federation.connectAll()
+        try federation.settle()
+        let backup = beta.store
+        try federation.enter(Self.ada, at: alpha)
+        for (source, destination) in [(alpha, beta), (beta, gamma)] {
+            try federation.depart(Self.ada, from: source, to: destination.id)
+            try federation.settle()
+        }
+        // Gamma hears nothing of the reclaim, and beta forgets that ada was ever there.
+        for other in [alpha, beta] { if let wire = federation.wire(gamma, other) { federation.close(wire) } }
+        alpha.enqueue(try alpha.node.reclaim(Self.ada, reason: "gamma is gone", at: federation.now).1)
+        try federation.settle()
+        federation.crash(beta)
+        beta.store = backup
+        try federation.restart(beta)
+        for other in [alpha, gamma] {
+            try federation.connect(beta, other)
+            try federation.settle()
+        }
+        #expect(beta.store.players[Self.ada]?.presence == .recalled)
+        #expect(beta.store.players[Self.ada]?.epoch == Epoch(1 << 24))
+        try federation.depart(Self.ada, from: gamma, to: beta.id)
+        try federation.settle()
+        #expect(Self.told(gamma).last == "returned player.recalled")
+        #expect(federation.playable(Self.ada) == [gamma.id])
+        try federation.heal()
+        #expect(federation.playable(Self.ada) == [])
+    }
+
     @Test("a source whose backup brings a handoff back that both had done with has its receipt again")
     func receiptAfterCompaction() throws {
         let (federation, alpha, beta) = try Self.pair()
