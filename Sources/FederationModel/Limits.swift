@@ -110,6 +110,8 @@ public enum Limits {
     public static let introductionsPerFrame = 32
     /// The pause before a peer whose key does not match is asked for its card again.
     public static let cardFetchPause: Duration = .seconds(30)
+    /// Registrations of strangers whose addresses are being proved at one time.
+    public static let endpointProofs = 16
     /// Servers that one registry may list here.
     public static let listingsPerRegistry = 10_000
     /// Bytes of one answer of a registry.

@@ -44,6 +44,8 @@ public actor FederationServer {
     var storeRest: Task<Void, Never>?
     /// The store failed to the end: nothing is carried out any more.
     var hasGivenUp = false
+    /// Registrations of strangers whose addresses are being proved.
+    var proofsUnderWay = 0
     /// How much of the registry log is durable, and so may be shown.
     var durableLog: Int
     /// The newest head that was signed.

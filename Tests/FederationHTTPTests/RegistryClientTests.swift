@@ -154,6 +154,7 @@ struct RegistryClientTests {
             #expect(try await source(alpha, registry.address).lastError?.code == "registry.badLog")
             #expect(await alpha.server.registries(listing: ServerID(unchecked: "beta")).isEmpty)
             let honest = client(of: alpha, [registry.address])
+            alpha.clock.advance(by: .seconds(1))
             #expect(await honest.round(registry.address))
             let before = try await source(alpha, registry.address)
             // Another store under the same identity answers at the same address from now on.

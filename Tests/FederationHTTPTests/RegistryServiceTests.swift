@@ -162,7 +162,7 @@ struct RegistryServiceTests {
             #expect(try await post("/v1/servers", beta.card).status == 200)
             let beats: [(UInt64, Timestamp, Int, String?)] = [
                 (5, now, 200, nil), (5, now, 409, "heartbeat.repeated"), (4, now, 409, "heartbeat.repeated"),
-                (6, now, 200, nil), (7, now + .seconds(-2), 409, "heartbeat.repeated"),
+                (6, now, 200, nil), (7, now + .seconds(-2), 409, "server.heartbeatBackwards"),
                 (1, now + .seconds(1), 200, nil),
                 (9, now + .seconds(-400), 403, "heartbeat.refused"), (9, now + .seconds(400), 403, "heartbeat.refused"),
             ]

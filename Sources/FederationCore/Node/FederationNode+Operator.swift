@@ -117,7 +117,7 @@ extension FederationNode {
                 remedy: "sign it with the key that is registered for \(server), and set its clock right")
         }
         let mark = HeartbeatMark(issuedAt: statement.issuedAt, sequence: statement.sequence)
-        if let newest = heartbeatMarks[server], mark <= newest {
+        if let newest = heartbeatMarks[server], mark.issuedAt == newest.issuedAt, mark.sequence <= newest.sequence {
             throw Refusal(
                 .conflict, code: "heartbeat.repeated",
                 reason: "the heartbeat of \(server) is not newer than the last one",

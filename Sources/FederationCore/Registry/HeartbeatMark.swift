@@ -1,11 +1,8 @@
 import FederationModel
 
-/// Which heartbeat statement was the newest: by its time, and by its number within one second.
-struct HeartbeatMark: Hashable, Comparable, Sendable {
+/// The newest heartbeat statement of a server. Its time never goes back, which the registry sees to; within one second its
+/// number goes up.
+struct HeartbeatMark: Hashable, Sendable {
     let issuedAt: Timestamp
     let sequence: UInt64
-
-    static func < (left: Self, right: Self) -> Bool {
-        (left.issuedAt, left.sequence) < (right.issuedAt, right.sequence)
-    }
 }

@@ -202,7 +202,9 @@ public struct RegistryAudit: Hashable, Sendable {
             if let revocation, entry.kind == .revoked {
                 _ = try changed.accept(revocation: revocation, at: entry.time)
             }
-            if !changed.isDead || entry.key != changed.key {
+            // A dead id may be suspended and removed, and nothing else.
+            let isListing = [.registered, .updated, .rotated, .reinstated].contains(entry.kind)
+            if !changed.isDead || entry.key != changed.key || isListing {
                 _ = try changed.accept(standIn(entry, rotations: Array(rotations)), at: entry.time)
             }
             binding = changed

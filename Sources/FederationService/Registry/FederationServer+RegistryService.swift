@@ -35,8 +35,17 @@ extension FederationServer {
         try node.check(registering: compact, card, at: clock.now())
         let known = node.registry.server(card.id).map { [$0.endpoint] + $0.alternatives } ?? []
         let isSameKey = node.registry.server(card.id)?.publicKey == card.publicKey
-        for endpoint in card.endpoints where !isSameKey || !known.contains(endpoint) {
-            try await prove(card, at: endpoint)
+        let unproven = card.endpoints.filter { !isSameKey || !known.contains($0) }
+        if !unproven.isEmpty {
+            guard proofsUnderWay < Limits.endpointProofs else {
+                throw Refusal(
+                    .overloaded, code: "registry.busy",
+                    reason: "too many registrations are being proved at this moment",
+                    remedy: "try again in a few seconds", step: .registry)
+            }
+            proofsUnderWay += 1
+            defer { proofsUnderWay -= 1 }
+            for endpoint in unproven { try await prove(card, at: endpoint) }
         }
         return try await register(compact)
     }

@@ -202,6 +202,10 @@ public actor RegistryClient {
         if let before = try? TreeHead.verify(known.head, registry: registry, key: key) {
             try await check(head, compact, continues: before, known.head, answers)
         }
+        // Also when the earlier head is signed with a key that the registry has rotated away from.
+        guard known.frontier.count < head.size || known.frontier.root == head.root else {
+            throw await contradiction(address, known.head, compact)
+        }
         known.head = compact
         try await server.remember(known)
         await server.update(address) { [head] source in
@@ -238,15 +242,19 @@ public actor RegistryClient {
         case .contradicts, .shrunk:
             break
         }
-        await server.update(answers.address) { $0.isFaulty = true }
+        throw await contradiction(answers.address, earlier, compact)
+    }
+
+    private func contradiction(_ address: String, _ earlier: String, _ now: String) async -> Refusal {
+        await server.update(address) { $0.isFaulty = true }
         server.logger.error(
-            "the registry \(answers.address) contradicts what it has signed before",
-            metadata: ["earlier": "\(earlier)", "now": "\(compact)"])
+            "the registry \(address) contradicts what it has signed before",
+            metadata: ["earlier": "\(earlier)", "now": "\(now)"])
         Counter(label: "aether_registry_contradictions_total").increment()
-        throw Refusal(
+        return Refusal(
             .conflict, code: "registry.contradiction",
-            reason: "the log of \(answers.address) does not continue the one that was read before",
-            remedy: "look into it: aether registry audit \(answers.address)")
+            reason: "the log of \(address) does not continue the one that was read before",
+            remedy: "look into it: aether registry audit \(address)")
     }
 
     private func readPage(

@@ -152,7 +152,7 @@ struct RegistryAuditCommand: AsyncParsableCommand {
             remedy: "name a state or evidence file of another audit, or the address of a server that uses the registry")
     }
 
-    private static func base(of address: String) throws -> String {
+    static func base(of address: String) throws -> String {
         for (scheme, socket) in [("http://", "ws://"), ("https://", "wss://")] where address.hasPrefix(scheme) {
             if let endpoint = Endpoint(socket + address.dropFirst(scheme.count)) { return endpoint.httpBase }
         }

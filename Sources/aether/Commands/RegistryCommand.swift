@@ -7,6 +7,7 @@ struct RegistryCommand: AsyncParsableCommand {
         commandName: "registry", abstract: "Look at the servers that are known here, and at registries.",
         subcommands: [
             List.self, Show.self, Log.self, Suspend.self, Reinstate.self, Sources.self, RegistryAuditCommand.self,
+            RegistryLeaveCommand.self, Conflicts.self,
         ], defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
@@ -98,6 +99,25 @@ struct RegistryCommand: AsyncParsableCommand {
                         entry["id"].text(), entry["sequence"].text(), entry["reason"].text(""))
                 }
                 table.show(empty: "The log is empty.")
+            }
+        }
+    }
+
+    struct Conflicts: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "List servers that have signed two cards which contradict each other.")
+
+        @OptionGroup var options: ServerOptions
+
+        func run() async throws {
+            let response = try await options.client().get("/v1/equivocations")
+            options.show(response) { body in
+                var table = Table("ID", "SEEN")
+                for conflict in body["equivocations"].list {
+                    table.add(conflict["id"].text(), Age.text(conflict["seenAt"].string))
+                }
+                table.show(empty: "Nobody has contradicted themselves.")
+                if !body["equivocations"].list.isEmpty { Terminal.say("Both cards of each are in --json.") }
             }
         }
     }

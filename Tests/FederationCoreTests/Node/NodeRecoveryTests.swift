@@ -288,6 +288,7 @@ struct NodeRecoveryTests {
         arguments: [true, false])
     func forgottenReclaim(_ hostFirst: Bool) throws {
         let federation = try TestFederation(["alpha", "beta", "gamma"])
+        federation.countsOldTerms = false
         let (alpha, beta, gamma) = (federation.node("alpha"), federation.node("beta"), federation.node("gamma"))
         try federation.connectAll()
         try federation.settle()

@@ -17,7 +17,7 @@ struct ServerRegistryModelTests {
                 servers[server.id] = FederatedServer(
                     id: server.id, name: server.name, endpoint: server.endpoint, publicKey: known.publicKey,
                     registeredAt: known.registeredAt, lastHeartbeat: known.lastHeartbeat, status: known.status,
-                    recordSequence: server.recordSequence)
+                    recordSequence: server.recordSequence, suspensionReason: known.suspensionReason)
                 return true
             }
             if let tombstone = tombstones[server.id], tombstone.publicKey != server.publicKey { return false }
@@ -53,6 +53,7 @@ struct ServerRegistryModelTests {
         mutating func reinstate(_ id: ServerID) -> Bool {
             guard let server = servers[id] else { return false }
             if server.status == .suspended { servers[id]?.status = .offline }
+            servers[id]?.suspensionReason = nil
             return true
         }
 
@@ -95,6 +96,7 @@ struct ServerRegistryModelTests {
             case 8:
                 let wasKnown = model.servers[id] != nil
                 if wasKnown { model.servers[id]?.status = .suspended }
+                if wasKnown { model.servers[id]?.suspensionReason = "" }
                 agreed = ((try? registry.suspend(id, reason: "")) != nil, wasKnown)
             default: agreed = ((try? registry.reinstate(id)) != nil, model.reinstate(id))
             }

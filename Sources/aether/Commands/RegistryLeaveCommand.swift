@@ -1,0 +1,55 @@
+import ArgumentParser
+import FederationCrypto
+import FederationModel
+import FederationService
+import Foundation
+
+struct RegistryLeaveCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "leave", abstract: "Ask a registry, signed by this server, to list it no more.",
+        discussion: "Take the registry out of 'registries' first: a server that still uses it comes back.")
+
+    @Argument(help: "The registry's address: http://host:port or https://host:port.")
+    var address: String
+
+    @Option(help: ArgumentHelp("The server's data directory (else AETHER_DATA, else ~/.aether).", valueName: "dir"))
+    var data: String?
+
+    @Flag(help: "Print JSON instead of text.")
+    var json = false
+
+    func run() async throws {
+        let home = ServerHome(data)
+        try home.requireInitialised()
+        let configuration = try await ConfigurationLoader(file: home.configurationFile, flags: [:]).load()
+        let base = try RegistryAuditCommand.base(of: address)
+        guard !configuration.registries.contains(base) else {
+            throw Refusal(
+                .conflict, code: "registry.inUse", reason: "\(configuration.id) still uses \(base) and would come back",
+                remedy: "take it out of 'registries' in \(home.configurationFile), restart the server, and repeat")
+        }
+        let link = HTTPRegistryLink()
+        let card = try ServerCard.verify(
+            try await PlainCardSource().card(at: try Self.endpoint(of: base)),
+            at: Timestamp(seconds: Int64(Date().timeIntervalSince1970)))
+        let entry = JSONText(
+            data: Data(try await link.ask(RegistryRequest("GET", base, "/v1/servers/\(configuration.id)"))))
+        let statement = DeregistrationStatement(
+            issuer: configuration.id, registry: card.id,
+            sequence: UInt64(max(0, entry.fields["recordSequence"].int ?? 0)),
+            issuedAt: Timestamp(seconds: Int64(Date().timeIntervalSince1970))
+        ).issue(by: try home.identity(id: configuration.id))
+        _ = try await link.ask(
+            RegistryRequest("DELETE", base, "/v1/servers/\(configuration.id)", statement: statement))
+        Terminal.say(
+            json
+                ? jsonLine(["left": base, "registry": card.id.rawValue])
+                : "\(card.id) at \(base) lists \(configuration.id) no more.")
+    }
+
+    private static func endpoint(of base: String) throws -> Endpoint {
+        let socket = base.replacing("https://", with: "wss://").replacing("http://", with: "ws://")
+        guard let endpoint = Endpoint(socket) else { throw ValidationError("'\(base)' is not an address") }
+        return endpoint
+    }
+}
