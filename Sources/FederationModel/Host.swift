@@ -14,7 +14,7 @@ public struct Host: Hashable, Comparable, Sendable, Codable, LosslessStringConve
         if bytes.first == 0x5B {
             guard bytes.count > 2, bytes.last == 0x5D else { return nil }
             let inner = String(decoding: bytes[1..<(bytes.count - 1)], as: UTF8.self).lowercased()
-            guard isIPv6Literal(inner) else { return nil }
+            guard NetworkAddress(inner)?.isIPv6 == true else { return nil }
             name = inner
             isIPv6 = true
         } else {
@@ -61,53 +61,7 @@ private func isHostName(_ text: String) -> Bool {
         return false
     }
     guard let last = labels.last, last.allSatisfy({ (0x30...0x39).contains($0) }) else { return true }
-    return labels.count == 4 && labels.allSatisfy(isOctet)
-}
-
-private func isOctet(_ digits: Substring.UTF8View) -> Bool {
-    guard (1...3).contains(digits.count), digits.count == 1 || digits.first != 0x30 else { return false }
-    return digits.reduce(0) { $0 * 10 + Int($1) - 0x30 } <= 255 && digits.allSatisfy { (0x30...0x39).contains($0) }
-}
-
-/// RFC 4291 §2.2, without zone identifiers.
-private func isIPv6Literal(_ text: String) -> Bool {
-    guard (2...45).contains(text.utf8.count) else { return false }
-    let halves = splitAtDoubleColon(text)
-    guard halves.count <= 2 else { return false }
-    var groups = 0
-    for (index, half) in halves.enumerated() where !half.isEmpty {
-        let parts = half.utf8.split(separator: 0x3A, omittingEmptySubsequences: false)
-        for (position, part) in parts.enumerated() {
-            let isLastOfAll = index == halves.count - 1 && position == parts.count - 1
-            if isLastOfAll, part.contains(0x2E) {
-                let octets = part.split(separator: 0x2E, omittingEmptySubsequences: false)
-                guard octets.count == 4, octets.allSatisfy(isOctet) else { return false }
-                groups += 2
-            } else {
-                guard (1...4).contains(part.count), part.allSatisfy(isHexDigit) else { return false }
-                groups += 1
-            }
-        }
-    }
-    return halves.count == 2 ? groups <= 7 : groups == 8
-}
-
-private func splitAtDoubleColon(_ text: String) -> [Substring] {
-    var parts: [Substring] = []
-    var start = text.startIndex
-    var index = text.startIndex
-    while index < text.endIndex {
-        let next = text.index(after: index)
-        if text[index] == ":", next < text.endIndex, text[next] == ":" {
-            parts.append(text[start..<index])
-            start = text.index(after: next)
-            index = start
-        } else {
-            index = next
-        }
-    }
-    parts.append(text[start...])
-    return parts
+    return NetworkAddress(text) != nil
 }
 
 private func isHexDigit(_ byte: UInt8) -> Bool {

@@ -97,6 +97,7 @@ extension FederationServer {
                 for effect in batch.effects {
                     switch effect {
                     case .dial(let server, let endpoints): await transport?.dial(server, at: endpoints)
+                    case .dialNow(let server): await transport?.dialNow(server)
                     case .hangUp(let server): await transport?.hangUp(server)
                     case .persist, .send, .close, .serveAsset, .assetAnswered, .worldAnswered, .notify, .report,
                         .fetchCard:
@@ -173,7 +174,7 @@ extension FederationServer {
 
     private func perform(_ effect: Effect) {
         switch effect {
-        case .persist, .dial, .hangUp:
+        case .persist, .dial, .dialNow, .hangUp:
             break
         case .fetchCard(let server, let endpoints):
             fetchCard(of: server, at: endpoints)
@@ -232,6 +233,9 @@ extension FederationServer {
         case .reclaimed(let player, let epoch):
             logger.notice("\(player) was taken back", metadata: ["epoch": "\(epoch)"])
             Counter(label: "aether_players_reclaimed_total").increment()
+        case .vouched(let server, let helper):
+            logger.info("\(helper) reaches \(server), which does not answer this server")
+            Counter(label: "aether_peers_vouched_total").increment()
         case .keyRotated(let server, let key):
             logger.notice("\(server) has gone over to its next key", metadata: ["fingerprint": "\(key.fingerprint)"])
             Counter(label: "aether_key_rotations_total").increment()
@@ -274,6 +278,7 @@ extension FederationServer {
         guard timer?.deadline == deadline else { return }
         timer = nil
         if queue.count < Self.queuedBatches { enqueue(node.tick(at: clock.now())) }
+        lookForFailing()
         keepTime()
     }
 }
@@ -287,7 +292,7 @@ extension Effect {
     /// Whether carrying it out takes an `await`.
     var needsSuspension: Bool {
         switch self {
-        case .persist, .dial, .hangUp: true
+        case .persist, .dial, .dialNow, .hangUp: true
         case .send, .close, .serveAsset, .assetAnswered, .worldAnswered, .notify, .report, .fetchCard: false
         }
     }

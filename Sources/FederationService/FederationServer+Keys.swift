@@ -73,10 +73,11 @@ extension FederationServer {
     /// Looks for the card of a peer whose key does not match; what is found must convince the key's binding.
     func fetchCard(of server: ServerID, at endpoints: [Endpoint]) {
         guard let cardSource, !isStopping else { return }
+        let isPinned = addressPolicy(for: server) == nil
         Task {
             for endpoint in endpoints {
                 do {
-                    let card = try await cardSource.card(at: endpoint)
+                    let card = try await cardSource.card(at: endpoint, isOperatorsChoice: isPinned)
                     guard try ServerCard.verify(card, at: clock.now().timestamp).id == server else { continue }
                     _ = try await register(card)
                     return

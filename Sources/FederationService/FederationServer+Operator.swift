@@ -19,7 +19,11 @@ extension FederationServer {
             trustedPeers: peers.count { node.verifiedPeer($0, at: now) != nil },
             healthyPeers: peers.count { node.health.status(of: $0) == .healthy },
             routes: node.routing.count, worlds: node.worlds.count, players: node.players.countHere,
-            openHandoffs: node.ledger.openCount, storageFailure: storageFailure?.reason, startedAt: startedAt)
+            openHandoffs: node.ledger.openCount, storageFailure: storageFailure?.reason, startedAt: startedAt,
+            degradedPeers: peers.count { node.health.status(of: $0) == .degraded },
+            connectedPeers: peers.count { node.channel(to: $0) != nil },
+            suspendedPeers: peers.count { node.registry.server($0)?.status == .suspended },
+            failingPeers: failingPeers())
     }
 
     // MARK: Registry
@@ -86,29 +90,6 @@ extension FederationServer {
         try checkReady()
         try await commit(node.reinstate(id, at: clock.now()))
         return try server(id)
-    }
-
-    /// Every peer, sorted by id.
-    public func peers() async -> [PeerSummary] {
-        var summaries: [PeerSummary] = []
-        for id in node.peers.keys.sorted() {
-            if let summary = try? await peer(id) { summaries.append(summary) }
-        }
-        return summaries
-    }
-
-    public func peer(_ id: ServerID) async throws(Refusal) -> PeerSummary {
-        let dial = await transport?.dialState(of: id)
-        guard let record = node.peers[id], let entry = node.registry.server(id) else {
-            throw Refusal(
-                .notFound, code: "peer.unknown", reason: "\(id) is not a peer of this server",
-                remedy: "see aether peers list")
-        }
-        return PeerSummary(
-            server: entry, fingerprint: record.publicKey.fingerprint, addedAt: record.addedAt,
-            isTrusted: node.verifiedPeer(id, at: clock.now()) != nil,
-            health: node.health.status(of: id) ?? .unreachable, direction: node.direction(to: id),
-            roundTripMicroseconds: node.roundTrip(to: id).map { $0.clampedNanoseconds / 1_000 }, dial: dial)
     }
 
     // MARK: Routes

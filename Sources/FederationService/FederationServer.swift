@@ -29,6 +29,7 @@ public actor FederationServer {
     var subscribers = Subscribers()
     var worldFeeds = WorldFeeds()
     var requests = PendingRequests()
+    var failing = FailingPeers()
     var verifiedWorlds = VerifiedWorlds()
     var assetReadsInFlight: [ChannelID: Int] = [:]
     var verifications: [WorldVerification.Key: WorldVerification] = [:]

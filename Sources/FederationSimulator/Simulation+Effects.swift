@@ -209,7 +209,7 @@ extension Simulation {
         case .notify(let event):
             try justify(event, at: server)
             try tell(event, at: server)
-        case .serveAsset, .assetAnswered, .worldAnswered, .report, .fetchCard:
+        case .serveAsset, .assetAnswered, .worldAnswered, .report, .fetchCard, .dialNow:
             break
         }
     }
@@ -243,7 +243,7 @@ extension Effect {
     /// Whether it has to wait for something when it is carried out.
     var needsSuspension: Bool {
         switch self {
-        case .persist, .dial, .hangUp: true
+        case .persist, .dial, .dialNow, .hangUp: true
         case .send, .close, .serveAsset, .assetAnswered, .worldAnswered, .notify, .report, .fetchCard: false
         }
     }

@@ -376,7 +376,7 @@ extension Effect {
             }
         case .send(let frame, on: _): frame.handoff != nil
         case .notify: true
-        case .close, .dial, .hangUp, .serveAsset, .assetAnswered, .worldAnswered, .report, .fetchCard: false
+        case .close, .dial, .dialNow, .hangUp, .serveAsset, .assetAnswered, .worldAnswered, .report, .fetchCard: false
         }
     }
 }

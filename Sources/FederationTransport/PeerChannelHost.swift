@@ -21,9 +21,15 @@ public protocol PeerChannelHost: Sendable {
 
     /// Whether a channel with the peer is established, whoever dialled it.
     func isConnected(to peer: ServerID) async -> Bool
+
+    /// Which addresses may be dialled for the peer; nil for any, when an operator pinned the peer by hand and so chose
+    /// where it is.
+    func addressPolicy(for peer: ServerID) async -> AddressPolicy?
 }
 
 extension PeerChannelHost {
+    public func addressPolicy(for peer: ServerID) async -> AddressPolicy? { nil }
+
     /// A host that does not know leaves it to the handshake to find out.
     public func isConnected(to peer: ServerID) async -> Bool { false }
 }

@@ -76,6 +76,9 @@ final class PeerOutbox: Sendable {
         }
     }
 
+    /// Frames that wait.
+    var count: Int { state.withLock { $0.frames.count } }
+
     /// The code to close with, when that was asked for.
     var closing: CloseCode? { state.withLock { $0.closing } }
 

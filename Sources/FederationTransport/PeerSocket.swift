@@ -27,6 +27,8 @@ final class PeerSocket: PeerChannel {
         wake(outbox.close(code))
     }
 
+    var queuedFrames: Int { outbox.count }
+
     private func wake(_ put: PeerOutbox.Put) {
         switch put {
         case .nothing:

@@ -28,6 +28,8 @@ public actor WebSocketPeerTransport: PeerTransport {
         public var openHandshakesPerAddress: Int
         /// A number from 0 up to 1, for the jitter of the backoff.
         public var chance: @Sendable () -> Double
+        /// For peers whose addresses are judged; see ``PeerChannelHost/addressPolicy(for:)``.
+        public var resolver: any NameResolver
 
         public init() {
             tls = PeerTLS()
@@ -38,6 +40,7 @@ public actor WebSocketPeerTransport: PeerTransport {
             openHandshakes = PeerLimits.openIncomingHandshakes
             openHandshakesPerAddress = PeerLimits.openHandshakesPerAddress
             chance = { Double.random(in: 0..<1) }
+            resolver = SystemResolver.shared
         }
     }
 
@@ -49,6 +52,7 @@ public actor WebSocketPeerTransport: PeerTransport {
         var endpoints: [Endpoint]
         var attempts = 0
         var lastFailure: String?
+        var lastCode: String?
         var nextAttempt: Instant?
         var pause: Task<Void, Never>?
         /// Whether the pause is a rest, because another channel with the peer was kept.
@@ -129,7 +133,14 @@ public actor WebSocketPeerTransport: PeerTransport {
     public func dialState(of peer: ServerID) -> DialState? {
         guard let dial = dials[peer] else { return nil }
         let pause = dial.nextAttempt.map { max(0, ($0 - clock.now().instant).clampedNanoseconds / 1_000_000) }
-        return DialState(attempts: dial.attempts, lastFailure: dial.lastFailure, nextRetryMilliseconds: pause)
+        return DialState(
+            attempts: dial.attempts, lastFailure: dial.lastFailure, lastCode: dial.lastCode,
+            nextRetryMilliseconds: pause)
+    }
+
+    public func dialNow(_ peer: ServerID) {
+        guard let dial = dials[peer], dial.nextAttempt != nil else { return }
+        dial.pause?.cancel()
     }
 
     /// Dials until the peer is hung up on.
@@ -146,6 +157,7 @@ public actor WebSocketPeerTransport: PeerTransport {
             guard let dial = current(peer, number) else { return }
             dials[peer]?.attempts = dial.attempts + 1
             dials[peer]?.lastFailure = failure.reason
+            dials[peer]?.lastCode = failure.code
             if failure.isSettled, !dial.isHastened { await rest(peer, number) }
             // Also when it is hastened: a channel that dies as soon as it stands is not dialled without a pause.
             guard let now = current(peer, number), !failure.isSettled || now.isHastened else { continue }
@@ -188,12 +200,16 @@ public actor WebSocketPeerTransport: PeerTransport {
         )
         let driver: PeerChannelDriver
         do {
-            driver = try await dialer(endpoint).connect(to: target) { [factory] channel in
+            let addresses = try await addresses(for: peer, at: endpoint)
+            driver = try await dialer(endpoint).connect(to: target, at: addresses) { [factory] channel in
                 factory.adopt(channel, peer: peer)
             }
         } catch {
             metrics.dialFailed()
-            return DialFailure(reason: "\(endpoint): \(error)", isSettled: false)
+            let refusal = error as? Refusal
+            return DialFailure(
+                reason: "\(endpoint): \(refusal?.reason ?? "\(error)")", code: refusal?.code ?? "unreachable",
+                isSettled: false)
         }
         let isWanted = current(peer, number) != nil
         let end = await running.run(driver.socket) { mayRun in
@@ -201,13 +217,34 @@ public actor WebSocketPeerTransport: PeerTransport {
             return await driver.run { await self.established(peer, number) }
         }
         if !end.wasEstablished { metrics.dialFailed() }
-        return DialFailure(reason: "\(endpoint): \(end.reason)", isSettled: end.code == .duplicateChannel)
+        return DialFailure(
+            reason: "\(endpoint): \(end.reason)", code: end.code.map { "\($0)" } ?? "\(end.closure.code)",
+            isSettled: end.code == .duplicateChannel)
+    }
+
+    /// What the endpoint's name resolves to, when it must be judged; nil leaves the name to the system.
+    private func addresses(for peer: ServerID, at endpoint: Endpoint) async throws -> [SocketAddress]? {
+        guard let policy = await host.addressPolicy(for: peer) else { return nil }
+        let guarded = GuardedResolver(resolver: configuration.resolver, eventLoop: group.next())
+        do {
+            return try await guarded.addresses(
+                of: endpoint.host, policy: policy, by: .now() + configuration.connectTimeout.timeAmount
+            )
+            .map { try SocketAddress(ipAddress: "\($0)", port: Int(endpoint.port)) }
+        } catch GuardedResolver.Failure.refused(let refusal) {
+            throw refusal
+        } catch GuardedResolver.Failure.unresolved(let reason) {
+            throw WebSocketDialer.Failure.unreachable(reason)
+        } catch GuardedResolver.Failure.timedOut {
+            throw WebSocketDialer.Failure.unreachable("the name \(endpoint.host) was not resolved in time")
+        }
     }
 
     private func established(_ peer: ServerID, _ number: UInt64) {
         guard current(peer, number) != nil else { return }
         dials[peer]?.attempts = 0
         dials[peer]?.lastFailure = nil
+        dials[peer]?.lastCode = nil
     }
 
     private func dialer(_ endpoint: Endpoint) -> WebSocketDialer {
@@ -217,7 +254,7 @@ public actor WebSocketPeerTransport: PeerTransport {
             return WebSocketDialer(group: group, connectTimeout: connect, upgradeTimeout: upgrade)
         }
         // A certificate for an address is checked against the address itself; SNI has names only (RFC 6066 §3).
-        let name = endpoint.host.isAddress ? nil : endpoint.host.name
+        let name = endpoint.host.address == nil ? endpoint.host.name : nil
         return WebSocketDialer(group: group, connectTimeout: connect, upgradeTimeout: upgrade) { [tls] channel in
             try channel.pipeline.syncOperations.addHandler(NIOSSLClientHandler(context: tls, serverHostname: name))
         }
@@ -236,13 +273,8 @@ public actor WebSocketPeerTransport: PeerTransport {
 /// Why a dialled channel is not there.
 private struct DialFailure {
     let reason: String
+    /// For programs: a close code's name, a refusal's code or `unreachable`.
+    let code: String
     /// Another channel with the same peer was kept: there is no hurry.
     let isSettled: Bool
-}
-
-extension Host {
-    /// Whether it is an IP address and not a name.
-    var isAddress: Bool {
-        isIPv6 || name.utf8.last.map { (0x30...0x39).contains($0) } ?? false
-    }
 }

@@ -66,24 +66,47 @@ public struct WebSocketDialer: Sendable {
 
     /// Connects and upgrades.
     ///
-    /// - Parameter upgraded: Adds the handlers of the WebSocket, on the event loop; bytes that came early wait for it.
+    /// - Parameters:
+    ///   - addresses: What the target's name was resolved to and checked; they are tried in turn, and the name is not looked
+    ///     up again. nil leaves it to the system.
+    ///   - upgraded: Adds the handlers of the WebSocket, on the event loop; bytes that came early wait for it.
     /// - Throws: ``Failure``; the connection is closed then.
     public func connect<Output: Sendable>(
-        to target: Target, upgraded: @escaping @Sendable (any Channel) -> EventLoopFuture<Output>
+        to target: Target, at addresses: [SocketAddress]? = nil,
+        upgraded: @escaping @Sendable (any Channel) -> EventLoopFuture<Output>
     ) async throws(Failure) -> Output {
-        let negotiation: EventLoopFuture<Output>
+        let negotiation = try await connected(to: target, at: addresses, upgraded)
         do {
-            negotiation = try await ClientBootstrap(group: group)
-                .connectTimeout(connectTimeout)
-                .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-                .connect(host: target.host, port: target.port) { channel in
-                    channel.eventLoop.makeCompletedFuture { try prepare(channel, target, upgraded) }
-                }
+            return try await negotiation.get()
+        } catch let failure as Failure {
+            throw failure
         } catch {
             throw .unreachable(Self.reason(error))
         }
+    }
+
+    private func connected<Output: Sendable>(
+        to target: Target, at addresses: [SocketAddress]?,
+        _ upgraded: @escaping @Sendable (any Channel) -> EventLoopFuture<Output>
+    ) async throws(Failure) -> EventLoopFuture<Output> {
+        let bootstrap = ClientBootstrap(group: group)
+            .connectTimeout(connectTimeout)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+        let prepared: @Sendable (any Channel) -> EventLoopFuture<EventLoopFuture<Output>> = { channel in
+            channel.eventLoop.makeCompletedFuture { try prepare(channel, target, upgraded) }
+        }
         do {
-            return try await negotiation.get()
+            guard let addresses else {
+                return try await bootstrap.connect(
+                    host: target.host, port: target.port, channelInitializer: prepared)
+            }
+            for address in addresses.dropLast() {
+                if let negotiation = try? await bootstrap.connect(to: address, channelInitializer: prepared) {
+                    return negotiation
+                }
+            }
+            guard let last = addresses.last else { throw Failure.unreachable("\(target.host) has no address") }
+            return try await bootstrap.connect(to: last, channelInitializer: prepared)
         } catch let failure as Failure {
             throw failure
         } catch {

@@ -16,7 +16,9 @@ extension Programs {
                 "init --id a --port x", "init --id a --endpoint http://x:1", "init --id a --endpoint ws://x:0",
                 "serve --port 70000", "serve --port x", "serve --endpoint nonsense", "serve --log-level loud",
                 "serve --bogus",
-                "status --server ftp://x", "peers add nonsense", "peers add aether://", "peers remove BAD",
+                "status --server ftp://x", "peers add Beta.example", "peers add beta.example.",
+                "peers add b\u{435}ta.example",
+                "peers add beta/x", "peers add u@beta.example", "peers add aether://", "peers remove BAD",
                 "peers suspend a/b", "players show a/b", "players reclaim alice --yes", "worlds events",
                 "peers reinstate -", "registry list --status asleep", "registry show BAD", "routes add BAD b w",
                 "routes add p BAD w", "routes add p b BAD", "routes add p b w --spawn 1,2",
@@ -72,7 +74,9 @@ extension Programs {
                 let first = try await scratch.aether("init", "--id", "a", "--name", "Å", "--data", home, "--json")
                 #expect(first.code == 0 && JSON(first.out)["id"].string == "a", "\(first.err)")
                 #expect(mode(home) == 0o700)
-                let files = ["admin.key", "admin.sha256", "aether.json", "identity.key"]
+                let files = [
+                    "admin.key", "admin.sha256", "aether.json", "identity.key", "next.key", "recovery.sha256",
+                ]
                 #expect(try FileManager.default.contentsOfDirectory(atPath: home).sorted() == files)
                 let before = files.map { FileManager.default.contents(atPath: home + "/" + $0) }
                 for file in files { #expect(mode(home + "/" + file) == 0o600) }
@@ -168,10 +172,15 @@ extension Programs {
                 try await alpha.start()
                 try await beta.start()
                 let shown = try #require(try await beta.get("/v1/status")["fingerprint"].string)
-                let add = ["peers", "add", beta.address, "--data", alpha.home]
+                var add = ["peers", "add", beta.address, "--data", alpha.home]
+                let inside = try await scratch.aether(add)
+                #expect(inside.code == 1 && isOneLine(inside), "\(inside.err)")
+                #expect(inside.err.contains("loopback") && inside.err.contains("[address.refused]"), "\(inside.err)")
+                add.append("--allow-private-addresses")
                 let silent = try await scratch.aether(add)
                 #expect(
-                    silent.code == 1 && isOneLine(silent) && silent.err.contains("nobody has compared"), "\(silent.err)"
+                    silent.code == 1 && isOneLine(silent) && silent.out.contains(shown)
+                        && silent.err.contains("nobody has compared"), "\(silent.err)"
                 )
                 let wrong = try await scratch.aether(add + ["--fingerprint", String(shown.reversed())])
                 #expect(wrong.code == 1 && isOneLine(wrong) && wrong.err.contains("do not trust it"), "\(wrong.err)")
@@ -180,13 +189,16 @@ extension Programs {
                 let right = try await scratch.aether(add + ["--fingerprint", spoken])
                 #expect(right.code == 0 && right.out.contains(shown), "\(right.err)")
                 let back = try await scratch.aether(
-                    "peers", "add", "aether://127.0.0.1:\(alpha.port)", "--yes", "--data", beta.home)
+                    "peers", "add", "aether://127.0.0.1:\(alpha.port)", "--yes", "--data", beta.home,
+                    "--allow-private-addresses")
                 #expect(back.code == 0, "\(back.err)")
                 try await alpha.awaitHealthy(beta)
-                let own = try await scratch.aether("peers", "add", alpha.address, "--yes", "--data", alpha.home)
+                let own = try await scratch.aether(
+                    "peers", "add", alpha.address, "--yes", "--data", alpha.home, "--allow-private-addresses")
                 #expect(own.code == 1 && isOneLine(own), "\(own.err)")
                 let nobody = try await scratch.aether(
-                    "peers", "add", "ws://127.0.0.1:\(try Loopback.freePort())", "--yes", "--data", alpha.home)
+                    "peers", "add", "ws://127.0.0.1:\(try Loopback.freePort())", "--yes", "--data", alpha.home,
+                    "--allow-private-addresses")
                 #expect(
                     nobody.code == 1 && nobody.err.contains("Connection refused — check the address"), "\(nobody.err)")
             }

@@ -8,7 +8,7 @@ extension Programs {
         private func promises(of node: Node) async throws -> [String] {
             var told: [String] = []
             for server in try await node.get("/v1/servers")["servers"].list {
-                told.append(server.members("id", "name", "endpoint", "publicKey", "registeredAt", "recordSequence"))
+                told.append(server.members("id", "name", "endpoint", "publicKey", "registeredAt"))
             }
             for peer in try await node.get("/v1/peers")["peers"].list {
                 told.append(peer.members("id", "fingerprint", "addedAt"))

@@ -23,7 +23,7 @@ extension Programs {
             try await pair.beta.awaitHealthy(pair.alpha)
         }
 
-        @Test("A key is rotated while a player travels: the peer follows by itself, and again after both were restarted")
+        @Test("A key is rotated while a player travels; the peer follows by itself, also after it was away")
         func rotation() async throws {
             try await Scratch.use { scratch in
                 let pair = try await Pair(in: scratch)

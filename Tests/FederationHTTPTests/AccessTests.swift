@@ -14,7 +14,7 @@ struct AccessTests {
         "GET /v1/servers/{server}", "GET /v1/worlds", "GET /v1/worlds/{world}", "GET /v1/worlds/{world}/manifest",
         "GET /v1/assets/{sha256}", "GET /client", "GET /federation",
         "GET /v1/log/head", "GET /v1/log/entries", "GET /v1/log/inclusion", "GET /v1/log/consistency",
-        "GET /v1/registries",
+        "GET /v1/registries", "POST /v1/revocations", "GET /v1/equivocations",
     ]
 
     /// A path of a route with something for each parameter.

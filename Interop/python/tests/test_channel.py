@@ -35,7 +35,9 @@ async def dialled_by(server: AetherServer, own: Identity, suite: int) -> AsyncIt
             await finished.wait()
 
     async with await listen(own, accepted) as listener:
-        await server.run_async("peers", "add", f"http://127.0.0.1:{port_of(listener)}", "--yes")
+        await server.run_async(
+            "peers", "add", f"http://127.0.0.1:{port_of(listener)}", "--yes", "--allow-private-addresses"
+        )
         try:
             yield await asyncio.wait_for(established, 20)
         finally:
@@ -203,7 +205,9 @@ async def test_the_server_is_told_why_we_refuse_it(alpha: AetherServer) -> None:
             await establish(socket, Handshake(own, {}, now_ms()))
 
     async with await listen(own, accepted) as listener:
-        await alpha.run_async("peers", "add", f"http://127.0.0.1:{port_of(listener)}", "--yes")
+        await alpha.run_async(
+            "peers", "add", f"http://127.0.0.1:{port_of(listener)}", "--yes", "--allow-private-addresses"
+        )
         path = f"/v1/peers/{own.server_id}"
         shown = await eventually(
             lambda: (peer := alpha.request("GET", path).body).get("dial", {}).get("lastFailure") and peer, "a failure"

@@ -95,7 +95,7 @@ async def test_our_card_is_fetched_and_its_key_pinned(alpha: AetherServer) -> No
 
     async with await listen(own, accepted) as listener:
         port = port_of(listener)
-        await alpha.run_async("peers", "add", f"http://127.0.0.1:{port}", "--yes")
+        await alpha.run_async("peers", "add", f"http://127.0.0.1:{port}", "--yes", "--allow-private-addresses")
         shown = await alpha.ask("GET", f"/v1/peers/{own.server_id}")
         await alpha.run_async("peers", "remove", own.server_id)
     assert shown.body["publicKey"] == own.signing_key.hex()

@@ -64,7 +64,7 @@ def test_listen(alpha: AetherServer) -> None:
     own, who = server("program-that-listens")
     with started("listen", *who, "--peer", f"{alpha.id}={alpha.key.hex()}", "--interval", "0.1") as events:
         port = next(events)["port"]
-        alpha.run("peers", "add", f"http://127.0.0.1:{port}", "--yes")
+        alpha.run("peers", "add", f"http://127.0.0.1:{port}", "--yes", "--allow-private-addresses")
         assert next(events)["event"] == "completed"
         wanted = {"heartbeat", "acknowledgement"}
         for event in events:

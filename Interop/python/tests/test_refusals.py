@@ -378,7 +378,9 @@ async def test_the_server_that_dials_refuses_us(alpha: AetherServer, presented: 
             codes.append(closed.code)
 
     async with await listen(carded, accepted) as listener:
-        await alpha.run_async("peers", "add", f"http://127.0.0.1:{port_of(listener)}", "--yes")
+        await alpha.run_async(
+            "peers", "add", f"http://127.0.0.1:{port_of(listener)}", "--yes", "--allow-private-addresses"
+        )
         await eventually(lambda: codes, "a refusal")
         shown = await alpha.ask("GET", f"/v1/peers/{carded.server_id}")
         await alpha.run_async("peers", "remove", carded.server_id)

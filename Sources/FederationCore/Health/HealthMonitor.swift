@@ -18,17 +18,24 @@ public struct ServerHealth: Hashable, Sendable {
     public let failures: Int
     /// When the newest observation was made, or watching began.
     public let observedAt: Instant
+    /// Until when others' word keeps the peer from being `unreachable`; see ``HealthMonitor/vouch(for:until:at:)``.
+    public let vouchedUntil: Instant?
 }
 
 /// What this server's own observations say of its peers.
 ///
-/// `healthy` becomes `degraded` and then `unreachable` by consecutive failures, and any of them `healthy` by one
-/// success. Silence counts: every full interval since the last observation is one failure, found by ``tick(at:)``. Only
-/// what this server sees counts; nothing that a peer sends about itself makes up for an answer that did not come.
+/// `healthy` becomes `degraded` and then `unreachable` by consecutive failures, and any of them `healthy` by
+/// ``HealthThresholds/recovery`` successes in a row, which is one; with more, a peer that answers again is `degraded`
+/// until it has answered so often. Silence counts: every full interval since the last observation is one failure, found
+/// by ``tick(at:)``. Only what this server sees counts; nothing that a peer sends about itself makes up for an answer
+/// that did not come. Others' word can put off `unreachable` for a while, and no more; see ``vouch(for:until:at:)``.
 public struct HealthMonitor: Sendable {
     private struct Peer: Sendable {
         var status = HealthStatus.healthy
         var failures = 0
+        /// Successes in a row of a peer that is on its way back to `healthy`; nil for one that is not.
+        var successes: Int?
+        var vouchedUntil: Instant?
         var observedAt: Instant
         /// Where the running interval of silence began.
         var silentSince: Instant
@@ -46,6 +53,9 @@ public struct HealthMonitor: Sendable {
     public let thresholds: HealthThresholds
     /// Observations that were stale, lay in the future or were about a server that is not watched.
     public private(set) var ignoredObservations: UInt64 = 0
+    /// Servers that another failure or two would make `unreachable`, or that only others' word keeps from it, each time
+    /// that one has failed again: about these others may be asked.
+    private var doubtful: Set<ServerID> = []
     private var peers = SlotTable<ServerID, Peer>()
     private var byStatus: [HealthStatus: OrderedKeys<ServerID>] = [:]
     /// An answer moves a peer's deadline without touching the heap: the entry is moved when it comes up.
@@ -67,7 +77,9 @@ public struct HealthMonitor: Sendable {
     /// nil for a server that is not watched.
     public func health(of server: ServerID) -> ServerHealth? {
         peers[server].map {
-            ServerHealth(server: server, status: $0.status, failures: $0.failures, observedAt: $0.observedAt)
+            ServerHealth(
+                server: server, status: $0.status, failures: $0.failures, observedAt: $0.observedAt,
+                vouchedUntil: $0.vouchedUntil)
         }
     }
 
@@ -99,6 +111,7 @@ public struct HealthMonitor: Sendable {
     public mutating func forget(_ server: ServerID) {
         guard let peer = peers[server] else { return }
         peers[server] = nil
+        doubtful.remove(server)
         byStatus[peer.status]?.remove(server)
     }
 
@@ -140,18 +153,91 @@ public struct HealthMonitor: Sendable {
     ) -> HealthChange? {
         var observed = peer
         observed.failures = failures
-        observed.status = thresholds.status(after: observed.failures)
+        if failures > 0 {
+            fail(&observed, at: time)
+        } else {
+            succeed(&observed)
+        }
         observed.observedAt = time
         observed.silentSince = time
-        let deadline = time + thresholds.interval
+        let deadline = nextLook(at: observed)
         if deadline < peer.queued {
             // Only after a tick beyond `time`: the entry in the heap would come up too late.
             observed.queued = deadline
             deadlines.insert(Deadline(at: deadline, server: server))
         }
         peers[server] = observed
+        if failures > 0 { noteDoubt(server, observed) }
         return moved(server, from: peer, to: observed)
     }
+
+    private func succeed(_ peer: inout Peer) {
+        peer.vouchedUntil = nil
+        guard peer.status != .healthy else { return }
+        let successes = (peer.successes ?? 0) + 1
+        let isBack = successes >= thresholds.recovery
+        peer.successes = isBack ? nil : successes
+        peer.status = isBack ? .healthy : .degraded
+    }
+
+    /// - Parameter endsRecovery: whether successes are counted anew. One interval of silence does not: heartbeats are as far
+    ///   apart, and the answer to the next one is on its way when it ends.
+    private func fail(_ peer: inout Peer, at time: Instant, endsRecovery: Bool = true) {
+        if endsRecovery, peer.successes != nil { peer.successes = 0 }
+        switch thresholds.status(after: peer.failures) {
+        case .healthy:
+            // Whoever was on the way back stays on it.
+            peer.status = peer.successes == nil ? .healthy : .degraded
+        case .degraded:
+            peer.status = .degraded
+        case .unreachable:
+            let isVouchedFor = peer.vouchedUntil.map { time < $0 } ?? false
+            peer.status = isVouchedFor ? .degraded : .unreachable
+        }
+    }
+
+    /// When something may change of itself: the end of an interval of silence, or of what others' word is good for.
+    private func nextLook(at peer: Peer) -> Instant {
+        let silence = peer.silentSince + thresholds.interval
+        guard let until = peer.vouchedUntil, thresholds.status(after: peer.failures) == .unreachable,
+            peer.status == .degraded
+        else { return silence }
+        return min(silence, until)
+    }
+
+    // MARK: Others' word
+
+    /// Others reach this server: until then it is at worst `degraded`, so that one bad link does not close every portal.
+    /// Never makes a peer better than it is, and ends with the first answer that this server gets itself.
+    ///
+    /// - Returns: false when it changes nothing, because the server is not watched or is `unreachable` already.
+    @discardableResult
+    public mutating func vouch(for server: ServerID, until: Instant, at now: Instant) -> Bool {
+        guard var peer = peers[server], peer.status != .unreachable, now < until else { return false }
+        peer.vouchedUntil = max(until, peer.vouchedUntil ?? until)
+        let deadline = nextLook(at: peer)
+        if deadline < peer.queued {
+            peer.queued = deadline
+            deadlines.insert(Deadline(at: deadline, server: server))
+        }
+        peers[server] = peer
+        return true
+    }
+
+    /// The servers about which others should be asked now, sorted; each is handed out once per failure.
+    public mutating func takeDoubtful() -> [ServerID] {
+        guard !doubtful.isEmpty else { return [] }
+        defer { doubtful = [] }
+        return doubtful.filter { peers[$0]?.status == .degraded }.sorted()
+    }
+
+    private mutating func noteDoubt(_ server: ServerID, _ peer: Peer) {
+        let last = max(thresholds.degraded, thresholds.unreachable - Self.failuresLeftToAsk)
+        if peer.status == .degraded, peer.failures >= last { doubtful.insert(server) }
+    }
+
+    /// An answer takes a moment: others are asked so many failures before it counts.
+    private static let failuresLeftToAsk = 2
 
     // MARK: Silence
 
@@ -168,11 +254,13 @@ public struct HealthMonitor: Sendable {
             let intervals = (now - peer.silentSince).clampedNanoseconds / thresholds.interval.clampedNanoseconds
             if intervals > 0 {
                 peer.failures = Self.sum(peer.failures, Int(intervals))
-                peer.status = thresholds.status(after: peer.failures)
                 peer.silentSince = peer.silentSince + thresholds.interval * Int(intervals)
             }
-            peer.queued = peer.silentSince + thresholds.interval
+            if peer.failures > 0 { fail(&peer, at: now, endsRecovery: intervals > 0 && peer.failures > 1) }
+            if let until = peer.vouchedUntil, until <= now { peer.vouchedUntil = nil }
+            peer.queued = nextLook(at: peer)
             peers[deadline.server] = peer
+            if intervals > 0 { noteDoubt(deadline.server, peer) }
             // Not before the loop is over: at the end of the clock's range the next deadline would be due at once.
             later.append(Deadline(at: peer.queued, server: deadline.server))
             if let change = moved(deadline.server, from: before, to: peer) { changes.append(change) }

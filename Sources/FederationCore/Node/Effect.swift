@@ -12,6 +12,8 @@ public enum Effect: Sendable {
     /// Fetch the server's card from one of these addresses and hand it to ``FederationNode/register(_:at:)``: its key is another
     /// than the one known.
     case fetchCard(ServerID, [Endpoint])
+    /// End the pause before the next dial, once: the server has said that it is back.
+    case dialNow(ServerID)
     case hangUp(ServerID)
     /// A peer asks for part of an asset or for a world; the answer is sent back on the channel.
     case serveAsset(FederationFrame.AssetRequest, on: ChannelID)
@@ -103,6 +105,8 @@ public enum NodeEvent: Hashable, Sendable {
     case reclaimed(PlayerID, Epoch)
     /// A player's home server has taken the player back from this one.
     case recalled(PlayerID, Epoch)
+    /// A common peer reaches a server that this one does not.
+    case vouched(ServerID, by: ServerID)
     /// A server has gone over to the key that it had committed to.
     case keyRotated(ServerID, to: PublicKey)
     /// A server's owner has made its keys void; nil when none follows.

@@ -128,7 +128,7 @@ extension FederationNode {
         return effects
     }
 
-    private static func heartbeat(_ session: inout PeerSession, on channel: ChannelID, at now: Now) -> Effect {
+    static func heartbeat(_ session: inout PeerSession, on channel: ChannelID, at now: Now) -> Effect {
         session.sequence += 1
         session.outstanding = (session.sequence, now.instant)
         return .send(.heartbeat(.init(sequence: session.sequence, sentAt: now.timestamp)), on: channel)
@@ -164,6 +164,7 @@ extension FederationNode {
         if let change = health.recordSuccess(server, at: now.instant) {
             effects += apply(change, at: now)
         }
+        effects += tellProbes(of: server)
         let before = registry.server(server)?.status
         do {
             try registry.recordHeartbeat(server, at: now.timestamp)
@@ -173,6 +174,8 @@ extension FederationNode {
         } catch {
             return effects
         }
+        // Heard, and on its way back; see ``HealthThresholds/recovery``.
+        if health.status(of: server) == .degraded { _ = try? registry.updateStatus(server, to: .degraded) }
         if let entry = registry.server(server), entry.status != before {
             effects.append(.persist([.putServer(entry, card: cards[server])]))
         }
@@ -226,7 +229,11 @@ extension FederationNode {
             return receive(recall: players, from: peer, at: now)
         case .notice(let notice):
             return receive(notice, from: peer, at: now)
-        case .introductions, .probe, .probeResult:
+        case .probe(let probe):
+            return receive(probe, from: peer, on: channel, at: now)
+        case .probeResult(let result):
+            return receive(result, from: peer, at: now)
+        case .introductions:
             return []
         }
     }

@@ -103,7 +103,7 @@ extension FederationNode {
     }
 
     /// A server says that it is alive, by a signed statement; when it then falls silent, that counts. Whether a peer is alive
-    /// is for its channel to show: the statement of one is checked and changes nothing.
+    /// is for its channel to show: the statement of one is checked and brings about one dial at most.
     public mutating func heartbeat(
         _ server: ServerID, statement compact: String, at now: Now
     ) throws(Refusal) -> (FederatedServer, [Effect]) {
@@ -123,7 +123,7 @@ extension FederationNode {
                 reason: "the heartbeat of \(server) is not newer than the last one",
                 remedy: "number heartbeats upwards and sign each anew")
         }
-        guard peers[server] == nil else { return (entry, []) }
+        guard peers[server] == nil else { return (entry, comeBack(statement, at: now)) }
         var effects: [Effect] = []
         do {
             if let changed = try registry.recordHeartbeat(server, at: statement.issuedAt) {
@@ -186,6 +186,7 @@ extension FederationNode {
     /// yet handed over go on here. What is decided stays decided, and goes on when the server is a peer again.
     public mutating func removePeer(_ server: ServerID, at now: Now) throws(Refusal) -> [Effect] {
         guard peers.removeValue(forKey: server) != nil else { throw Self.unknownPeer(server) }
+        forgetProbes(of: server)
         health.forget(server)
         var changes: [StoreChange] = [.removePeer(server)]
         // Nobody looks after it any more, so nothing that was seen of it holds.

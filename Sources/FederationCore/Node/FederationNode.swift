@@ -68,6 +68,9 @@ public struct FederationNode: ~Copyable, Sendable {
     var cardFetches: [ServerID: Instant] = [:]
     /// When this server's card is to be issued anew.
     var cardDue: Instant?
+    var probeQuestions: IndirectProbeQuestions
+    var probeAnswers: IndirectProbeAnswers
+    var comebacks: [ServerID: Comeback] = [:]
 
     /// This server's own card as it stands.
     public struct SignedCard: Sendable {
@@ -101,6 +104,8 @@ public struct FederationNode: ~Copyable, Sendable {
         self.configuration = configuration
         handshakes = HandshakeManager(identity: identity, configuration: configuration.handshake)
         health = HealthMonitor(thresholds: configuration.health)
+        probeQuestions = IndirectProbeQuestions(interval: configuration.health.interval)
+        probeAnswers = IndirectProbeAnswers(interval: configuration.health.interval)
         ownKeys = stored.ownKeys
         commitment = configuration.commitment
         cardSequence = stored.cardSequence
@@ -162,7 +167,7 @@ public struct FederationNode: ~Copyable, Sendable {
     public var nextDeadline: Instant? {
         [
             handshakes.nextDeadline, health.nextDeadline, ledger.nextDeadline, heartbeats.min?.at, cardDue,
-            arrivalDeadlines.min?.at,
+            arrivalDeadlines.min?.at, probeAnswers.nextDeadline,
         ]
         .compactMap(\.self).min()
     }
@@ -177,6 +182,8 @@ public struct FederationNode: ~Copyable, Sendable {
         for change in health.tick(at: now.instant) {
             effects += apply(change, at: now)
         }
+        effects += askAboutDoubtful(at: now)
+        effects += expireProbes(at: now)
         effects += expireArrivals(at: now)
         var forgotten: [StoreChange] = []
         for due in ledger.tick(at: now.instant) {

@@ -17,6 +17,8 @@ public struct NodeConfiguration: Sendable {
     public var servesRegistry: Bool
     public var handshake: HandshakeConfiguration
     public var health: HealthThresholds
+    /// Where names and strangers may lead this server.
+    public var network = AddressPolicy.publicOnly
     /// How long this server's own card is valid once issued.
     public var cardLifetime: Duration
     /// How long a destination may take to accept a player, besides ``Limits/acceptRoundTrips`` round trips; then the player

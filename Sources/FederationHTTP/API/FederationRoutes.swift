@@ -67,7 +67,7 @@ public struct FederationRoutes: Sendable {
             + worldEventRoutes + reclaimRoutes + crossingRoutes + socketRoutes
     }
 
-    private func authorise(
+    func authorise(
         _ access: APIRoute.Access, _ request: Request, _ context: FederationRequestContext
     ) throws(Problem) {
         switch access {

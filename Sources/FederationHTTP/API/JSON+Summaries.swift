@@ -47,6 +47,13 @@ extension PeerSummary {
         members["addedAt"] = .time(addedAt)
         members["trusted"] = .bool(isTrusted)
         members["health"] = .string(health.rawValue)
+        members["state"] = .string(state.rawValue)
+        members["trust"] = .text(trust)
+        members["scopes"] = .array(scopes.names.map { .string($0) })
+        members["keySince"] = .time(keySince)
+        if isVouchedFor { members["vouchedFor"] = .bool(true) }
+        if let queuedFrames { members["queuedFrames"] = .count(queuedFrames) }
+        if let failingSeconds { members["failingSeconds"] = .integer(Int64(failingSeconds)) }
         if let direction { members["channel"] = .string(direction.rawValue) }
         if let roundTripMicroseconds { members["roundTripMicroseconds"] = .integer(roundTripMicroseconds) }
         if let dial { members["dial"] = dial.json }
@@ -58,6 +65,7 @@ extension DialState {
     var json: JSONValue {
         var members: [String: JSONValue] = ["attempts": .count(attempts)]
         if let lastFailure { members["lastFailure"] = .string(lastFailure) }
+        if let lastCode { members["lastCode"] = .string(lastCode) }
         if let nextRetryMilliseconds { members["nextRetryMilliseconds"] = .integer(nextRetryMilliseconds) }
         return .object(members)
     }
@@ -70,7 +78,10 @@ extension ServerSummary {
             "fingerprint": .string(fingerprint), "servers": .count(servers), "peers": .count(peers),
             "trustedPeers": .count(trustedPeers), "healthyPeers": .count(healthyPeers), "routes": .count(routes),
             "worlds": .count(worlds), "players": .count(players), "openHandoffs": .count(openHandoffs),
-            "startedAt": .time(startedAt),
+            "startedAt": .time(startedAt), "degradedPeers": .count(degradedPeers),
+            "connectedPeers": .count(connectedPeers), "suspendedPeers": .count(suspendedPeers),
+            "failingPeers": .array(
+                failingPeers.map { .object(["id": .text($0.peer), "seconds": .integer(Int64($0.seconds))]) }),
         ]
         if let storageFailure { members["storageFailure"] = .string(storageFailure) }
         return .object(members)

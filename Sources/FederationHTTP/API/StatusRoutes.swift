@@ -74,6 +74,32 @@ extension FederationRoutes {
         return .json(body, status: isWell ? .ok : .serviceUnavailable)
     }
 
+    /// What alerts are made of: `aether_peer_failing_seconds > 86400` is a peer that has failed for a day.
+    private static func peerGauges(_ summary: ServerSummary) -> [PrometheusRegistry.GaugeFamily] {
+        func family(_ name: String, _ label: String, _ values: [(String, Int)]) -> PrometheusRegistry.GaugeFamily {
+            .init(name: name, samples: values.map { ([(label, $0.0)], Double($0.1)) })
+        }
+        let disconnected = max(0, summary.peers - summary.connectedPeers - summary.suspendedPeers)
+        let unreachable = max(0, summary.peers - summary.healthyPeers - summary.degradedPeers)
+        return [
+            family(
+                "aether_peers_by_state", "state",
+                [
+                    ("connected", summary.connectedPeers), ("disconnected", disconnected),
+                    ("suspended", summary.suspendedPeers),
+                ]),
+            family(
+                "aether_peers_by_health", "health",
+                [
+                    ("healthy", summary.healthyPeers), ("degraded", summary.degradedPeers),
+                    ("unreachable", unreachable),
+                ]),
+            .init(
+                name: "aether_peer_failing_seconds",
+                samples: summary.failingPeers.map { ([("peer", $0.peer.rawValue)], $0.seconds.rounded()) }),
+        ]
+    }
+
     private func metricsText() async -> Response {
         let summary = await server.summary()
         let gauges: [(String, Double)] = [
@@ -88,7 +114,8 @@ extension FederationRoutes {
             ("aether_storage_ok", summary.storageFailure == nil ? 1 : 0),
             ("aether_worlds", Double(summary.worlds)),
         ]
-        return .bytes(Array(metrics.text(gauges: gauges).utf8), type: MediaType.metrics)
+        let labelled = Self.peerGauges(summary)
+        return .bytes(Array(metrics.text(gauges: gauges, labelled: labelled).utf8), type: MediaType.metrics)
     }
 }
 

@@ -19,6 +19,17 @@ public final class PrometheusRegistry: MetricsFactory, Sendable {
         var hidden = 0
     }
 
+    /// A gauge with labels whose values are only known when somebody asks.
+    public struct GaugeFamily: Sendable {
+        public let name: String
+        public let samples: [(labels: [(String, String)], value: Double)]
+
+        public init(name: String, samples: [(labels: [(String, String)], value: Double)]) {
+            self.name = name
+            self.samples = samples
+        }
+    }
+
     private let state = Mutex(State())
     private let seriesPerMetric: Int
 
@@ -60,8 +71,10 @@ public final class PrometheusRegistry: MetricsFactory, Sendable {
 
     /// Everything, sorted by name and labels.
     ///
-    /// - Parameter gauges: further gauges that are only known when somebody asks.
-    public func text(gauges: [(name: String, value: Double)] = []) -> String {
+    /// - Parameters:
+    ///   - gauges: further gauges that are only known when somebody asks.
+    ///   - labelled: the same with labels; each name once.
+    public func text(gauges: [(name: String, value: Double)] = [], labelled: [GaugeFamily] = []) -> String {
         let (families, hidden) = state.withLock { ($0.families, $0.hidden) }
         var sections: [(name: String, lines: [String])] = families.map { name, family in
             let lines = family.series.keys.sorted().flatMap { labels in family.series[labels]?.lines(name, labels) ?? []
@@ -70,6 +83,12 @@ public final class PrometheusRegistry: MetricsFactory, Sendable {
         }
         sections += gauges.map { name, value in
             (name, ["# TYPE \(name) gauge", "\(name) \(ExpositionFormat.number(value))"])
+        }
+        sections += labelled.filter { !$0.samples.isEmpty }.map { family in
+            let lines = family.samples.map { labels, value in
+                "\(family.name)\(ExpositionFormat.labels(labels)) \(ExpositionFormat.number(value))"
+            }
+            return (family.name, ["# TYPE \(family.name) gauge"] + lines)
         }
         let hiddenName = "aether_metrics_hidden_total"
         sections.append((hiddenName, ["# TYPE \(hiddenName) counter", "\(hiddenName) \(hidden)"]))

@@ -5,4 +5,14 @@ public protocol CardSource: Sendable {
     /// The card that is served at `endpoint` under `/.well-known/aether-federation`, as compact JWS. Nothing about it is
     /// verified.
     func card(at endpoint: Endpoint) async throws(Refusal) -> String
+
+    /// The same where an operator has chosen the server by hand: then it may be at an address that strangers' words may not
+    /// lead to.
+    func card(at endpoint: Endpoint, isOperatorsChoice: Bool) async throws(Refusal) -> String
+}
+
+extension CardSource {
+    public func card(at endpoint: Endpoint, isOperatorsChoice: Bool) async throws(Refusal) -> String {
+        try await card(at: endpoint)
+    }
 }

@@ -19,6 +19,10 @@ public protocol PeerTransport: Sendable {
 
     /// Whether and how `peer` is being dialled, for people to see.
     func dialState(of peer: ServerID) async -> DialState?
+
+    /// Ends the pause before the next attempt, once: the peer has said that it is back. Attempts that have failed still count
+    /// for the pause after this one.
+    func dialNow(_ peer: ServerID) async
 }
 
 /// What a dialler is doing, for `aether peers list`.
@@ -27,12 +31,15 @@ public struct DialState: Hashable, Sendable, Codable {
     public let attempts: Int
     /// Why the last attempt failed, in one line.
     public let lastFailure: String?
+    /// The same for programs: the name of a close code, the code of a refusal, or `unreachable`.
+    public let lastCode: String?
     /// The pause before the next attempt, in milliseconds; nil while connected or connecting.
     public let nextRetryMilliseconds: Int64?
 
-    public init(attempts: Int, lastFailure: String?, nextRetryMilliseconds: Int64?) {
+    public init(attempts: Int, lastFailure: String?, lastCode: String? = nil, nextRetryMilliseconds: Int64?) {
         self.attempts = attempts
         self.lastFailure = lastFailure
+        self.lastCode = lastCode
         self.nextRetryMilliseconds = nextRetryMilliseconds
     }
 }
@@ -44,4 +51,11 @@ public protocol PeerChannel: Sendable {
 
     /// Closes with a code that the peer's operator can look up.
     func close(_ code: CloseCode)
+
+    /// Frames that wait to be sent.
+    var queuedFrames: Int { get }
+}
+
+extension PeerChannel {
+    public var queuedFrames: Int { 0 }
 }

@@ -6,13 +6,14 @@ import Foundation
 struct PeersCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "peers", abstract: "Decide which servers this one trusts.",
-        subcommands: [Add.self, List.self, Remove.self, Suspend.self, Reinstate.self], defaultSubcommand: List.self)
+        subcommands: [Add.self, List.self, Show.self, Remove.self, Suspend.self, Reinstate.self],
+        defaultSubcommand: List.self)
 
     struct Add: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Trust a server: fetch its signed card, compare the fingerprint, pin its key.")
 
-        @Argument(help: "Its address: aether://host, ws://host:port, wss://host:port, http:// or https://.")
+        @Argument(help: "Its address: beta.example.org, host:port, aether://host, wss://host:port or https://host.")
         var address: String
 
         @Option(help: "The fingerprint that its operator told you; anything else is refused.")
@@ -21,11 +22,19 @@ struct PeersCommand: AsyncParsableCommand {
         @Flag(help: "Trust what answers, without comparing the fingerprint.")
         var yes = false
 
+        @Flag(help: "Let the name lead to loopback, private and link-local addresses.")
+        var allowPrivateAddresses = false
+
         @OptionGroup var options: ServerOptions
 
         func run() async throws {
-            let (text, card) = try await CardFetcher.fetch(address)
+            let address = try CardFetcher.address(address)
+            let local = try await options.configuration()
+            let policy = AddressPolicy(allowsPrivate: allowPrivateAddresses || local?.network.allowsPrivate == true)
+            let found = try await CardFetcher(policy: policy, trustRoots: local?.tlsTrustRoots).fetch(address)
+            let (text, card) = (found.text, found.card)
             let shown = card.publicKey.fingerprint
+            if !options.json { Self.describe(found) }
             if let fingerprint {
                 guard CardFetcher.isSame(fingerprint, shown) else {
                     throw Refusal(
@@ -44,6 +53,24 @@ struct PeersCommand: AsyncParsableCommand {
             }
         }
 
+        /// What the card says, before anything is decided. Everything in it is plain text by the card's own rules.
+        private static func describe(_ found: CardFetcher.Found) {
+            let card = found.card
+            let worlds = card.worlds.prefix(8).map(\.rawValue) + (card.worlds.count > 8 ? ["…"] : [])
+            let rows: [(String, String?)] = [
+                ("id", Terminal.styled(card.id.rawValue, .bold)), ("name", card.name),
+                ("found at", found.origin.httpBase),
+                ("endpoints", card.endpoints.map(\.description).joined(separator: ", ")),
+                ("worlds", worlds.isEmpty ? "none" : worlds.joined(separator: ", ")),
+                ("contact", card.contact),
+                ("fingerprint", Terminal.styled(card.publicKey.fingerprint, .bold)),
+            ]
+            for case (let name, let value?) in rows { Terminal.say("  " + name.padded(to: 13) + value) }
+            if !card.endpoints.map(\.host).contains(found.origin.host) {
+                Terminal.say("  It is reached at another host than the one that you named: make sure that you mean it.")
+            }
+        }
+
         private func confirm(_ card: ServerCard, _ shown: String) throws {
             guard isatty(0) == 1 else {
                 throw Refusal(
@@ -51,34 +78,11 @@ struct PeersCommand: AsyncParsableCommand {
                     reason: "\(card.id) shows the fingerprint \(shown), which nobody has compared",
                     remedy: "ask its operator for it, then repeat with --fingerprint '\(shown)' (or --yes)")
             }
-            Terminal.say("\(card.id) (\(card.name)) at \(card.endpoint) shows the fingerprint")
-            Terminal.say("  \(Terminal.styled(shown, .bold))")
-            Terminal.say("Read it aloud with its operator. Is it the same? [y/N] ")
+            Terminal.say("Read the fingerprint aloud with its operator. Is it the same? [y/N] ")
             guard readLine()?.lowercased().hasPrefix("y") == true else {
                 throw Refusal(
                     .forbidden, code: "peer.declined", reason: "\(card.id) was not added", remedy: "nothing has changed"
                 )
-            }
-        }
-    }
-
-    struct List: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "List peers, with trust and health.")
-
-        @OptionGroup var options: ServerOptions
-
-        func run() async throws {
-            let response = try await options.client().get("/v1/peers")
-            options.show(response) { body in
-                var table = Table("ID", "STATUS", "TRUST", "HEALTH", "RTT", "ENDPOINT")
-                for peer in body["peers"].list {
-                    let micros = peer["roundTripMicroseconds"].int
-                    table.add(
-                        peer["id"].text(), peer["status"].text(), peer["trusted"].bool == true ? "completed" : "none",
-                        peer["health"].text(), micros.map { "\((Double($0) / 100).rounded() / 10) ms" } ?? "–",
-                        peer["endpoint"].text())
-                }
-                table.show(empty: "No peers yet. Add one: aether peers add ADDRESS")
             }
         }
     }

@@ -29,9 +29,9 @@ struct RegistryLeaveCommand: AsyncParsableCommand {
                 remedy: "take it out of 'registries' in \(home.configurationFile), restart the server, and repeat")
         }
         let link = HTTPRegistryLink()
-        let card = try ServerCard.verify(
-            try await PlainCardSource().card(at: try Self.endpoint(of: base)),
-            at: Timestamp(seconds: Int64(Date().timeIntervalSince1970)))
+        let fetcher = try CardFetcher(
+            policy: AddressPolicy(allowsPrivate: true), trustRoots: configuration.tlsTrustRoots)
+        let card = try await fetcher.fetch(CardFetcher.address(base)).card
         let entry = JSONText(
             data: Data(try await link.ask(RegistryRequest("GET", base, "/v1/servers/\(configuration.id)"))))
         let statement = DeregistrationStatement(
@@ -45,11 +45,5 @@ struct RegistryLeaveCommand: AsyncParsableCommand {
             json
                 ? jsonLine(["left": base, "registry": card.id.rawValue])
                 : "\(card.id) at \(base) lists \(configuration.id) no more.")
-    }
-
-    private static func endpoint(of base: String) throws -> Endpoint {
-        let socket = base.replacing("https://", with: "wss://").replacing("http://", with: "ws://")
-        guard let endpoint = Endpoint(socket) else { throw ValidationError("'\(base)' is not an address") }
-        return endpoint
     }
 }

@@ -36,6 +36,9 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Missed heartbeats until a peer is Unreachable.")
     var unreachableAfter: Int?
 
+    @Flag(help: "Let names and strangers lead to loopback, private and link-local addresses.")
+    var allowPrivateAddresses = false
+
     @Option(help: "PEM file with the certificate chain, for wss://.")
     var tlsCertificate: String?
 
@@ -123,6 +126,7 @@ struct ServeCommand: AsyncParsableCommand {
         set("tls.trustRoots", tlsTrustRoots)
         set("clock.offsetSeconds", clockOffset.map { "\($0)" })
         set("logLevel", logLevel)
+        if allowPrivateAddresses { flags["network.allowPrivate"] = ConfigValue(.bool(true), isSecret: false) }
         if registry { flags["registry.serve"] = ConfigValue(.bool(true), isSecret: false) }
         if !registryUrl.isEmpty { flags["registries"] = ConfigValue(.stringArray(registryUrl), isSecret: false) }
         return flags

@@ -24,6 +24,10 @@ struct StatusCommand: AsyncParsableCommand {
             for (name, value) in rows {
                 Terminal.say("  " + name.padded(to: 15) + value)
             }
+            for peer in status["failingPeers"].list {
+                let (id, silence) = (peer["id"].text(), humanTime(peer["seconds"].int ?? 0))
+                Terminal.say(Terminal.styled("  ! \(id) not heard for \(silence): aether peers show \(id)", .yellow))
+            }
         }
     }
 }

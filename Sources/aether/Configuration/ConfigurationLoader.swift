@@ -17,6 +17,14 @@ struct ConfigurationLoader {
         ("heartbeat.degradedAfter", "missed heartbeats until a peer is Degraded"),
         ("heartbeat.unreachableAfter", "missed heartbeats until a peer is Unreachable"),
         (
+            "heartbeat.recoverySuccesses",
+            "answers in a row until a peer that was Degraded or Unreachable is Healthy again (2)"
+        ),
+        (
+            "network.allowPrivate",
+            "true lets names and strangers lead to loopback, private and link-local addresses"
+        ),
+        (
             "handoff.acceptSeconds",
             "how long a destination may take to accept a player, besides 4 round trips, 0.01 to 60"
         ),
@@ -86,6 +94,7 @@ struct ConfigurationLoader {
         let interval = found.double("heartbeat.intervalSeconds", in: 0.05...3_600) ?? 30
         let degraded = found.int("heartbeat.degradedAfter", in: 1...1_000) ?? 3
         let unreachable = found.int("heartbeat.unreachableAfter", in: 2...10_000) ?? 10
+        let recovery = found.int("heartbeat.recoverySuccesses", in: 1...1_000) ?? 2
         if degraded >= unreachable {
             found.problems.append(
                 "heartbeat.degradedAfter (\(degraded)) must be less than unreachableAfter (\(unreachable))")
@@ -105,6 +114,7 @@ struct ConfigurationLoader {
                 "endpoint is wss:// but there is no tls.certificate (set listen.host to 127.0.0.1 behind a TLS proxy)")
         }
         let classical = found.bool("suites.allowClassical") ?? false
+        let allowsPrivate = found.bool("network.allowPrivate") ?? false
         let offset = found.double("clock.offsetSeconds", in: -86_400...86_400) ?? 0
         let serves = found.bool("registry.serve") ?? false
         let registries = found.registries()
@@ -113,7 +123,8 @@ struct ConfigurationLoader {
         return ServerConfiguration(
             id: id, name: name, host: host, port: port, endpoint: endpoint,
             heartbeatInterval: Duration(fractional: interval), degradedAfter: degraded,
-            unreachableAfter: unreachable, acceptTimeout: accept ?? Limits.acceptTimeout,
+            unreachableAfter: unreachable, recoverySuccesses: recovery,
+            network: AddressPolicy(allowsPrivate: allowsPrivate), acceptTimeout: accept ?? Limits.acceptTimeout,
             arrivalTimeout: arrival ?? Limits.arrivalTimeout,
             handoffRetention: retention ?? Limits.handoffRetention, logLevel: level ?? .info,
             tlsCertificate: certificate, tlsKey: key,

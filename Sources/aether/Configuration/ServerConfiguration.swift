@@ -15,6 +15,10 @@ struct ServerConfiguration {
     var heartbeatInterval: Duration = .seconds(30)
     var degradedAfter = 3
     var unreachableAfter = 10
+    /// Two: while a peer is on its way back its portals are open, and one answer does not say that it stays.
+    var recoverySuccesses = 2
+    /// Where names and strangers may lead this server.
+    var network = AddressPolicy.publicOnly
     /// See ``NodeConfiguration/acceptTimeout``, ``NodeConfiguration/arrivalTimeout``, ``NodeConfiguration/handoffRetention``.
     var acceptTimeout = Limits.acceptTimeout
     var arrivalTimeout = Limits.arrivalTimeout
@@ -53,7 +57,8 @@ struct ServerConfiguration {
     func healthThresholds() throws -> HealthThresholds {
         do {
             return try HealthThresholds(
-                degraded: degradedAfter, unreachable: unreachableAfter, interval: heartbeatInterval)
+                degraded: degradedAfter, unreachable: unreachableAfter, interval: heartbeatInterval,
+                recovery: recoverySuccesses)
         } catch {
             throw error.refusal
         }

@@ -40,7 +40,7 @@ final class DemoServer: Sendable {
             [
                 "serve", "--data", home.path, "--host", "127.0.0.1", "--port", "\(port)", "--endpoint",
                 endpoint.description, "--heartbeat-interval", "0.5", "--degraded-after", "3", "--unreachable-after",
-                "8",
+                "8", "--allow-private-addresses",
                 "--end-with-input",
             ] + arguments
         process.standardInput = Pipe()

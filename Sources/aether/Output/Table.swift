@@ -2,6 +2,8 @@
 struct Table {
     let header: [String]
     var rows: [[String]] = []
+    /// What stands below a row, by the row's index.
+    private var notes: [Int: String] = [:]
 
     init(_ header: String...) {
         self.header = header
@@ -11,18 +13,24 @@ struct Table {
         rows.append(row)
     }
 
+    /// Puts a line of details below the row that was added last.
+    mutating func note(_ text: String) {
+        notes[rows.count - 1] = text
+    }
+
     /// The lines of the table: a header and a row for each entry, or one sentence when it is empty.
     func lines(empty: String) -> [String] {
         guard !rows.isEmpty else { return [empty] }
         let widths = header.indices.map { column in
             ([header] + rows).map { column < $0.count ? $0[column].count : 0 }.max() ?? 0
         }
-        return ([header] + rows).enumerated().map { index, row in
+        return ([header] + rows).enumerated().flatMap { index, row in
             let cells = row.enumerated().map { column, cell in
                 column == row.count - 1 ? cell : cell + String(repeating: " ", count: widths[column] - cell.count)
             }
             let line = cells.joined(separator: "  ")
-            return index == 0 ? Terminal.styled(line, .bold) : line
+            guard index > 0 else { return [Terminal.styled(line, .bold)] }
+            return [line] + (notes[index - 1].map { ["    " + $0] } ?? [])
         }
     }
 

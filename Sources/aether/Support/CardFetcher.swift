@@ -1,30 +1,81 @@
 import ArgumentParser
 import FederationCrypto
 import FederationModel
+import FederationTransport
 import Foundation
 
 /// Fetches another server's signed card and verifies that it is signed by the key that it names.
-enum CardFetcher {
-    /// - Parameter address: `aether://`, `ws://`, `wss://`, `http://` or `https://`.
-    static func fetch(_ address: String) async throws -> (text: String, card: ServerCard) {
-        let base = try base(of: address)
-        let response = try await AdminClient(
-            base: base, key: nil, remedy: "check the address, and that a server runs there"
-        ).get("/.well-known/aether-federation")
-        let fields = response.json.fields
-        guard let header = fields["protected"].string, let payload = fields["payload"].string,
-            let signature = fields["signature"].string
-        else {
+struct CardFetcher {
+    private let fetcher: GuardedFetcher
+
+    /// - Parameters:
+    ///   - policy: to which addresses a name may lead.
+    ///   - trustRoots: PEM file of further roots for `https`.
+    init(policy: AddressPolicy, trustRoots: String? = nil) throws {
+        var configuration = GuardedFetcher.Configuration()
+        configuration.policy = policy
+        if let trustRoots { configuration.tls.trustRoots = .file(trustRoots) }
+        fetcher = try GuardedFetcher(configuration: configuration)
+    }
+
+    /// A card, and where it was found.
+    struct Found {
+        /// The compact JWS.
+        let text: String
+        let card: ServerCard
+        let origin: Endpoint
+    }
+
+    /// The address as a person writes it; misuse when it is none.
+    static func address(_ text: String) throws -> ServerAddress {
+        do throws(ServerAddress.Failure) {
+            return try ServerAddress.parse(text)
+        } catch {
+            throw ValidationError("\(error.refusal)")
+        }
+    }
+
+    /// Tries the places where the address says that the card may be, one after another.
+    func fetch(_ address: ServerAddress) async throws(Refusal) -> Found {
+        var failures: [(origin: Endpoint, refusal: Refusal)] = []
+        for origin in address.candidates {
+            do throws(Refusal) {
+                return try await fetch(from: origin)
+            } catch {
+                // Another port of the same host would say the same.
+                if ["address.refused", "fetch.unresolved", "card.refused"].contains(error.code) { throw error }
+                failures.append((origin, error))
+            }
+        }
+        guard let last = failures.last, failures.count > 1 else {
+            throw failures.last?.refusal ?? ServerAddress.Failure.empty.refusal
+        }
+        // An answer of whatever kind says more than a closed port.
+        let telling = failures.last { $0.refusal.code != last.refusal.code && $0.refusal.code == "card.malformed" }
+        let shown = telling?.refusal ?? last.refusal
+        let tried = failures.map(\.origin.httpBase).joined(separator: ", ")
+        throw Refusal(
+            shown.kind, code: shown.code, reason: "\(shown.reason) (tried \(tried))", remedy: shown.remedy)
+    }
+
+    private func fetch(from origin: Endpoint) async throws(Refusal) -> Found {
+        let request = FetchRequest.card(of: origin)
+        let document: FetchedDocument
+        do throws(FetchFailure) {
+            document = try await fetcher.fetch(request)
+        } catch {
+            throw error.refusal(of: request)
+        }
+        guard document.status == 200, let text = GuardedCards.compact(document.body) else {
             throw Refusal(
-                .invalid, code: "card.malformed", reason: "\(base) does not answer with a signed card",
+                .invalid, code: "card.malformed", reason: "\(origin.httpBase) does not answer with a signed card",
                 remedy: "check the address; it may be another kind of server")
         }
-        let text = "\(header).\(payload).\(signature)"
-        do {
-            return (text, try ServerCard.verify(text, at: now()))
+        do throws(StatementFailure) {
+            return Found(text: text, card: try ServerCard.verify(text, at: Self.now()), origin: document.origin)
         } catch {
             throw Refusal(
-                .invalid, code: "card.refused", reason: "the card of \(base) \(error.reason)",
+                .invalid, code: "card.refused", reason: "the card of \(origin.httpBase) \(error.reason)",
                 remedy: "compare the clocks of both machines; else tell the server's operator")
         }
     }
@@ -37,20 +88,5 @@ enum CardFetcher {
 
     private static func now() -> Timestamp {
         Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000))
-    }
-
-    /// The HTTP address of a server; misuse when `address` is none.
-    private static func base(of address: String) throws -> String {
-        if let endpoint = Endpoint(address) { return endpoint.httpBase }
-        for (scheme, replacement) in [("http://", "ws://"), ("https://", "wss://")] where address.hasPrefix(scheme) {
-            if let endpoint = Endpoint(replacement + address.dropFirst(scheme.count)) { return endpoint.httpBase }
-        }
-        let world = address.hasPrefix("aether://") && !address.dropFirst(9).contains("/") ? address + "/any" : address
-        if let url = AetherURL(world) {
-            return "http://\(url.host):\(url.port)"
-        }
-        throw ValidationError(
-            "'\(oneLine(address).prefix(120))' is not the address of a server: use aether://host, ws://host:port or wss://host:port"
-        )
     }
 }

@@ -25,12 +25,21 @@ struct ServerOptions: ParsableArguments {
             return AdminClient(base: base, key: ProcessInfo.processInfo.environment["AETHER_ADMIN_KEY"])
         }
         let directory = ServerHome(data)
-        try directory.requireInitialised()
-        let configuration = try await ConfigurationLoader(file: directory.configurationFile, flags: [:]).load()
+        let configuration = try await configuration(of: directory)
         let scheme = configuration.tlsCertificate == nil ? "http" : "https"
         let host = ["0.0.0.0", "::"].contains(configuration.host) ? "127.0.0.1" : configuration.host
         let shown = host.contains(":") ? "[\(host)]" : host
         return AdminClient(base: "\(scheme)://\(shown):\(configuration.port)", key: try directory.adminKey())
+    }
+
+    /// The configuration of the server whose data directory is here; nil when another one is named by its address.
+    func configuration() async throws -> ServerConfiguration? {
+        server == nil ? try await configuration(of: ServerHome(data)) : nil
+    }
+
+    private func configuration(of directory: ServerHome) async throws -> ServerConfiguration {
+        try directory.requireInitialised()
+        return try await ConfigurationLoader(file: directory.configurationFile, flags: [:]).load()
     }
 
     /// Prints an answer: as JSON where that was asked for, else by `show`.

@@ -290,7 +290,8 @@ private struct NodeStage: ~Copyable {
                 if closed == channel { isClosed = true }
             case .notify:
                 moves += 1
-            case .persist, .dial, .hangUp, .serveAsset, .assetAnswered, .worldAnswered, .report, .fetchCard:
+            case .persist, .dial, .dialNow, .hangUp, .serveAsset, .assetAnswered, .worldAnswered, .report,
+                .fetchCard:
                 break
             }
         }

@@ -33,7 +33,7 @@ struct TestServer: Sendable {
         store: MemoryStore = MemoryStore(),
         held: (MemoryAssetStore) -> any AssetStore = { $0 },
         client: (WebSocketRoute) -> WebSocketRoute = { $0 }, logger: Logger = quiet,
-        _ body: @escaping @Sendable (TestServer) async throws -> Result
+        transport: any PeerTransport = NoTransport(), _ body: @escaping @Sendable (TestServer) async throws -> Result
     ) async throws -> Result {
         let identity = try identity(id)
         let assets = MemoryAssetStore()
@@ -58,7 +58,7 @@ struct TestServer: Sendable {
             defer { group.cancelAll() }
             var iterator = ports.makeAsyncIterator()
             let port = try #require(await iterator.next())
-            try await server.start(transport: NoTransport(), cards: cards)
+            try await server.start(transport: transport, cards: cards)
             let result = try await body(
                 TestServer(
                     server: server, identity: identity, store: store, assets: assets, metrics: metrics, clock: clock,
@@ -176,4 +176,6 @@ struct NoTransport: PeerTransport {
     func hangUp(_ peer: ServerID) async {}
 
     func dialState(of peer: ServerID) async -> DialState? { nil }
+
+    func dialNow(_ peer: ServerID) async {}
 }

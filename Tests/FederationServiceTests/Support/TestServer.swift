@@ -172,6 +172,8 @@ final class RecordingTransport: PeerTransport {
     }
 
     func dialState(of peer: ServerID) async -> DialState? { nil }
+
+    func dialNow(_ peer: ServerID) async {}
 }
 
 /// What a player's client is told, without its details.

@@ -53,6 +53,7 @@ actor TestHost: PeerChannelHost {
     private var channels: [ChannelID: Channel] = [:]
     private var lastNumber: UInt64 = 0
     private var isHolding = false
+    private var policy: AddressPolicy?
     private var held: [CheckedContinuation<Void, Never>] = []
 
     init(_ id: String, clock: any FederationClock = SystemClock(), _ behaviour: Behaviour = .normal) throws {
@@ -65,6 +66,13 @@ actor TestHost: PeerChannelHost {
     func behave(_ behaviour: Behaviour) {
         self.behaviour = behaviour
     }
+
+    /// From now on the peers of this host are such that nobody pinned.
+    func judge(by policy: AddressPolicy?) {
+        self.policy = policy
+    }
+
+    func addressPolicy(for peer: ServerID) -> AddressPolicy? { policy }
 
     /// From now on frames stay with the host until ``release()``.
     func hold() {

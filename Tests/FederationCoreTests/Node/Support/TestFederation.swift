@@ -225,6 +225,7 @@ final class TestFederation {
         case .close(let channel, _):
             if let wire = wire(of: node, channel) { close(wire) }
         case .dial(let server, _): node.dialled.append(server)
+        case .dialNow(let server): node.dialledNow.append(server)
         case .hangUp(let server): node.dialled.removeAll { $0 == server }
         case .notify(let event): node.told.append(event)
         case .report(let event): node.reported.append(event)

@@ -35,6 +35,8 @@ final class TestNode {
     var told: [CrossingEvent] = []
     var reported: [NodeEvent] = []
     var dialled: [ServerID] = []
+    /// Servers that said to be back.
+    var dialledNow: [ServerID] = []
     /// Servers whose cards were asked for.
     var fetched: [ServerID] = []
     private var nextChannel: UInt64 = 1
@@ -106,7 +108,8 @@ final class TestNode {
         case .notify(let event):
             guard let handoff = event.handoff else { return }
             try justify("tell \(event.kind.label)", handoff, Self.states(of: event.kind))
-        case .persist, .close, .dial, .hangUp, .serveAsset, .assetAnswered, .worldAnswered, .report, .fetchCard:
+        case .persist, .close, .dial, .dialNow, .hangUp, .serveAsset, .assetAnswered, .worldAnswered, .report,
+            .fetchCard:
             return
         }
     }

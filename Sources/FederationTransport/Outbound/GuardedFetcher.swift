@@ -1,0 +1,89 @@
+public import FederationModel
+public import NIOCore
+public import NIOPosix
+import NIOSSL
+
+/// Fetches small signed documents from servers that somebody named: cards, and what registries answer.
+///
+/// It resolves names itself, checks every address with the ``AddressPolicy`` and connects to one that was checked; it
+/// follows few redirects, each under the same rules; it bounds bytes, time and what runs at once. So nobody can use
+/// this server to look into a network, or to keep it waiting.
+public actor GuardedFetcher {
+    public struct Configuration: Sendable {
+        /// Where to it may turn.
+        public var policy = AddressPolicy.publicOnly
+        /// For everything: names, connections, redirects and the answer.
+        public var timeLimit: Duration = .seconds(5)
+        public var redirects = 3
+        /// Requests at one time; to one server there is one.
+        public var concurrent = 8
+        public var tls = PeerTLS()
+
+        public init() {}
+    }
+
+    public nonisolated let configuration: Configuration
+    private let resolver: any NameResolver
+    private let group: any EventLoopGroup
+    private let tls: NIOSSLContext
+    private var running: Set<Endpoint> = []
+    private var budget = TargetBudget()
+
+    /// - Throws: When the TLS configuration is not usable.
+    public init(
+        configuration: Configuration = Configuration(), resolver: any NameResolver = SystemResolver.shared,
+        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
+    ) throws {
+        self.configuration = configuration
+        self.resolver = resolver
+        self.group = group
+        tls = try configuration.tls.context()
+    }
+
+    /// Carries out a request.
+    ///
+    /// - Returns: the answer, also one that refuses; a redirect is never returned.
+    public func fetch(_ request: FetchRequest) async throws(FetchFailure) -> FetchedDocument {
+        let deadline = NIODeadline.now() + configuration.timeLimit.timeAmount
+        guard running.count < configuration.concurrent, running.insert(request.origin).inserted else { throw .busy }
+        defer { running.remove(request.origin) }
+        var next = request
+        for _ in 0...configuration.redirects {
+            let answer = try await exchange(next, by: deadline)
+            guard [301, 302, 303, 307, 308].contains(answer.status) else { return answer }
+            let location = answer.headers["location"] ?? ""
+            guard let redirected = next.redirected(to: location) else {
+                throw .forbiddenRedirect(Self.printable(location))
+            }
+            next = redirected
+        }
+        throw .tooManyRedirects
+    }
+
+    private func exchange(_ request: FetchRequest, by deadline: NIODeadline) async throws(FetchFailure)
+        -> FetchedDocument
+    {
+        let guarded = GuardedResolver(resolver: resolver, eventLoop: group.next())
+        let addresses: [NetworkAddress]
+        do throws(GuardedResolver.Failure) {
+            addresses = try await guarded.addresses(
+                of: request.origin.host, policy: request.isOperatorsChoice ? nil : configuration.policy, by: deadline)
+        } catch {
+            switch error {
+            case .unresolved(let reason): throw .unresolved(reason)
+            case .timedOut: throw .timedOut
+            case .refused(let refusal): throw .address(refusal)
+            }
+        }
+        if request.isProvoked {
+            for address in addresses where !budget.admit(address, at: .now()) { throw .busy }
+        }
+        return try await FetchExchange(group: group, tls: tls).run(request, at: addresses, by: deadline)
+    }
+
+    /// What another server sent, for one line on a terminal.
+    private static func printable(_ text: String) -> String {
+        let shown = text.unicodeScalars.prefix(120).map { (0x20...0x7E).contains($0.value) ? Character($0) : "?" }
+        return shown.isEmpty ? "nowhere" : "'\(String(shown))'"
+    }
+}
