@@ -34,4 +34,11 @@ package enum FaultKind: String, CaseIterable, Sendable, Codable {
     case hostileFrames
     /// Somebody dials under a peer's id with another key.
     case impostor
+    /// A copy of a server's disk is taken, or the server loses power and starts from the last copy: as its operator, by the
+    /// manual, nobody travels from it before its peers have connected. See ``Invariant`` for what holds until then.
+    case restoredFromBackup
+    /// The operator of a player's home takes the player back, whether or not the player's host is gone.
+    case takenBack
+    /// A world server guards its world for a while: it lets newcomers in, refuses them, answers late or never.
+    case guardedWorld
 }

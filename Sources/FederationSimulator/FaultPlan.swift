@@ -57,7 +57,8 @@ struct FaultPlan {
     private static func weight(_ kind: FaultKind) -> Int {
         switch kind {
         case .crashAtEffect, .hostileFrames: 8
-        case .cut, .powerLoss: 4
+        case .guardedWorld: 5
+        case .cut, .powerLoss, .restoredFromBackup, .takenBack: 4
         case .partition, .delay, .stall, .clockJump, .slowDisk, .failingDisk: 3
         case .duplicateDial, .fullQueues, .suspension, .removal, .routeOff: 2
         case .blackout, .impostor: 1

@@ -20,6 +20,8 @@ struct History {
         case tick
         case rest
         case hostile
+        case backup
+        case door
     }
 
     private static let kept = 2_000

@@ -12,6 +12,15 @@ final class HostilePeer {
         var state: [UInt8]
         /// The handoff by which it gives the player back.
         var leaving: Leaving?
+        /// The home server has taken the player back: only a decided handoff is still to be brought to its end.
+        var isVoid = false
+    }
+
+    /// A token by which a server has handed it a player.
+    struct Proof {
+        let decision: UInt64
+        let player: Int
+        let token: String
     }
 
     struct Leaving {
@@ -22,6 +31,11 @@ final class HostilePeer {
 
     /// How many handoffs it has decided towards each server.
     var decisions: [Int: UInt64] = [:]
+
+    /// By server: the newest proof for each player, for a server that was restored from a backup.
+    var proofs: [Int: [Int: Proof]] = [:]
+    /// By player: below which epoch it plays nobody.
+    var recalls: [Int: Epoch] = [:]
 
     /// Names of its own that it offers to anybody, several at once.
     static let ghosts = 256

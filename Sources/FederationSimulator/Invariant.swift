@@ -1,9 +1,28 @@
 import FederationModel
 
 /// What must hold in every run, by name.
+///
+/// Three acts of people bend it for a while, and only as far as PROTOCOL.md says:
+/// - *Taking back* voids every copy of an older term. Until the recall reaches its host an older copy can be played, saved and
+///   handed on to servers that have not heard of it either; within its own term it is in one place all the same. Its host drops it
+///   when the recall arrives (``recallsHold``), and nobody who has heard lets it in again, whatever power cuts come in between.
+///   What was saved in the older term counts for nothing from the moment the reclaim is durable; what the home has saved since counts.
+/// - A *restored backup* brings copies back that had left. Until the peers have connected, nothing tells the restored server; such
+///   a copy can be played where it is, and what is saved in it counts for nothing. Once each peer has answered on a new channel, none is
+///   left (``onePlace``). Its operator lets nobody travel and takes nobody back before that; one server at a time is restored.
+///   Of players who were playing on the restored server in the same stay, exactly the saves since the backup are lost. Where
+///   the only copy was one that the backup does not hold, the player is nowhere, and the home server takes the player back.
+///   Tokens that were redeemed since the backup may be redeemed once more, while they last.
+/// - A *guarded world* decides only before a place is kept: afterwards its word changes nothing.
 package enum Invariant: String, CaseIterable, Sendable, Codable {
-    /// A player is playable in at most one place, seen from the worlds and from the disks.
+    /// A player is playable in at most one place in each term, seen from the worlds and from the disks.
     case onePlace
+    /// Who has been told that a player was taken back plays no older copy, and lets none in.
+    case recallsHold
+    /// A place in a guarded world is kept only for somebody whom the world lets in.
+    case guardsDecide
+    /// How many handoffs a server has decided towards a peer never falls on its disk.
+    case decisionsRise
     /// No client is told twice that its token was taken.
     case oneRedemption
     /// Nothing of a peer is acted upon before its handshake is Completed with the key that was pinned.
@@ -24,7 +43,7 @@ package enum Invariant: String, CaseIterable, Sendable, Codable {
     case reservationsWait
     /// A player's epoch never falls on any disk.
     case epochsRise
-    /// A player's revision never falls.
+    /// A player's revision never falls within a term, wherever the player goes.
     case revisionsRise
     /// A handoff is completed by the destination's own receipt only.
     case receiptsAreGenuine

@@ -20,12 +20,21 @@ final class SimulatedCrossing {
     var receipts: [String] = []
     /// How many clients were told that their token was taken.
     var redemptions = 0
+    /// In which round it began.
+    let round: Int
+    /// Whether the source has ever decided it, and the destination ever admitted the player, durably.
+    var wasDecided = false
+    var wasAdmitted = false
+    /// An end of it was restored from a backup since: its ledgers may tell it in any way that ends.
+    var isTouched = false
 
     init(
-        number: Int, id: HandoffID, player: Int, source: SimulatedWire.Party, destination: SimulatedWire.Party,
+        number: Int, round: Int, id: HandoffID, player: Int, source: SimulatedWire.Party,
+        destination: SimulatedWire.Party,
         epoch: Epoch, revision: UInt64, state: [UInt8]
     ) {
         self.number = number
+        self.round = round
         self.id = id
         self.player = player
         self.source = source

@@ -14,6 +14,13 @@ struct SimulatedDisk {
         case missing
     }
 
+    init() {}
+
+    /// A disk onto which a copy was put back.
+    init(restoring copy: StoreTables) {
+        durable = copy
+    }
+
     /// What a start finds: everything that was synced, and what else survived.
     private(set) var durable = StoreTables()
     /// Written, not synced.

@@ -45,6 +45,14 @@ final class SimulatedServer {
         var heardAt: Int64 = .min
     }
 
+    /// A copy of the disk, and what is known of it from outside.
+    struct Backup {
+        let tables: StoreTables
+        let round: Int
+        let decisions: [ServerID: UInt64]
+        let recalls: [Int: Epoch]
+    }
+
     let index: Int
     let identity: ServerIdentity
     let configuration: NodeConfiguration
@@ -88,6 +96,28 @@ final class SimulatedServer {
     var diskFailsUntil: Int64 = .min
     var queuesFullUntil: Int64 = .min
 
+    // Backups.
+    var backup: Backup?
+    /// Whether the server starts again from its backup.
+    var isRestoring = false
+    /// Whether it was restored since the last rest.
+    var isRestored = false
+    /// After a restore: peers that have not yet had their chance to show what this server has forgotten.
+    var awaited: Set<Int> = []
+    /// How many handoffs it has decided towards each peer, on its disk.
+    var decisions: [ServerID: UInt64] = [:]
+    /// By player: below which epoch it has been told to play nobody, and what its disk holds of that.
+    var recalls: [Int: Epoch] = [:]
+    var durableRecalls: [Int: Epoch] = [:]
+
+    // The world server.
+    /// Until when it guards its world.
+    var guardsUntil: Int64 = .min
+    /// Tells the guard that counts from those that were ended.
+    var guardNumber = 0
+    /// What it has said of those at the door: whether they may enter.
+    var words: [HandoffID: Bool] = [:]
+
     var id: ServerID { identity.id }
 
     init(
@@ -114,8 +144,9 @@ final class SimulatedServer {
 
 /// A call of a world server, a client or an operator that waits for its answer.
 enum SimulatedCall {
-    /// The player's state with this counter is safe.
-    case save(player: Int, counter: UInt64)
+    /// The player's state with this counter is safe, in that epoch. What is said of a copy that a backup has brought back,
+    /// and that is not the player, is worth nothing.
+    case save(player: Int, counter: UInt64, epoch: Epoch, isGhost: Bool)
     /// The client's token was taken.
     case redeem(HandoffID)
     /// Anything else, about which nothing is promised.

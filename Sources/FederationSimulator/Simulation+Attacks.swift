@@ -26,7 +26,7 @@ extension Simulation {
         }
         // Frames about handoffs of its own that are genuine would give players away twice.
         let isOwn = crossings[stranger].map { $0.source == .hostile || $0.destination == .hostile } ?? false
-        switch random.below(18) {
+        switch random.below(21) {
         case 0, 1: try offerKnown(to: server, &random)
         case 2, 3: try offerGhost(to: server, &random)
         case 4, 5: repeatGhost(&random)
@@ -48,6 +48,9 @@ extension Simulation {
             try hostileSends(
                 .worldRequest(FederationFrame.WorldRequest(request: random.next() >> 1, world: servers[server].world)),
                 to: server)
+        case 17: try recallStranger(to: server, &random)
+        case 18: try oldEvidence(to: server, &random)
+        case 19: try hostileSends(.position(random.next() >> UInt64(random.below(64))), to: server)
         default:
             try hostileSends(
                 .acknowledgement(FederationFrame.Heartbeat(sequence: random.next() >> 1, sentAt: now.timestamp)),
@@ -152,6 +155,23 @@ extension Simulation {
         }
         note(.hostile, server, UInt64(100 + frame.kind)) { "mallory repeats \(frame.label) to \(servers[server].id)" }
         hostileSends(bytes, to: server)
+    }
+
+    /// Others' players, whom only their home servers may take back.
+    private func recallStranger(to server: Int, _ random: inout SplitMix64) throws {
+        let number = random.below(players.count)
+        let epoch = Epoch(1 + random.next() >> UInt64(16 + random.below(48)))
+        let recalled = FederationFrame.RecalledPlayer(player: players[number].id, epoch: min(epoch, .last))
+        try hostileSends(.recall([recalled]), to: server)
+    }
+
+    /// Proofs that the server knows already, out of order, and those that other servers have signed.
+    private func oldEvidence(to server: Int, _ random: inout SplitMix64) throws {
+        let proofs = hostile.proofs[random.percent(80) ? server : random.below(servers.count), default: [:]]
+        let tokens = proofs.keys.sorted().compactMap { proofs[$0]?.token }.prefix(Limits.evidenceTokens)
+        guard !tokens.isEmpty else { return }
+        let shown = random.oneIn(2) ? Array(tokens.reversed()) : [random.pick(Array(tokens))]
+        try hostileSends(.evidence(shown), to: server)
     }
 
     private func commitStranger(_ handoff: HandoffID, to server: Int, asVerdict: Bool) throws {

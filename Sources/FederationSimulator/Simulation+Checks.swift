@@ -21,14 +21,24 @@ extension Simulation {
     /// One player, in the memory of every server and on every disk.
     func check(_ number: Int) throws {
         let player = players[number]
-        var place: Int?
+        let known = model.players[number]
+        // Mostly there is one.
+        var places: [(term: UInt64, server: Int)] = []
         for server in servers {
-            var isHere = false
+            var term: UInt64?
             if server.isUp, let record = server.node.players[player.id] {
+                if let recall = server.recalls[number], record.epoch < recall, record.presence != .recalled {
+                    throw violated(
+                        .recallsHold,
+                        "\(server.id) keeps \(player.id) in epoch \(record.epoch), but has been told of \(recall)")
+                }
                 switch record.presence {
                 case .playable:
-                    isHere = true
-                    try checkSaved(record, player, at: server)
+                    try checkGhost(record, number, at: server)
+                    if known.copy(record.epoch.term) != nil, !isGhost(number, record.epoch, at: server) {
+                        term = record.epoch.term
+                    }
+                    try checkSaved(record, player, known, at: server)
                 case .departing(let handoff):
                     guard let crossing = crossings[handoff] else { break }
                     guard crossing.state == record.state else {
@@ -40,20 +50,37 @@ extension Simulation {
                     break
                 }
             }
-            if let record = server.disk.durable.players[player.id], record.presence == .playable {
-                isHere = true
-                if !server.isUp { try checkSaved(record, player, at: server) }
+            if !server.isRestoring, let record = server.disk.durable.players[player.id], record.presence == .playable {
+                if known.copy(record.epoch.term) != nil, !isGhost(number, record.epoch, at: server) {
+                    term = record.epoch.term
+                    if !server.isUp { try checkSaved(record, player, known, at: server) }
+                }
             }
-            guard isHere else { continue }
-            if let place {
+            guard let term else { continue }
+            if let place = places.first(where: { $0.term == term })?.server {
                 throw violated(
-                    .onePlace, "\(player.id) is playable on \(servers[place].id) and on \(server.id)")
+                    .onePlace,
+                    "\(player.id) is playable on \(servers[place].id) and on \(server.id) in term \(term)")
             }
-            place = server.index
+            places.append((term, server.index))
         }
     }
 
-    private func checkSaved(_ record: PlayerRecord, _ player: SimulatedPlayer, at server: SimulatedServer) throws {
+    /// A copy that a backup has brought back, and that its peers have had their chance to prove wrong.
+    private func checkGhost(_ record: PlayerRecord, _ number: Int, at server: SimulatedServer) throws {
+        guard server.isRestored, server.awaited.isEmpty, isGhost(number, record.epoch, at: server) else { return }
+        throw violated(
+            .onePlace,
+            "\(record.player) is playable on \(server.id) in epoch \(record.epoch), a copy out of its backup, "
+                + "although every peer has answered; it is in \(model.players[number].newest.epoch)")
+    }
+
+    private func checkSaved(
+        _ record: PlayerRecord, _ player: SimulatedPlayer, _ known: ReferenceModel.Player, at server: SimulatedServer
+    ) throws {
+        guard !known.isUnsettled, record.epoch.term == known.term,
+            record.epoch >= known.newest.epoch || !server.isRestored
+        else { return }
         guard let counter = SimulatedPlayer.counter(of: record.state) else {
             throw violated(.savesAreKept, "the state of \(player.id) at \(server.id) is one that nobody has written")
         }
@@ -91,11 +118,33 @@ extension Simulation {
         switch change {
         case .putHandoff(let record): try observe(record, on: store, of: server)
         case .putPlayer(let record): try observe(record, old: store.players[record.player], of: server)
+        case .putReclaim(let reclaim): try observe(reclaim, on: store, of: server)
+        case .putRecall(let player, let epoch):
+            if let number = playerNumbers[player] { server.durableRecalls[number] = epoch }
+        case .putDecisions(let peer, let count):
+            let old = server.decisions[peer, default: 0]
+            guard count >= old else {
+                throw violated(.decisionsRise, "\(server.id) has decided \(count) times for \(peer), after \(old)")
+            }
+            server.decisions[peer] = count
         case .putServer, .removeServer, .putTombstone, .removeTombstone, .putPeer, .removePeer, .putRoute, .removeRoute,
-            .putWorld, .removeWorld, .removePlayer, .removeHandoff, .putDecisions, .putPassage, .putReclaim, .putRecall,
-            .putCardSequence, .putBinding, .putEquivocation, .putOwnKeys, .registry:
+            .putWorld, .removeWorld, .removePlayer, .removeHandoff, .putPassage, .putCardSequence, .putBinding,
+            .putEquivocation, .putOwnKeys, .registry:
             break
         }
+    }
+
+    private func observe(_ reclaim: ReclaimRecord, on store: StoreTables, of server: SimulatedServer) throws {
+        guard let number = playerNumbers[reclaim.player] else { return }
+        let known = model.players[number]
+        // What a restored home has learned again is nothing new.
+        if server.isRestored, !known.isUnsettled, reclaim.epoch.term <= known.term { return }
+        let record = store.players[reclaim.player]
+        let counter = record.flatMap { SimulatedPlayer.counter(of: $0.state) } ?? 0
+        let wrong = model.reclaim(
+            number, at: .server(server.index), epoch: reclaim.epoch, revision: record?.revision ?? 0, counter: counter)
+        if let wrong { throw violated(.modelAgrees, "\(reclaim.player): \(wrong)") }
+        players[number].acknowledged = counter
     }
 
     private func observe(_ record: HandoffRecord, on store: StoreTables, of server: SimulatedServer) throws {
@@ -107,7 +156,8 @@ extension Simulation {
         let crossing = crossings[record.id]
         let party = SimulatedWire.Party.server(server.index)
         let old = crossing?.durable(at: party) ?? store.handoffs[record.id]?.state
-        guard Self.allows(old, to: record.state, as: record.role) else {
+        guard Self.allows(old, to: record.state, as: record.role) || allows(old, to: record, in: crossing, at: server)
+        else {
             throw violated(
                 .statesAdvance,
                 "\(server.id) moves #\(number(of: record.id)) from \(old?.rawValue ?? "nothing") to \(record.state.rawValue)"
@@ -132,8 +182,12 @@ extension Simulation {
         case .prepared:
             break
         case .committed:
+            // Proved to a restored source, it is what it was.
+            if crossing.wasAdmitted, crossing.isTouched { return }
             report.committed += 1
-            guard crossing.destinationState == .reserved else {
+            crossing.wasDecided = true
+            let isRecalled = model.players[crossing.player].term > crossing.epoch.term
+            guard crossing.destinationState == .reserved || crossing.isTouched || isRecalled else {
                 throw violated(
                     .decisionFollowsReservation,
                     "#\(crossing.number) is decided while its destination has "
@@ -165,11 +219,17 @@ extension Simulation {
             try ambush(crossing)
         case .admitted:
             if let receipt = record.receipt { crossing.receipts.append(receipt) }
-            if let wrong = model.admit(crossing.player, as: record.id, at: party) {
+            let isAgain = crossing.wasAdmitted && crossing.isTouched
+            crossing.wasAdmitted = true
+            if isAgain, isPast(crossing) { return }
+            if let wrong = model.admit(crossing.player, as: record.id, at: party, epoch: record.epoch) {
                 throw violated(.modelAgrees, "\(record.player): \(wrong)")
             }
         case .aborted:
-            guard crossing.sourceState == nil || crossing.sourceState == .aborted else {
+            guard
+                crossing.sourceState == nil || crossing.sourceState == .aborted || crossing.isTouched
+                    || isVoid(crossing, record)
+            else {
                 throw violated(
                     .reservationsWait,
                     "\(party) drops #\(crossing.number), which is \(crossing.sourceState?.rawValue ?? "") at its source"
@@ -177,6 +237,29 @@ extension Simulation {
             }
         case .prepared, .committed, .completed:
             break
+        }
+    }
+
+    /// Whether the restored end of a crossing goes once more through what is long over.
+    private func isPast(_ crossing: SimulatedCrossing) -> Bool {
+        guard let copy = model.players[crossing.player].copy(crossing.epoch.term) else { return true }
+        return copy.owner != .crossing(crossing.id)
+    }
+
+    /// Whether the player was taken back since.
+    private func isVoid(_ crossing: SimulatedCrossing, _ record: HandoffRecord) -> Bool {
+        record.abortCode == "player.recalled" && model.players[crossing.player].term > crossing.epoch.term
+    }
+
+    /// What becomes of a handoff whose player was taken back, or whose source was restored and has been shown its decision.
+    private func allows(
+        _ old: HandoffState?, to record: HandoffRecord, in crossing: SimulatedCrossing?, at server: SimulatedServer
+    ) -> Bool {
+        guard let crossing else { return old == nil && server.isRestored }
+        switch (record.role, old, record.state) {
+        case (.source, .committed?, .aborted): return isVoid(crossing, record) || crossing.isTouched
+        case (.source, .aborted?, .committed): return server.isRestored && crossing.wasAdmitted
+        default: return false
         }
     }
 
@@ -200,7 +283,7 @@ extension Simulation {
                 throw violated(
                     .epochsRise, "\(record.player) falls from epoch \(old.epoch) to \(record.epoch) on \(server.id)")
             }
-            guard record.revision >= old.revision else {
+            guard record.revision >= old.revision || record.epoch > old.epoch || old.presence == .recalled else {
                 throw violated(
                     .revisionsRise,
                     "\(record.player) falls from revision \(old.revision) to \(record.revision) on \(server.id)")
@@ -210,6 +293,12 @@ extension Simulation {
         case .playable:
             guard let counter = SimulatedPlayer.counter(of: record.state) else {
                 throw violated(.savesAreKept, "\(record.player) has a state on \(server.id) that nobody has written")
+            }
+            if isGhost(number, record.epoch, at: server) { return }
+            if let copy = model.players[number].copy(record.epoch.term), record.revision < copy.revision {
+                throw violated(
+                    .revisionsRise,
+                    "\(record.player) falls from revision \(copy.revision) to \(record.revision) on \(server.id)")
             }
             let wrong = model.save(
                 number, at: .server(server.index), epoch: record.epoch, revision: record.revision, counter: counter)
@@ -222,8 +311,8 @@ extension Simulation {
             if let crossing = crossings[handoff], crossing.epoch != record.epoch {
                 throw violated(.epochsRise, "\(record.player) departs in epoch \(record.epoch), not \(crossing.epoch)")
             }
-        case .recalled, .left:
-            break
+        case .recalled: server.durableRecalls[number] = record.epoch
+        case .left: break
         }
     }
 
@@ -237,6 +326,12 @@ extension Simulation {
             let (number, first) = SimulatedWire.end(of: channel)
             let other = wires[number]?.party(first: !first)
             guard other == crossing.source || other == crossing.destination else { return }
+            // A destination repeats its receipt when it has done with the handoff and forgotten it, but not before it has admitted.
+            if case .admitted(let admitted) = frame, crossing.wasAdmitted, crossing.destination == .server(server.index)
+            {
+                crossing.receipts.append(admitted.receipt)
+                return
+            }
         } else if case .abort = frame {
             // Said to a source, it decides nothing.
             guard server.disk.durable.handoffs[handoff]?.role != .destination else { return }
@@ -250,7 +345,9 @@ extension Simulation {
             case .offered: [.prepared, .committed, .completed, .aborted]
             case .committed: [.committed, .completed]
             case .completed: [.completed]
-            case .returned, .withdrawn: [.aborted]
+            case .returned: [.aborted]
+            // Nothing is kept of who stands before a door.
+            case .withdrawn: [.aborted, nil]
             case .reserved: [.reserved, .admitted, .aborted]
             case .admitted: [.admitted]
             case .arriving, .turnedAway, .withdrawnHere: []
@@ -266,7 +363,9 @@ extension Simulation {
         // Those of earlier rounds are over, and may be forgotten between the answer and its sending.
         guard let crossing = crossings[handoff] else { return }
         let durable = crossing.durable(at: party) ?? server.disk.durable.handoffs[handoff]?.state
-        guard allowed.contains(durable) else {
+        // Decided, and voided by a reclaim that became durable with it: whatever was decided may be said.
+        let isVoid = model.players[crossing.player].term > crossing.epoch.term
+        guard allowed.contains(durable) || durable == .aborted && isVoid else {
             throw violated(
                 .durableBeforeSaid,
                 "\(server.id) says \(what) of #\(number(of: handoff)) while its disk says \(durable?.rawValue ?? "nothing")"

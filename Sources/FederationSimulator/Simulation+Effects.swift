@@ -218,11 +218,14 @@ extension Simulation {
 
     private func answer(_ call: SimulatedCall, ok: Bool, at server: SimulatedServer) throws {
         switch call {
-        case .save(let player, let counter):
+        case .save(let player, let counter, let epoch, let isGhost):
             note(.told, player, counter) {
                 "\(server.id): save \(counter) of \(players[player].id) \(ok ? "ok" : "failed")"
             }
-            if ok { players[player].acknowledged = max(players[player].acknowledged, counter) }
+            let known = model.players[player]
+            // A copy that a reclaim has voided, or a restored backup has brought back, is not the player.
+            guard ok, !isGhost, !known.isUnsettled, epoch.term == known.term else { return }
+            players[player].acknowledged = max(players[player].acknowledged, counter)
         case .redeem(let handoff):
             guard ok else {
                 return try enqueue(server.node.takeBackRedemption(of: handoff), at: server)

@@ -68,6 +68,9 @@ extension Simulation {
             events.schedule(.routeOn(server: server.index, peer: peer), at: time + random.below(4 * Span.second))
         case .hostileFrames: try hostileBurst(&random)
         case .impostor: try impostor(posingAs: peer, at: server)
+        case .restoredFromBackup: backUpOrRestore(server, &random)
+        case .takenBack: try takeBack(server, &random)
+        case .guardedWorld: beginGuard(server, for: random.below(8 * Span.second))
         }
     }
 
@@ -101,6 +104,9 @@ extension Simulation {
             abandon(wire, byFirst: wire.ends.0 == .server(server.index))
         }
         server.wires = []
+        server.guardsUntil = .min
+        server.words = [:]
+        server.recalls = server.durableRecalls
         server.losesPower = losingPower
         for player in players.indices { touchedPlayers.append(player) }
         let pause = disks.oneIn(10) ? disks.below(40 * Span.second) : disks.below(2 * Span.second)
@@ -114,6 +120,12 @@ extension Simulation {
             server.losesPower ? [.whole, .torn, .missing][disks.below(3)] : .whole
         }
         try becomeDurable(server) { disk, watch in disk.recover(remains, watch) }
+        if server.isRestoring {
+            restore(server)
+            report.restored += 1
+        }
+        server.recalls = server.durableRecalls
+        if server.isRestored { server.awaited = Set(server.truth.indices.filter { $0 != server.index }) }
         server.monotonicBase = Int64(entropy.below(1 << 50))
         server.runsSince = time
         let now = now(of: server)
@@ -206,12 +218,17 @@ extension Simulation {
             return events.schedule(.addPeer(server: server.index, peer: peer), at: time + Span.second)
         }
         guard !server.truth[peer].isPeer else { return }
-        let compact = try card(of: peer)
-        let effects: [Effect]
-        do {
-            effects = try server.node.addPeer(compact, at: now(of: server)).effects
-        } catch {
+        let id = serverID(peer)
+        var effects: [Effect] = []
+        // A restored server whose clock had been ahead numbers its cards below one that it has given out already, and is
+        // refused: the operator adds it by the card that is known.
+        for compact in [try card(of: peer), server.node.cards[id]].compactMap(\.self) {
+            guard server.node.peers[id] == nil else { break }
+            if let added = try? server.node.addPeer(compact, at: now(of: server)) { effects += added.effects }
+        }
+        guard server.node.peers[id] != nil else {
             // A clock that is far off, for example: the operator tries again.
+            try commit(effects, for: .other, at: server)
             return events.schedule(.addPeer(server: server.index, peer: peer), at: time + Span.second)
         }
         server.truth[peer].isPeer = true

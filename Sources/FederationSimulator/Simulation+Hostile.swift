@@ -98,11 +98,11 @@ extension Simulation {
         case .heartbeat(let heartbeat):
             if !hostile.random.oneIn(20) { try hostileSends(.acknowledgement(heartbeat), to: server) }
         case .offer(let offer): try hostileReceives(offer: offer.handoff, of: server)
-        case .commit(let commit): try hostileReceives(decision: commit.handoff, of: server)
+        case .commit(let commit): try hostileReceives(decision: commit.handoff, commit.token, of: server)
         case .verdict(let verdict):
             switch verdict.decision {
             case .undecided: break
-            case .committed: try hostileReceives(decision: verdict.handoff, of: server)
+            case .committed(let token): try hostileReceives(decision: verdict.handoff, token, of: server)
             case .aborted: hostileForgets(verdict.handoff, byWordOf: server)
             }
         case .abort(let handoff): hostileForgets(handoff, byWordOf: server)
@@ -111,7 +111,10 @@ extension Simulation {
         case .reject(let rejection): try hostileReceives(rejection, of: server)
         case .admitted(let admitted): try hostileCompletes(admitted.handoff, receipt: admitted.receipt, of: server)
         case .ready, .acknowledgement, .worldRequest, .worldResponse, .assetRequest, .assetResponse: break
-        case .position, .evidence, .recall, .notice, .introductions, .probe, .probeResult: break
+        case .position(let position): try hostileProves(after: position, to: server)
+        case .recall(let recalled):
+            for one in recalled where one.player.home == servers[server].id { try hostileGivesUp(one) }
+        case .evidence, .notice, .introductions, .probe, .probeResult: break
         }
     }
 
@@ -121,10 +124,12 @@ extension Simulation {
         else { return }
         switch crossing.destinationState {
         case .reserved?: return try hostileSends(.accept(handoff), to: server)
-        case .admitted?: return try hostileReceives(decision: handoff, of: server)
-        case .aborted?, .prepared?, .committed?, .completed?: return
+        case .admitted?: return try hostileReceives(decision: handoff, nil, of: server)
+        case .aborted?: return try hostileRefuses(crossing, of: server)
+        case .prepared?, .committed?, .completed?: return
         case nil: break
         }
+        if isRecalled(crossing) { return try hostileRefuses(crossing, of: server) }
         switch restingSince == nil ? hostile.random.below(10) : 9 {
         case ..<6:
             crossing.destinationState = .reserved
@@ -142,17 +147,20 @@ extension Simulation {
     }
 
     /// A player is the hostile peer's now. It says so, after one or two receipts that are not worth anything.
-    private func hostileReceives(decision handoff: HandoffID, of server: Int) throws {
+    private func hostileReceives(decision handoff: HandoffID, _ token: String?, of server: Int) throws {
         guard let crossing = crossings[handoff], crossing.destination == .hostile, crossing.source == .server(server)
         else { return }
         if let (player, ward) = hostile.accepted.removeValue(forKey: handoff) {
             crossing.destinationState = .admitted
-            if let wrong = model.admit(player, as: handoff, at: .hostile) { throw violated(.modelAgrees, wrong) }
+            crossing.wasAdmitted = true
+            let wrong = model.admit(player, as: handoff, at: .hostile, epoch: crossing.epoch)
+            if let wrong { throw violated(.modelAgrees, wrong) }
             hostile.wards[player] = ward
+            hostileKeeps(token, of: player, from: server)
             for _ in 0..<hostile.random.below(3) { try hostileForges(crossing, to: server) }
             guard restingSince != nil || hostile.random.percent(60) else { return }
         }
-        guard crossing.destinationState == .admitted else { return }
+        guard crossing.destinationState == .admitted else { return try hostileRefuses(crossing, of: server) }
         let receipt = receipt(of: crossing, epoch: crossing.epoch, audience: server)
         crossing.receipts.append(receipt)
         try hostileSends(
@@ -191,6 +199,67 @@ extension Simulation {
 
     // MARK: Giving players back
 
+    // MARK: Recalls and backups
+
+    private func isRecalled(_ crossing: SimulatedCrossing) -> Bool {
+        hostile.recalls[crossing.player].map { crossing.epoch < $0 } ?? false
+    }
+
+    /// No place is kept: the player was taken back, or the offer is to be made again.
+    private func hostileRefuses(_ crossing: SimulatedCrossing, of server: Int) throws {
+        let code = isRecalled(crossing) ? "player.recalled" : "handoff.unknown"
+        if code == "handoff.unknown", crossing.destinationState == .aborted { crossing.destinationState = nil }
+        try hostileSends(
+            .reject(FederationFrame.HandoffRejection(handoff: crossing.id, code: code, reason: "no")), to: server)
+    }
+
+    private func hostileKeeps(_ token: String?, of player: Int, from server: Int) {
+        guard let token,
+            let decision = try? SessionToken.verify(
+                token, issuer: servers[server].id, key: servers[server].identity.publicKey,
+                audience: hostile.identity.id, at: now.timestamp, leeway: .seconds(1 << 30)
+            ).decision
+        else { return }
+        let proof = HostilePeer.Proof(decision: decision, player: player, token: token)
+        hostile.proofs[server, default: [:]][player] = proof
+    }
+
+    /// A server says how many handoffs towards the hostile peer it remembers: as an honest one would, it shows the others.
+    private func hostileProves(after position: UInt64, to server: Int) throws {
+        let lost = hostile.proofs[server, default: [:]].values.filter { $0.decision > position }
+            .sorted { $0.decision < $1.decision }
+        for start in stride(from: 0, to: lost.count, by: Limits.evidenceTokens) {
+            let tokens = lost[start...].prefix(Limits.evidenceTokens).map(\.token)
+            try hostileSends(.evidence(Array(tokens)), to: server)
+        }
+    }
+
+    /// A home server has taken a player back: as an honest one would, the hostile peer gives its copy up.
+    private func hostileGivesUp(_ recalled: FederationFrame.RecalledPlayer) throws {
+        guard let player = playerNumbers[recalled.player],
+            hostile.recalls[player].map({ $0 < recalled.epoch }) ?? true
+        else { return }
+        hostile.recalls[player] = recalled.epoch
+        for handoff in hostile.accepted.keys.sorted() {
+            guard let crossing = crossings[handoff], crossing.player == player, isRecalled(crossing) else { continue }
+            hostile.accepted[handoff] = nil
+            crossing.destinationState = .aborted
+        }
+        guard let ward = hostile.wards[player], ward.epoch < recalled.epoch else { return }
+        guard let leaving = ward.leaving, let crossing = crossings[leaving.handoff] else {
+            hostile.wards[player] = nil
+            return
+        }
+        if leaving.isCommitted {
+            hostile.wards[player]?.isVoid = true
+        } else {
+            crossing.sourceState = .aborted
+            report.aborted += 1
+            hostile.wards[player] = nil
+            try hostileSends(.abort(crossing.id), to: leaving.destination)
+        }
+    }
+
     /// Once in a while: players whom it has are offered to somebody, and what is open is said again.
     func hostileTurn() throws {
         events.schedule(.hostile, at: time + 300 * Span.millisecond + hostile.random.below(700 * Span.millisecond))
@@ -214,7 +283,8 @@ extension Simulation {
         let handoff = try hostile.newHandoff()
         hostile.wards[player]?.leaving = HostilePeer.Leaving(handoff: handoff, destination: server)
         let crossing = SimulatedCrossing(
-            number: report.crossings, id: handoff, player: player, source: .hostile, destination: .server(server),
+            number: report.crossings, round: round, id: handoff, player: player, source: .hostile,
+            destination: .server(server),
             epoch: ward.epoch.next ?? .last, revision: ward.revision, state: ward.state)
         crossing.sourceState = .prepared
         begin(crossing)
@@ -242,6 +312,8 @@ extension Simulation {
         else { return }
         if !leaving.isCommitted {
             guard crossing.destinationState == .reserved else {
+                // A server restored since may have accepted before.
+                if crossing.isTouched { return }
                 throw violated(
                     .decisionFollowsReservation, "\(serverID(server)) accepts #\(crossing.number) before it is durable")
             }
@@ -250,6 +322,7 @@ extension Simulation {
             crossing.decision = hostile.decisions[server]
             crossing.sourceState = .committed
             report.committed += 1
+            crossing.wasDecided = true
             if let wrong = model.commit(crossing.player, as: handoff, from: .hostile, epoch: crossing.epoch) {
                 throw violated(.modelAgrees, wrong)
             }
@@ -264,6 +337,9 @@ extension Simulation {
         else { return }
         if leaving.isCommitted {
             if rejection.code == "handoff.unknown" { try hostileSends(try offer(crossing), to: server) }
+            guard rejection.code == "player.recalled", isRecalled(crossing) else { return }
+            crossing.sourceState = .aborted
+            hostile.wards[crossing.player] = nil
             return
         }
         hostile.wards[crossing.player]?.leaving = nil

@@ -307,12 +307,18 @@ extension Simulation {
         }
         guard let number = peerNumber(of: wire.party(first: !first)) else { return }
         let wasTrusted = server.node.peer(on: channel) != nil
+        let isTrusted = wasTrusted && server.node.verifiedPeer(serverID(number), at: now(of: server)) != nil
         note(.delivered, server.index * 100 + frame.kind, frame.handoff.map(self.number(of:)) ?? 0) {
             "\(server.id) gets \(frame.label) of \(serverID(number)) "
                 + "\(frame.handoff.map { "#\(self.number(of: $0))" } ?? "")\(wasTrusted ? "" : " on a dead channel")"
         }
         let effects = server.node.receive(frame, on: channel, at: now(of: server))
-        if case .acknowledgement = frame, effects.contains(where: \.isRoundTrip) { server.truth[number].heardAt = time }
+        if case .acknowledgement = frame, effects.contains(where: \.isRoundTrip) {
+            server.truth[number].heardAt = time
+            heard(number, by: server)
+        }
+        if case .recall(let recalled) = frame, isTrusted { noteRecall(recalled, of: serverID(number), at: server) }
+        if case .offer(let offer) = frame { try checkDoor(offer.handoff, effects, at: server) }
         let truth = server.truth[number]
         if !truth.isPeer || truth.isSuspended || truth.trustedUntil <= time, effects.contains(where: \.isAboutHandoffs)
         {
@@ -324,6 +330,17 @@ extension Simulation {
             try enqueue(effects, at: server)
         } else {
             try carryOut(effects, at: server, pausing: wire, first: first)
+        }
+    }
+
+    /// From now on the server knows.
+    private func noteRecall(
+        _ recalled: [FederationFrame.RecalledPlayer], of home: ServerID, at server: SimulatedServer
+    ) {
+        for one in recalled where one.player.home == home {
+            guard let number = playerNumbers[one.player] else { continue }
+            server.recalls[number] = max(server.recalls[number] ?? one.epoch, one.epoch)
+            touchedPlayers.append(number)
         }
     }
 

@@ -24,6 +24,7 @@ extension Simulation {
             server.diskSlowUntil = .min
             server.diskFailsUntil = .min
             server.queuesFullUntil = .min
+            if server.isUp { endGuard(server, server.boot, server.guardNumber) }
         }
         events.schedule(.restCheck, at: time + Span.second)
     }
@@ -42,7 +43,7 @@ extension Simulation {
                 }
             }
         }
-        if isStill {
+        if isStill, try takeBackTheLost() {
             try checkStillness()
             return endRest(since)
         }
@@ -54,7 +55,32 @@ extension Simulation {
         guard !hostile.isBusy else { return false }
         return servers.allSatisfy { server in
             answers(server) && server.queue.isEmpty && !server.isDraining && server.node.ledger.openCount == 0
+                && isReleased(server) && (0...servers.count).allSatisfy { isConnected(server, to: $0) }
         }
+    }
+
+    /// Whether everything that is to be said between two has been said.
+    private func isConnected(_ server: SimulatedServer, to peer: Int) -> Bool {
+        guard peer != server.index else { return true }
+        guard let channel = server.node.channel(to: serverID(peer)) else { return false }
+        let (number, first) = SimulatedWire.end(of: channel)
+        guard let wire = wires[number], wire.isOpen, wire.toFirst.isEmpty, wire.toSecond.isEmpty else { return false }
+        guard peer < servers.count else { return hostile.channels[server.index] == number }
+        return servers[peer].node.channel(to: server.id) == wire.channel(first: !first)
+    }
+
+    /// Players whose only copy went with what a backup did not hold: their homes take them back. Whether there were none.
+    private func takeBackTheLost() throws -> Bool {
+        var isNobodyLost = true
+        for number in players.indices where model.players[number].mayBeLost && places(of: number).isEmpty {
+            let home = servers[players[number].home]
+            guard home.node.players[players[number].id] != nil else { continue }
+            guard try takeBack(number, at: home) else {
+                throw violated(.everyoneSomewhere, "\(players[number].id) is nowhere and cannot be taken back")
+            }
+            isNobodyLost = false
+        }
+        return isNobodyLost
     }
 
     /// Why there is no rest.
@@ -69,7 +95,12 @@ extension Simulation {
                 )
             }
         }
-        return violated(.nothingOpen, "queues do not empty")
+        for server in servers {
+            for peer in 0...servers.count where !isConnected(server, to: peer) {
+                return violated(.nothingOpen, "\(server.id) and \(serverID(peer)) do not come together")
+            }
+        }
+        return violated(.nothingOpen, hostile.isBusy ? "mallory is busy" : "queues do not empty")
     }
 
     private func checkStillness() throws {
@@ -86,37 +117,79 @@ extension Simulation {
 
     private func checkSomewhere(_ number: Int) throws {
         let player = players[number]
-        var places: [String] = []
-        for server in servers {
-            switch server.node.players[player.id]?.presence {
-            case .playable?, .left?: places.append(server.id.rawValue)
-            case .departing?: places.append("\(server.id), frozen")
-            case .departed?, .recalled?, nil: break
-            }
+        let places = places(of: number)
+        let known = model.players[number]
+        // Who has never entered is nowhere; so is one of whom only the restored home server had heard.
+        if places.isEmpty, known.newest.counter == 0, !known.isUnsettled, known.term == 0 { return }
+        if places.isEmpty, known.mayBeLost, servers[player.home].node.players[player.id] == nil {
+            players[number].acknowledged = 0
+            players[number].lastSeen = player.home
+            return model.forget(number, home: .server(player.home))
         }
-        if hostile.wards[number] != nil { places.append(hostile.identity.id.rawValue) }
-        // Who has never entered is nowhere.
-        if places.isEmpty, model.players[number].counter == 0 { return }
         guard places.count == 1 else {
             throw violated(.everyoneSomewhere, "at rest \(player.id) is in \(places.count) places: \(places)")
         }
-        switch model.players[number].owner {
+        if known.isUnsettled { try settle(number, at: places[0]) }
+        switch model.players[number].newest.owner {
         case .crossing(let handoff):
             throw violated(.modelAgrees, "at rest \(player.id) is still crossing in #\(self.number(of: handoff))")
         case .at(let party):
-            let owner = peerNumber(of: party).map(serverID)?.rawValue
-            guard owner == places[0] else {
-                throw violated(.modelAgrees, "\(player.id) is at \(places[0]), but \(owner ?? "nobody") should have it")
+            guard party == places[0] else {
+                throw violated(.modelAgrees, "\(player.id) is at \(places[0]), but \(party) should have it")
             }
         }
+        model.rest(number)
+        let rested = model.players[number].restedEpoch
+        guard rested >= known.restedEpoch else {
+            throw violated(
+                .epochsRise, "\(player.id) rests in epoch \(rested), and was in \(known.restedEpoch) at the last rest")
+        }
+    }
+
+    /// Who has the player, in whatever way.
+    private func places(of number: Int) -> [SimulatedWire.Party] {
+        var places: [SimulatedWire.Party] = []
+        for server in servers {
+            switch server.node.players[players[number].id]?.presence {
+            case .playable?, .left?, .departing?: places.append(.server(server.index))
+            case .departed?, .recalled?, nil: break
+            }
+        }
+        if hostile.wards[number] != nil { places.append(.hostile) }
+        return places
+    }
+
+    /// The model takes over what has become of a player whom only a restored server knew.
+    private func settle(_ number: Int, at party: SimulatedWire.Party) throws {
+        let copy: ReferenceModel.Copy
+        if case .server(let index) = party, let record = servers[index].node.players[players[number].id] {
+            // A restored home that knows the player by evidence alone knows no state, and goes on with none.
+            let known = record.state.isEmpty && record.presence == .left ? 0 : SimulatedPlayer.counter(of: record.state)
+            guard let counter = known else {
+                throw violated(.savesAreKept, "the state of \(record.player) is one that nobody has written")
+            }
+            copy = ReferenceModel.Copy(
+                owner: .at(party), epoch: record.epoch, revision: record.revision, counter: counter)
+        } else if let ward = hostile.wards[number] {
+            copy = ReferenceModel.Copy(
+                owner: .at(party), epoch: ward.epoch, revision: ward.revision,
+                counter: SimulatedPlayer.counter(of: ward.state) ?? 0)
+        } else {
+            return
+        }
+        players[number].acknowledged = copy.counter
+        model.settle(number, as: copy)
     }
 
     /// Both ends must tell the same end of a handoff.
     private func checkEnds(of crossing: SimulatedCrossing) throws {
-        guard case .server = crossing.source, case .server = crossing.destination else { return }
+        guard case .server = crossing.source, case .server = crossing.destination, !crossing.isTouched else { return }
+        // Taken back between the admission and the receipt.
+        let isVoid = model.players[crossing.player].restedEpoch.term > crossing.epoch.term
         let agree =
             switch (crossing.sourceState, crossing.destinationState) {
             case (.completed, .admitted), (.aborted, .aborted), (.aborted, nil), (nil, nil), (nil, .aborted): true
+            case (.aborted, .admitted): isVoid
             default: false
             }
         guard agree else {
@@ -148,7 +221,13 @@ extension Simulation {
         }
         roundCrossings = 0
         roundBegan = time
-        crossings = [:]
+        round += 1
+        // A backup may be as old as the round before.
+        crossings = crossings.filter { $0.value.round + 1 >= round }
+        for server in servers {
+            server.isRestored = false
+            if let backup = server.backup, backup.round + 1 < round { server.backup = nil }
+        }
         recent = []
         forged = []
         hostile.seen = []

@@ -7,6 +7,14 @@ extension Simulation {
     /// The server at which a world may play the player now, if it can be reached.
     private func host(of number: Int) -> SimulatedServer? {
         let player = players[number]
+        let home = servers[player.home]
+        // The player was taken back, and another copy may not have heard of it: both are tried.
+        if player.lastSeen != player.home, answers(home), case .left? = home.node.players[player.id]?.presence,
+            worlds.oneIn(2)
+        {
+            players[number].lastSeen = player.home
+            return nil
+        }
         let last = servers[player.lastSeen]
         if answers(last), last.node.players[player.id]?.presence == .playable { return last }
         for server in servers where answers(server) && server.node.players[player.id]?.presence == .playable {
@@ -27,7 +35,7 @@ extension Simulation {
         case ..<28: try saveStale(number, hostedBy: server)
         case ..<31: try leave(number, at: server)
         case ..<38: try look(from: server)
-        default: try depart(number, from: server)
+        default: if isReleased(server) { try depart(number, from: server) }
         }
     }
 
@@ -48,7 +56,13 @@ extension Simulation {
         }
         players[number].written = counter
         note(.act, number, counter) { "\(server.id): \(player) saves \(counter)" }
-        try commit(effects, for: .save(player: number, counter: counter), at: server)
+        try commit(effects, for: save(of: number, counter, at: server), at: server)
+    }
+
+    private func save(of number: Int, _ counter: UInt64, at server: SimulatedServer) -> SimulatedCall {
+        let epoch = server.node.players[players[number].id]?.epoch ?? .first
+        return .save(
+            player: number, counter: counter, epoch: epoch, isGhost: isGhost(number, epoch, at: server))
     }
 
     /// A world that has missed that the player is frozen, gone, or back: it writes what it remembers.
@@ -81,7 +95,7 @@ extension Simulation {
         else { return }
         players[number].written = counter
         note(.act, number, counter) { "\(server.id): frozen \(known.player) saves \(counter)" }
-        try commit(effects, for: .save(player: number, counter: counter), at: server)
+        try commit(effects, for: save(of: number, counter, at: server), at: server)
     }
 
     private func leave(_ number: Int, at server: SimulatedServer) throws {
@@ -117,7 +131,7 @@ extension Simulation {
         else { return }
         players[number].written = counter
         note(.act, number, counter) { "\(server.id): \(player.id) enters with \(counter)" }
-        try commit(effects, for: .save(player: number, counter: counter), at: server)
+        try commit(effects, for: save(of: number, counter, at: server), at: server)
     }
 
     // MARK: Crossings
@@ -144,7 +158,7 @@ extension Simulation {
         try checkRoute(from: server, to: peer)
         begin(
             SimulatedCrossing(
-                number: report.crossings, id: id, player: number, source: .server(server.index),
+                number: report.crossings, round: round, id: id, player: number, source: .server(server.index),
                 destination: peer == servers.count ? .hostile : .server(peer), epoch: record.epoch.next ?? .last,
                 revision: record.revision, state: record.state))
         note(.act, number, UInt64(peer)) {
@@ -190,6 +204,7 @@ extension Simulation {
         note(.told, server.index, number(of: handoff)) {
             "\(server.id) tells #\(number(of: handoff)): \(event.kind.label)"
         }
+        if case .arriving = event.kind { return arriving(handoff, at: server) }
         guard case .committed(_, let token) = event.kind, let crossing = crossings[handoff],
             case .server(let destination) = crossing.destination, worlds.percent(50)
         else { return }

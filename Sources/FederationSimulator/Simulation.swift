@@ -27,6 +27,8 @@ final class Simulation {
         case addPeer(server: Int, peer: Int)
         case routeOn(server: Int, peer: Int)
         case hostile
+        case endGuard(server: Int, boot: Int, number: Int)
+        case answer(server: Int, boot: Int, HandoffID, admits: Bool)
         case restCheck
     }
 
@@ -85,6 +87,7 @@ final class Simulation {
     var restingSince: Int64?
     var roundBegan: Int64 = 0
     var roundCrossings = 0
+    var round = 0
     var isOver = false
     var progress: ((Int) -> Void)?
     /// Players and servers that the event in hand has changed.
@@ -180,6 +183,10 @@ final class Simulation {
         case .addPeer(let server, let peer): try addPeer(peer, at: servers[server])
         case .routeOn(let server, let peer): try setRoute(to: peer, active: true, at: servers[server])
         case .hostile: try hostileTurn()
+        case .endGuard(let server, let boot, let number): endGuard(servers[server], boot, number)
+        case .answer(let server, let boot, let handoff, let admits):
+            guard let server = running(server, boot, event) else { return }
+            try answerArrival(handoff, admits: admits, at: server)
         case .restCheck: try checkRest()
         }
     }

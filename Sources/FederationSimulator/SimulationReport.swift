@@ -11,6 +11,10 @@ package struct SimulationReport: Sendable {
     package internal(set) var aborted = 0
     /// Tokens that clients were told were taken.
     package internal(set) var redeemed = 0
+    /// Players whom their homes' operators have taken back.
+    package internal(set) var takenBack = 0
+    /// Times at which a server was restored from a backup.
+    package internal(set) var restored = 0
     /// Faults that happened, by kind; only kinds that did.
     package internal(set) var faults: [FaultKind: Int] = [:]
     /// Times at which the faults stopped and everything came to rest.

@@ -57,6 +57,11 @@ extension FederationNode {
         _ handoff: HandoffID, refusal: String?, at now: Now
     ) throws(Refusal) -> [Effect] {
         guard let waiting = removeArrival(handoff) else {
+            if plantedBug == .lateRefusalCounts, refusal != nil, ledger.record(handoff)?.state == .reserved,
+                let record = try? ledger.abort(handoff, code: "world.refused", reason: refusal ?? "", at: now)
+            {
+                return [.persist([.putHandoff(record)])]
+            }
             throw Refusal(
                 .notFound, code: "arrival.unknown", reason: "nobody waits at the door in handoff \(handoff)",
                 remedy: "answer within \(configuration.arrivalTimeout) of the arriving event")

@@ -77,7 +77,7 @@ extension FederationNode {
             }
             try checkArrival(envelope)
             let known = plantedBug == .staleOfferTaken ? nil : epoch(of: envelope.token.player)
-            if !isApproved, guardedWorlds.contains(envelope.token.world) {
+            if !isApproved, guardedWorlds.contains(envelope.token.world), plantedBug != .guardNotAsked {
                 try ledger.checkReservation(envelope, known: known, at: now)
                 return .waits(envelope)
             }
@@ -169,9 +169,12 @@ extension FederationNode {
         return known
     }
 
-    /// Whether the player's home server has taken the player back from this epoch.
+    /// Whether the player's home server has taken the player back from this epoch. Who knows the player in a later term knows
+    /// that, wherever the player is now.
     private func isRecalled(_ player: PlayerID, at epoch: Epoch) -> Bool {
-        if let record = players[player] { return record.presence == .recalled && epoch < record.epoch }
+        if let record = players[player] {
+            return epoch.term < record.epoch.term || record.presence == .recalled && epoch < record.epoch
+        }
         return recalls[player].map { epoch < $0 } ?? false
     }
 
@@ -190,7 +193,8 @@ extension FederationNode {
         return .send(.reject(rejection), on: channel)
     }
 
-    /// The receipt of a handoff that both ends had done with, for a source that a backup has made forget it.
+    /// The receipt of a handoff that is over here and not known any more: both ends had done with it and a backup has made the
+    /// source forget that, or a backup has made this server forget it and others have proved since that the player went on.
     private func repeatedReceipt(
         for commit: FederationFrame.HandoffCommit, from peer: VerifiedPeer, on channel: ChannelID, at now: Now
     ) -> Effect? {
@@ -198,8 +202,7 @@ extension FederationNode {
             let token = try? SessionToken.verify(
                 commit.token, issuer: peer.serverID, key: key(of: peer, for: commit.token, at: now), audience: id,
                 at: now.timestamp, leeway: Self.anyTime),
-            token.handoff == commit.handoff, let decision = token.decision,
-            let passage = passages[token.player, from: peer.serverID], decision <= passage.decision
+            token.handoff == commit.handoff, let decision = token.decision, hasPassed(token, decision, from: peer)
         else { return nil }
         let receipt = AdmissionReceipt(
             issuer: id, audience: peer.serverID, handoff: token.handoff, player: token.player, epoch: token.epoch,
@@ -207,6 +210,14 @@ extension FederationNode {
         return .send(
             .admitted(FederationFrame.HandoffAdmitted(handoff: token.handoff, receipt: receipt.issue(by: identity))),
             on: channel)
+    }
+
+    /// Whether the player has been here by that decision of the peer. Within a term each epoch has one holder: a player whose
+    /// epoch here is a later one of the same term was here in this one.
+    private func hasPassed(_ token: SessionToken, _ decision: UInt64, from peer: VerifiedPeer) -> Bool {
+        if let passage = passages[token.player, from: peer.serverID], decision <= passage.decision { return true }
+        guard let known = players[token.player]?.epoch else { return false }
+        return known.term == token.epoch.term && known > token.epoch
     }
 
     private mutating func voidReservation(

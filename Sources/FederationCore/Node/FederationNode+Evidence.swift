@@ -30,6 +30,7 @@ extension FederationNode {
     mutating func receive(
         evidence tokens: [String], from peer: VerifiedPeer, on channel: ChannelID, at now: Now
     ) -> [Effect] {
+        if plantedBug == .evidenceNotBelieved { return [] }
         let before = decisions[peer.serverID]
         var effects: [Effect] = []
         for compact in tokens {
@@ -42,7 +43,9 @@ extension FederationNode {
                 effects.append(.report(.refusedFrame(peer.serverID, code: "evidence.invalid")))
                 continue
             }
-            guard decision > decisions[peer.serverID, default: 0] else { continue }
+            guard decision > decisions[peer.serverID, default: 0] || plantedBug == .evidenceLowersCount else {
+                continue
+            }
             effects += relearn(token, decision, of: peer, at: now)
         }
         // There may be more.

@@ -72,6 +72,7 @@ extension FederationNode {
 
     /// What a peer must know of the players that this server has taken back.
     func recalls(on channel: ChannelID) -> [Effect] {
+        if plantedBug == .recallNotRepeated { return [] }
         let recalled = reclaims.values.sorted { $0.player < $1.player }
             .map { FederationFrame.RecalledPlayer(player: $0.player, epoch: $0.epoch) }
         return stride(from: 0, to: recalled.count, by: Limits.recalledPlayers).map { start in
@@ -99,6 +100,7 @@ extension FederationNode {
     private mutating func recall(
         _ recalled: FederationFrame.RecalledPlayer, _ room: inout Int, at now: Now
     ) -> [Effect] {
+        if plantedBug == .recallIgnored { return [] }
         var effects: [Effect] = []
         // What is decided stays open until the other end has heard of the recall as well.
         if let open = ledger.openHandoff(of: recalled.player), open.epoch < recalled.epoch, open.state != .committed,
@@ -119,7 +121,9 @@ extension FederationNode {
                 .persist([.putPlayer(player)]), .report(.recalled(player.player, player.epoch)),
                 .notify(CrossingEvent(handoff: nil, player: player.player, kind: .withdrawnHere)),
             ]
-        } else if self.players[recalled.player] == nil, recalls[recalled.player].map({ $0 < recalled.epoch }) ?? true {
+        } else if plantedBug != .recallForgotten, self.players[recalled.player] == nil,
+            recalls[recalled.player].map({ $0 < recalled.epoch }) ?? true
+        {
             if recalls[recalled.player] == nil {
                 guard room > 0 else { return effects }
                 room -= 1

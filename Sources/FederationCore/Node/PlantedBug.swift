@@ -45,6 +45,22 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case strangerCallsOff
     /// Calling a handoff off does not ask whether it is decided.
     case callOffAfterCommit
+    /// A host that is told that a player was taken back plays on.
+    case recallIgnored
+    /// A server that has never seen a player forgets at once that the player was taken back.
+    case recallForgotten
+    /// Peers are told of a reclaim once, and not again when a channel opens.
+    case recallNotRepeated
+    /// A reclaim goes on in the old term, one hop further.
+    case reclaimKeepsTerm
+    /// A restored source does not believe the decisions that it is shown.
+    case evidenceNotBelieved
+    /// Evidence that the source knows already sets its count back.
+    case evidenceLowersCount
+    /// A place is kept without asking the world.
+    case guardNotAsked
+    /// A world that takes its word back has the reservation dropped.
+    case lateRefusalCounts
 }
 
 extension FederationNode {

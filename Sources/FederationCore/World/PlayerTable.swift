@@ -193,7 +193,8 @@ public struct PlayerTable: Sendable {
         case .departing(let handoff): throw .frozen(player, handoff)
         case .playable, .left, .recalled: throw .notAway(player)
         }
-        guard let epoch = before.epoch.nextTerm else { throw .notAway(player) }
+        let next = plantedBug == .reclaimKeepsTerm ? before.epoch.next : before.epoch.nextTerm
+        guard let epoch = next else { throw .notAway(player) }
         var record = before
         record.presence = .left
         record.epoch = epoch

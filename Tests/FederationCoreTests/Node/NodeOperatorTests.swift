@@ -149,7 +149,7 @@ struct NodeOperatorTests {
         let later = HandoffSamples.at(.seconds(301))
         let (entry, effects) = try alpha.node.heartbeat(
             Self.beta, statement: try Self.heartbeat(at: .seconds(301)), at: later)
-        #expect(entry.status == .offline && effects.labels == ["dial beta"])
+        #expect(entry.status == .offline && effects.labels == ["dial beta now"])
         #expect(code { try alpha.node.heartbeat(Self.beta, statement: "a.b.c", at: later).1 } == "heartbeat.refused")
     }
 

@@ -373,6 +373,71 @@ struct NodeRecoveryTests {
         #expect(federation.playable(Self.ada) == [beta.id])
     }
 
+    /// Alpha's ada goes to beta, and from there to a destination that admits her: beta does not hear of it and waits for the
+    /// receipt, cut off from everybody. Also what the destination stored before.
+    private static func unacknowledged(
+        at name: String
+    ) throws -> (TestFederation, beta: TestNode, end: TestNode, HandoffID, before: StoreTables) {
+        let federation = try TestFederation(["alpha", "beta", "gamma"])
+        let (alpha, beta, end) = (federation.node("alpha"), federation.node("beta"), federation.node(name))
+        try federation.connectAll()
+        try federation.settle()
+        try federation.enter(ada, at: alpha)
+        try federation.depart(ada, from: alpha, to: beta.id)
+        try federation.settle()
+        let before = end.store
+        let id = try federation.depart(ada, from: beta, to: end.id)
+        try federation.settle { _ in
+            guard end.node.ledger.record(id)?.state == .admitted else { return }
+            for other in [alpha, federation.node("gamma")] {
+                if let wire = federation.wire(beta, other) { federation.close(wire) }
+            }
+        }
+        #expect(beta.store.handoffs[id]?.state == .committed && end.store.handoffs[id]?.state == .admitted)
+        return (federation, beta, end, id, before)
+    }
+
+    private static func restore(_ node: TestNode, to before: StoreTables, in federation: TestFederation) throws {
+        federation.crash(node)
+        node.store = before
+        try federation.restart(node)
+    }
+
+    @Test("a destination that forgot an admission, and was shown that the player went on, gives the receipt again")
+    func receiptAfterRestore() throws {
+        let (federation, beta, gamma, id, before) = try Self.unacknowledged(at: "gamma")
+        let alpha = federation.node("alpha")
+        try federation.depart(Self.ada, from: gamma, to: alpha.id)
+        try federation.settle()
+        try Self.restore(gamma, to: before, in: federation)
+        try federation.connect(alpha, gamma)
+        try federation.settle()
+        try federation.heal()
+        #expect(beta.store.handoffs[id]?.state == .completed)
+        #expect(federation.playable(Self.ada) == [alpha.id])
+    }
+
+    @Test(
+        "a destination that forgot an admission, and knows the player in a later term, ends the handoff as recalled",
+        arguments: ["gamma", "alpha"])
+    func recalledAfterRestore(_ name: String) throws {
+        let (federation, beta, end, id, before) = try Self.unacknowledged(at: name)
+        let (alpha, gamma) = (federation.node("alpha"), federation.node("gamma"))
+        try Self.restore(end, to: before, in: federation)
+        alpha.enqueue(try alpha.node.reclaim(Self.ada, reason: "beta is gone", at: federation.now).1)
+        try federation.settle()
+        try federation.connect(alpha, gamma)
+        try federation.write(Self.ada, at: alpha, number: 5)
+        try federation.settle()
+        if end === gamma {
+            try federation.depart(Self.ada, from: alpha, to: gamma.id)
+            try federation.settle()
+        }
+        try federation.heal()
+        #expect(beta.store.handoffs[id]?.abortCode == "player.recalled")
+        #expect(federation.playable(Self.ada) == [end.id])
+    }
+
     @Test("only the home takes back, only whom it has handed away, and only with a reason")
     func reclaimRefused() throws {
         let (federation, alpha, beta) = try Self.pair()
