@@ -110,20 +110,16 @@ async def make_federation(binary: Path, folder: Path, chance: random.Random, *, 
 
 
 async def _introduce(federation: Federation) -> None:
-    """Gives each server the others' cards.
-
-    A card names one endpoint, and each dialler is to go through a proxy of its own: so a server is started once for
-    each that is to know it, with the endpoint of that one's proxy on its card.
-    """
+    """Gives each server the others' cards, and has it dial each of them through a proxy of its own, whatever the cards say."""
     cards: dict[tuple[str, str], bytes] = {}
-    for target in federation.servers.values():
-        for dialler in federation.others(target.name):
-            await target.start(federation.proxies.endpoint(dialler.name, target.name))
-            card = await target.api.get("/.well-known/aether-federation", accept="application/jose")
-            cards[dialler.name, target.name] = card.body
-            await target.stop()
     for server in federation.servers.values():
+        others = [other.name for other in federation.others(server.name)]
+        server.dial({name: federation.proxies.endpoint(server.name, name) for name in others})
         await server.start()
+    for target in federation.servers.values():
+        card = await target.api.get("/.well-known/aether-federation", accept="application/jose")
+        for dialler in federation.others(target.name):
+            cards[dialler.name, target.name] = card.body
     for (name, _), compact in cards.items():
         api = federation.servers[name].api
         _expect(await api.request("POST", "/v1/peers", body=compact, headers={"Content-Type": "application/jose"}))

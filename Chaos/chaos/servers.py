@@ -1,6 +1,7 @@
 """One real `aether serve`: its data directory, its process, and its worst days."""
 
 import asyncio
+import json
 import os
 import random
 import shutil
@@ -96,11 +97,18 @@ class Server:
             raise CannotRun(f"aether init failed: {done.stderr.strip()}")
         self.api = Api(self.port, (self.data / "admin.key").read_text().strip())
 
-    async def start(self, endpoint: str | None = None, within: float = _START_SECONDS) -> None:
+    def dial(self, addresses: dict[str, str]) -> None:
+        """Where it reaches each of its peers, from its next start on."""
+        file = self.data / "aether.json"
+        settings = json.loads(file.read_text())
+        settings["dial"] = [f"{name}={endpoint}" for name, endpoint in sorted(addresses.items())]
+        file.write_text(json.dumps(settings))
+
+    async def start(self, within: float = _START_SECONDS) -> None:
         """Starts it until it answers; one that cannot start while its disk is full is started again."""
         deadline = asyncio.get_running_loop().time() + within
         was_full = self.is_full
-        while not await self._try_start(endpoint):
+        while not await self._try_start():
             self.failed_starts[self.last_words()] += 1
             if not (was_full or self.is_full):
                 self._findings.add("failedStarts", self.name, f"{self.name} does not start: {self.last_words()}")
@@ -109,7 +117,7 @@ class Server:
                 raise CannotRun(f"{self.name} does not start: {self.last_words()}")
             await asyncio.sleep(0.3)
 
-    async def _try_start(self, endpoint: str | None) -> bool:
+    async def _try_start(self) -> bool:
         arguments = [
             "serve",
             "--data",
@@ -124,8 +132,6 @@ class Server:
             "--clock-file",
             str(self.clock_file),
         ]
-        if endpoint:
-            arguments += ["--endpoint", endpoint]
         with self.log_file.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 self._binary,

@@ -236,7 +236,7 @@ public struct FederationNode: ~Copyable, Sendable {
     /// What brings a channel to a peer about; nothing for others and for suspended ones.
     public func dialEffects(for server: ServerID) -> [Effect] {
         guard peers[server] != nil, let entry = registry.server(server), entry.status != .suspended else { return [] }
-        return [.dial(server, [entry.endpoint] + entry.alternatives)]
+        return [.dial(server, configuration.addresses[server].map { [$0] } ?? [entry.endpoint] + entry.alternatives)]
     }
 
     /// Puts a change of health into the registry and lets the world know.

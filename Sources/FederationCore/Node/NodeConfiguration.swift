@@ -9,6 +9,8 @@ public struct NodeConfiguration: Sendable {
     public var endpoint: Endpoint
     /// Where else; see ``ServerCard/alternatives``.
     public var alternatives: [Endpoint]
+    /// Where this server reaches certain peers, whatever their cards say: through a tunnel, for example.
+    public var addresses: [ServerID: Endpoint] = [:]
     /// How people reach the operator; see ``ServerCard/contact``.
     public var contact: String?
     /// What this server's present key commits to.

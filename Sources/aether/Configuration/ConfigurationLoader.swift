@@ -36,6 +36,7 @@ struct ConfigurationLoader {
         ("tls.trustRoots", "PEM file with further roots to trust when dialling"),
         ("suites.allowClassical", "true allows cipher suites without ML-KEM"),
         ("registry.serve", "true lets everybody register servers here, and logs it"),
+        ("dial", "where to reach certain peers, whatever their cards say: a list of ID=ws://host:port"),
         ("registries", "addresses of registries to use: a list of http://host:port or https://host:port"),
         ("clock.offsetSeconds", "added to the wall clock, for rehearsals"),
     ]
@@ -118,6 +119,7 @@ struct ConfigurationLoader {
         let offset = found.double("clock.offsetSeconds", in: -86_400...86_400) ?? 0
         let serves = found.bool("registry.serve") ?? false
         let registries = found.registries()
+        let addresses = found.addresses()
         problems += found.problems
         guard problems.isEmpty, let id, let endpoint else { throw Problems(lines: problems) }
         return ServerConfiguration(
@@ -129,7 +131,7 @@ struct ConfigurationLoader {
             handoffRetention: retention ?? Limits.handoffRetention, logLevel: level ?? .info,
             tlsCertificate: certificate, tlsKey: key,
             tlsTrustRoots: roots, allowsClassicalSuites: classical, servesRegistry: serves,
-            registries: registries, clockOffset: Duration(fractional: offset))
+            registries: registries, addresses: addresses, clockOffset: Duration(fractional: offset))
     }
 
     /// Keys in the file that mean nothing: most often a misspelling.
@@ -193,6 +195,24 @@ private struct Inputs {
         guard string(key) != nil || reader.int(forKey: ConfigKey(key)) != nil else { return nil }
         problems.append("\(key) must be true or false")
         return nil
+    }
+
+    /// Where certain peers are reached: `ID=ws://host:port`.
+    mutating func addresses() -> [ServerID: Endpoint] {
+        guard let texts = reader.stringArray(forKey: "dial") else {
+            if string("dial") != nil { problems.append("dial must be a list of ID=ws://host:port") }
+            return [:]
+        }
+        var addresses: [ServerID: Endpoint] = [:]
+        for text in texts {
+            let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
+            guard parts.count == 2, let id = ServerID(rawValue: parts[0]), let endpoint = Endpoint(parts[1]) else {
+                problems.append("dial: '\(text.prefix(80))' is refused: ID=ws://host:port or ID=wss://host:port")
+                continue
+            }
+            addresses[id] = endpoint
+        }
+        return addresses
     }
 
     /// The addresses of registries, each as ``Endpoint/httpBase`` writes it.

@@ -35,6 +35,8 @@ struct ServerConfiguration {
     var servesRegistry = false
     /// The registries to use: `http://host:port` or `https://host:port`, none twice.
     var registries: [String] = []
+    /// See ``NodeConfiguration/addresses``.
+    var addresses: [ServerID: Endpoint] = [:]
     /// Added to the wall clock, to rehearse what a wrong clock does.
     var clockOffset: Duration = .zero
 

@@ -121,6 +121,7 @@ struct RunningServer {
             arrivalTimeout: configuration.arrivalTimeout, handoffRetention: configuration.handoffRetention,
             servesRegistry: configuration.servesRegistry)
         node.network = configuration.network
+        node.addresses = configuration.addresses
         return node
     }
 

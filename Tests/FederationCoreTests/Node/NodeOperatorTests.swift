@@ -180,6 +180,20 @@ struct NodeOperatorTests {
                 == ["persist peer beta", "dial beta"])
     }
 
+    @Test("a peer for which the operator has set an address is dialled there, and nowhere else")
+    func addresses() throws {
+        var configuration = NodeConfiguration(name: "Alpha", endpoint: Self.endpoint)
+        let tunnel = TableSamples.endpoint("ws://tunnel.example")
+        configuration.addresses = [Self.beta: tunnel]
+        let alpha = try TestNode("alpha", configuration: configuration, seed: 1, at: Self.start)
+        for card in [try Self.card(), try Self.card(sequence: 2, endpoint: "ws://moved.example")] {
+            let dialled = try alpha.node.addPeer(card, at: Self.start).effects.compactMap { effect -> [Endpoint]? in
+                if case .dial(_, let endpoints) = effect { endpoints } else { nil }
+            }
+            #expect(dialled.last == [tunnel])
+        }
+    }
+
     @Test("removing a peer closes its channel at once, and it is let in again only when it is added again")
     func removal() throws {
         let federation = try TestFederation(["alpha", "beta"])
