@@ -84,9 +84,9 @@ struct KeysCommand: AsyncParsableCommand {
                     .forbidden, code: "recovery.other", reason: "that is the recovery key of another server",
                     remedy: "type the one that aether init has printed for \(configuration.id)")
             }
-            // Later revocations replace earlier ones, and seconds only go up.
+            // Later revocations replace earlier ones, and time only goes up.
             let time = Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000))
-            let number = UInt64(max(1, time.seconds))
+            let number = UInt64(max(1, time.milliseconds))
             if forGood { return try await end(configuration.id, code, number, time) }
             _ = try keys.makeReplacement(code, number: number, at: time)
             do {
