@@ -108,6 +108,34 @@ public enum Limits {
     public static let introductionLifetime: Duration = .seconds(30 * 24 * 3_600)
     /// Introductions in one frame.
     public static let introductionsPerFrame = 32
+    /// Patterns in each list of a trust policy.
+    public static let policyPatterns = 1_024
+    /// Bytes of one pattern of a trust policy.
+    public static let patternBytes = 264
+    /// Introducers that a trust policy can ask for.
+    public static let introducers = 16
+    /// Peers that were not added by hand.
+    public static let automaticPeers = 1_024
+    /// Servers that are believed on first use in ``firstUseWindow``: each leaves a binding for good.
+    public static let firstUses = 64
+    public static let firstUseWindow: Duration = .seconds(3_600)
+    /// How often it is looked whether automatic trust is still given, besides when something changes.
+    public static let trustReviewInterval: Duration = .seconds(60)
+    /// How long this server's own introductions are valid.
+    public static let introductionValidity: Duration = .seconds(7 * 24 * 3_600)
+    /// The pause before the same server is introduced to the same peer again.
+    public static let introductionPause: Duration = .seconds(24 * 3_600)
+    /// Introductions that are kept of one peer, and that one peer is sent in ``introductionPause``.
+    public static let introductionsPerIntroducer = 64
+    /// Introductions that are kept in all.
+    public static let introductions = 4_096
+    /// Introductions that one peer may send at once; as many more come free in ``introductionWindow``.
+    public static let introductionBurst = 128
+    public static let introductionWindow: Duration = .seconds(3_600)
+    /// Cards of introduced servers that are looked for at one time.
+    public static let cardSearches = 8
+    /// The longest pause before the card of an introduced server is looked for again; the first is ``cardFetchPause``.
+    public static let cardSearchPause: Duration = .seconds(24 * 3_600)
     /// The pause before a peer whose key does not match is asked for its card again.
     public static let cardFetchPause: Duration = .seconds(30)
     /// Registrations of strangers whose addresses are being proved at one time.

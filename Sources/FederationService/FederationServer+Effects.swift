@@ -250,6 +250,15 @@ extension FederationServer {
         case .equivocated(let server):
             logger.error("\(server) has signed two cards that contradict each other; both are kept")
             Counter(label: "aether_equivocations_total").increment()
+        case .trustGiven(let server, let source):
+            logger.notice("\(server) is trusted by the policy", metadata: ["source": "\(source)"])
+            Counter(label: "aether_trust_given_total", dimensions: [("source", source.kind)]).increment()
+        case .trustEnded(let server, let code):
+            logger.warning("\(server) is trusted no more", metadata: ["code": "\(code)"])
+            Counter(label: "aether_trust_ended_total", dimensions: [("code", code)]).increment()
+        case .introductionsContradict(let server):
+            logger.error("trusted peers name different keys for \(server); nobody's word of it counts")
+            Counter(label: "aether_introductions_contradicted_total").increment()
         case .recalled(let player, let epoch):
             logger.notice("the home server of \(player) took the player back", metadata: ["epoch": "\(epoch)"])
             Counter(label: "aether_players_recalled_total").increment()

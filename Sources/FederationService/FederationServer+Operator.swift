@@ -114,7 +114,7 @@ extension FederationServer {
         try checkReady()
         let route = PortalRoute(
             portal: portal, source: id, destination: destination, world: world, spawn: spawn, isActive: isActive)
-        try await commit(node.addRoute(route))
+        try await commit(node.addRoute(route) + node.reviewTrust(in: destination, at: clock.now()))
         return route
     }
 

@@ -14,6 +14,13 @@ struct SimulatedDisk {
         case missing
     }
 
+    /// What every server begins with. Peers do not introduce one another: no player's fate hangs on it.
+    static let initial: StoredState = {
+        var state = StoredState()
+        state.policy.introduces = false
+        return state
+    }()
+
     init() {}
 
     /// A disk onto which a copy was put back.
@@ -22,7 +29,7 @@ struct SimulatedDisk {
     }
 
     /// What a start finds: everything that was synced, and what else survived.
-    private(set) var durable = StoreTables()
+    private(set) var durable = StoreTables(initial)
     /// Written, not synced.
     private var log: [[StoreChange]] = []
 

@@ -132,7 +132,7 @@ final class SimulatedServer {
         dials = Array(repeating: nil, count: peers)
         truth = Array(repeating: PeerTruth(), count: peers)
         node = try FederationNode(
-            identity: identity, configuration: configuration, restoring: StoredState(), at: now)
+            identity: identity, configuration: configuration, restoring: SimulatedDisk.initial, at: now)
     }
 
     /// Batches that may wait before a channel is slowed down.

@@ -129,7 +129,7 @@ extension Simulation {
             server.decisions[peer] = count
         case .putServer, .removeServer, .putTombstone, .removeTombstone, .putPeer, .removePeer, .putRoute, .removeRoute,
             .putWorld, .removeWorld, .removePlayer, .removeHandoff, .putPassage, .putCardSequence, .putBinding,
-            .putEquivocation, .putOwnKeys, .registry:
+            .putEquivocation, .putOwnKeys, .registry, .trust:
             break
         }
     }

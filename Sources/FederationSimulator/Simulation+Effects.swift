@@ -57,7 +57,8 @@ extension Simulation {
                     if let player = playerNumbers[record.player] { touchedPlayers.append(player) }
                 case .putServer, .removeServer, .putTombstone, .removeTombstone, .putPeer, .removePeer, .putRoute,
                     .removeRoute, .putWorld, .removeWorld, .removePlayer, .removeHandoff, .putDecisions, .putPassage,
-                    .putReclaim, .putRecall, .putCardSequence, .putBinding, .putEquivocation, .putOwnKeys, .registry:
+                    .putReclaim, .putRecall, .putCardSequence, .putBinding, .putEquivocation, .putOwnKeys, .registry,
+                    .trust:
                     break
                 }
             }

@@ -387,7 +387,7 @@ extension Effect {
                     true
                 case .putServer, .removeServer, .putTombstone, .removeTombstone, .putPeer, .removePeer, .putRoute,
                     .removeRoute, .putWorld, .removeWorld, .putCardSequence, .putBinding, .putEquivocation,
-                    .putOwnKeys, .registry:
+                    .putOwnKeys, .registry, .trust:
                     false
                 }
             }

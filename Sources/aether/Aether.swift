@@ -11,7 +11,8 @@ struct Aether: AsyncParsableCommand {
         discussion: "Start with 'aether demo', or with 'aether init' and 'aether serve' for a server of your own.",
         version: Version.text,
         subcommands: [
-            InitCommand.self, ServeCommand.self, StatusCommand.self, PeersCommand.self, RegistryCommand.self,
+            InitCommand.self, ServeCommand.self, StatusCommand.self, PeersCommand.self, PolicyCommand.self,
+            RegistryCommand.self,
             RoutesCommand.self, WorldsCommand.self, AssetsCommand.self, PlayersCommand.self, TravelCommand.self,
             KeysCommand.self, DemoCommand.self, SimulateCommand.self,
         ])

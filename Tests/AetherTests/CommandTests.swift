@@ -20,7 +20,12 @@ extension Programs {
                 "peers add b\u{435}ta.example",
                 "peers add beta/x", "peers add u@beta.example", "peers add aether://", "peers remove BAD",
                 "peers suspend a/b", "players show a/b", "players reclaim alice --yes", "worlds events",
-                "peers reinstate -", "registry list --status asleep", "registry show BAD", "routes add BAD b w",
+                "peers reinstate -", "peers scopes BAD", "peers scopes b route", "peers scopes b fly",
+                "policy deny A", "policy allow", "policy remove key:1",
+                "policy trust hearsay on",
+                "policy trust introduced on",
+                "policy trust introduced 0", "policy trust first-use 1", "policy trust first-use on --scopes route",
+                "policy introduce maybe", "registry list --status asleep", "registry show BAD", "routes add BAD b w",
                 "routes add p BAD w", "routes add p b BAD", "routes add p b w --spawn 1,2",
                 "routes add p b w --spawn 1,2,nan",
                 "routes on BAD", "routes off BAD", "routes remove BAD", "routes resolve BAD", "worlds add BAD .",
@@ -39,7 +44,8 @@ extension Programs {
         @Test(
             "Where there is no server every command says so in one line, and ends with 1",
             arguments: [
-                "status", "peers list", "peers remove b", "registry list", "registry show b", "routes list",
+                "status", "peers list", "peers remove b", "peers scopes b", "peers heard", "policy", "policy deny a*",
+                "registry list", "registry show b", "routes list",
                 "routes on p",
                 "worlds list", "worlds events w", "players", "players show alice",
                 "players reclaim alice --reason lost --yes",

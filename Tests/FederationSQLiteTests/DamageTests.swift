@@ -33,6 +33,9 @@ struct Damage: Sendable, CustomTestStringConvertible {
         Damage("UPDATE players SET player = 'mira'", "table players, row \"mira\", column player"),
         Damage("UPDATE handoffs SET role = 'both'", "row \"00000000000000000000000000000001\", column role"),
         Damage("UPDATE handoffs SET snapshot_hash = printf('%.*c', 500, 'x')", "column snapshot_hash holds \"xxxxx"),
+        Damage("UPDATE policy SET json = '{}{}'", "table policy, row 1, column json holds \"{}{}\""),
+        Damage("UPDATE policy SET json = replace(json, 'deny', 'Deny')", "column json holds \"{"),
+        Damage("UPDATE policy SET json = replace(json, 'id:b*', 'id:B*')", "which is no TrustPolicy"),
     ]
 }
 
@@ -41,7 +44,7 @@ struct DamageTests {
     private static let full: [StoreChange] = [
         .putServer(Sample.server("a"), card: nil), .putTombstone(Sample.tombstone("a")), .putPeer(Sample.peer("a")),
         .putRoute(Sample.route("r")), .putWorld(Sample.world("w")), .putPlayer(Sample.player("mira")),
-        .putHandoff(Sample.handoff(1)),
+        .putHandoff(Sample.handoff(1)), .trust(.putPolicy(TrustPolicy(deny: [.id("b*")]))),
     ]
 
     @Test("names the row that cannot be read, on one line", arguments: Damage.rows)
@@ -103,7 +106,7 @@ struct DamageTests {
         let names = try await DatabaseQueue(path: scratch.database).read {
             try String.fetchAll($0, sql: "SELECT identifier FROM grdb_migrations ORDER BY identifier")
         }
-        #expect(names == ["1-federation", "2-passages", "3-keys", "4-registry", "99-from-the-future"])
+        #expect(names == ["1-federation", "2-passages", "3-keys", "4-registry", "5-policy", "99-from-the-future"])
     }
 
     @Test("of another program is refused")

@@ -250,10 +250,46 @@ struct StoreCase: Sendable, CustomTestStringConvertible {
                 .putOwnKeys(OwnKeys(past: [Sample.key(1), Sample.key(2)], rotations: ["a.b.c", "d.e.f"])),
             ]
         ) { $0.ownKeys = OwnKeys(past: [Sample.key(1), Sample.key(2)], rotations: ["a.b.c", "d.e.f"]) },
+        StoreCase(
+            "a policy, replaced",
+            [
+                .trust(.putPolicy(TrustPolicy(firstUse: .all))),
+                .trust(
+                    .putPolicy(
+                        TrustPolicy(
+                            allow: [.id("*.guild")], deny: [.key(Sample.key(2)), .host("*.example")],
+                            introducedBy: .init(count: 2, scopes: [.heartbeat, .route]), introduces: false))),
+            ]
+        ) {
+            $0.policy = TrustPolicy(
+                allow: [.id("*.guild")], deny: [.key(Sample.key(2)), .host("*.example")],
+                introducedBy: .init(count: 2, scopes: [.heartbeat, .route]), introduces: false)
+        },
+        StoreCase(
+            "introductions, one replaced and one removed",
+            [
+                .trust(.putIntroduction(introduction("b", of: "y", at: 5))),
+                .trust(.putIntroduction(introduction("b", of: "x", at: 5))),
+                .trust(.putIntroduction(introduction("a", of: "x", at: 5))),
+                .trust(.putIntroduction(introduction("b", of: "x", at: 9))),
+                .trust(.removeIntroduction(introducer: ServerID(unchecked: "b"), subject: ServerID(unchecked: "y"))),
+                .trust(.removeIntroduction(introducer: ServerID(unchecked: "x"), subject: ServerID(unchecked: "b"))),
+            ]
+        ) { $0.introductions = [introduction("a", of: "x", at: 5), introduction("b", of: "x", at: 9)] },
         StoreCase("the card's sequence number", [.putCardSequence(3), .putCardSequence(.max)]) {
             $0.cardSequence = .max
         },
     ]
+
+    private static func introduction(_ introducer: String, of subject: String, at seconds: Int64) -> HeardIntroduction {
+        let server = Sample.server(subject)
+        return HeardIntroduction(
+            introduction: Introduction(
+                issuer: ServerID(unchecked: introducer), subject: server.id, key: Sample.key(4),
+                endpoint: server.endpoint, issuedAt: Timestamp(seconds: seconds),
+                expiresAt: Timestamp(seconds: seconds + 60)),
+            heardAt: Timestamp(milliseconds: seconds * 1_000 + 7))
+    }
 
     private static let trusted: [PeerRecord] = [
         Sample.peer("a", trust: .pinned, scopes: .all),

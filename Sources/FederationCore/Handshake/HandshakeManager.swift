@@ -137,7 +137,7 @@ public struct HandshakeManager: ~Copyable, Sendable {
             guard now.instant < deadline else { throw .timeout }
             let verified = try waiting.receive(message, at: now, lifetime: configuration.trustLifetime)
             let peer = verified.peer
-            let bound = try Self.boundKey(of: peer.serverID, trust)
+            let bound = try Self.boundKey(of: peer.serverID, proving: peer.publicKey, trust)
             guard bound == peer.publicKey || plantedBug == .trustKeptAfterKeyChange else {
                 throw .wrongKey(peer.serverID)
             }
@@ -160,7 +160,7 @@ public struct HandshakeManager: ~Copyable, Sendable {
                 switch trust(server) {
                 case .unknown: throw .untrustedPeer(server)
                 case .suspended: throw .suspended(server)
-                case .bound: break
+                case .bound, .firstUse: break
                 }
             }
         } catch {
@@ -177,7 +177,7 @@ public struct HandshakeManager: ~Copyable, Sendable {
         } catch {
             throw Failure(error)
         }
-        let bound = try Self.boundKey(of: claim.server, trust)
+        let bound = try Self.boundKey(of: claim.server, proving: claim.publicKey, trust)
         let key = plantedBug == .trustKeptAfterKeyChange ? claim.publicKey : bound
         do {
             return try handshake.complete(trusting: key)
@@ -186,11 +186,14 @@ public struct HandshakeManager: ~Copyable, Sendable {
         }
     }
 
-    private static func boundKey(of server: ServerID, _ trust: (ServerID) -> PeerTrust) throws(Failure) -> PublicKey {
+    private static func boundKey(
+        of server: ServerID, proving claimed: PublicKey, _ trust: (ServerID) -> PeerTrust
+    ) throws(Failure) -> PublicKey {
         switch trust(server) {
         case .unknown: throw .untrustedPeer(server)
         case .suspended: throw .suspended(server)
         case .bound(let key): return key
+        case .firstUse: return claimed
         }
     }
 

@@ -21,6 +21,8 @@ public enum PeerTrust: Hashable, Sendable {
     case suspended
     /// Allowed, when it proves this key.
     case bound(PublicKey)
+    /// Allowed with whatever key it proves: nothing is known of it, and the operator trusts on first use.
+    case firstUse
 }
 
 /// What to do after a handshake message.

@@ -9,8 +9,8 @@ public enum Effect: Sendable {
     case close(ChannelID, CloseCode)
     /// Keep a channel to this server open, at the first of these addresses that answers.
     case dial(ServerID, [Endpoint])
-    /// Fetch the server's card from one of these addresses and hand it to ``FederationNode/register(_:at:)``: its key is another
-    /// than the one known.
+    /// Fetch the server's card from one of these addresses and hand it to ``FederationNode/register(_:from:at:)``: its key is another
+    /// than the one known, or peers have introduced it.
     case fetchCard(ServerID, [Endpoint])
     /// End the pause before the next dial, once: the server has said that it is back.
     case dialNow(ServerID)
@@ -115,4 +115,10 @@ public enum NodeEvent: Hashable, Sendable {
     case noticeRefused(ServerID, code: String)
     /// A server has signed two cards that contradict each other.
     case equivocated(ServerID)
+    /// The policy trusts a server that the operator has not pinned, or trusts it for another reason than before.
+    case trustGiven(ServerID, TrustSource)
+    /// A server is trusted no more, by this rule of the policy.
+    case trustEnded(ServerID, code: String)
+    /// Peers whose word counts name different keys for a server.
+    case introductionsContradict(ServerID)
 }

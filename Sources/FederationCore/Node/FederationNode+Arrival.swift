@@ -72,6 +72,8 @@ extension FederationNode {
                 }
                 return .record(try ledger.reserve(envelope, known: nil, at: now), isNew: false)
             }
+            // What was agreed before the scope was taken away goes on: the source may have decided it.
+            if let refusal = missing(.handoff, of: peer.serverID) { throw refusal }
             guard !isRecalled(envelope.token.player, at: envelope.token.epoch) else {
                 throw Self.recalled(envelope.token.player)
             }

@@ -29,13 +29,8 @@ extension FederationNode {
     ) -> (ChannelStep, [Effect]) {
         let step: HandshakeStep
         do {
-            let peers = self.peers
-            let registry = self.registry
-            step = try handshakes.receive(message, on: channel, at: now) { server in
-                guard let record = peers[server] else { return .unknown }
-                if registry.server(server)?.status == .suspended { return .suspended }
-                return .bound(record.publicKey)
-            }
+            let view = trustView
+            step = try handshakes.receive(message, on: channel, at: now) { view.answer(to: $0, at: now) }
         } catch {
             return (.close(error.closeCode), probe(because: error, at: now) + askForCard(because: error, at: now))
         }
@@ -47,6 +42,11 @@ extension FederationNode {
         case .completed(let peer, let superseded):
             var effects: [Effect] = []
             if let superseded { effects += drop(superseded, .duplicateChannel) }
+            guard let welcome = welcome(peer, at: now) else {
+                _ = handshakes.revoke(peer.serverID)
+                return (.close(.untrustedPeer), effects)
+            }
+            effects += welcome
             effects += established(channel, with: peer, direction: direction, at: now)
             return (.established([]), effects)
         }
@@ -107,6 +107,7 @@ extension FederationNode {
         effects += recalls(on: channel)
         if let card { effects.append(.send(.notice(.card(card.compact)), on: channel)) }
         effects += resumeHandoffs(with: peer, on: channel, at: now)
+        effects += introduce(arrived: peer.serverID, at: now)
         return effects
     }
 
@@ -198,10 +199,17 @@ extension FederationNode {
         case .acknowledgement(let heartbeat):
             return acknowledged(heartbeat, on: channel, at: now)
         case .worldRequest(let request):
-            return [.send(.worldResponse(answer(request)), on: channel)]
+            return [.send(.worldResponse(answer(request, of: peer)), on: channel)]
         case .worldResponse(let response):
             return [.worldAnswered(response, from: peer.serverID)]
         case .assetRequest(let request):
+            if let refusal = missing(.assets, of: peer.serverID) {
+                let answer = FederationFrame.AssetResponse(request: request.request, answer: .refused(refusal.code))
+                return [
+                    .report(.refusedFrame(peer.serverID, code: refusal.code)),
+                    .send(.assetResponse(answer), on: channel),
+                ]
+            }
             return [.serveAsset(request, on: channel)]
         case .assetResponse(let response):
             return [.assetAnswered(response, from: peer.serverID)]
@@ -229,16 +237,21 @@ extension FederationNode {
             return receive(recall: players, from: peer, at: now)
         case .notice(let notice):
             return receive(notice, from: peer, at: now)
+        case .introductions(let statements):
+            return receive(introductions: statements, from: peer, at: now)
         case .probe(let probe):
             return receive(probe, from: peer, on: channel, at: now)
         case .probeResult(let result):
             return receive(result, from: peer, at: now)
-        case .introductions:
-            return []
         }
     }
 
-    private func answer(_ request: FederationFrame.WorldRequest) -> FederationFrame.WorldResponse {
+    private func answer(
+        _ request: FederationFrame.WorldRequest, of peer: VerifiedPeer
+    ) -> FederationFrame.WorldResponse {
+        if let refusal = missing(.route, of: peer.serverID) {
+            return FederationFrame.WorldResponse(request: request.request, answer: .refused(refusal.code))
+        }
         guard let world = worlds[request.world] else {
             return FederationFrame.WorldResponse(request: request.request, answer: .refused("world.unknown"))
         }

@@ -90,6 +90,7 @@ extension FederationNode {
             let replacement = bound.binding.isDead ? nil : bound.binding.key
             effects.append(.report(.keyRevoked(server, replacement: replacement)))
             effects += dropChannels(of: server)
+            effects += forgetIntroductions(by: server, at: now)
             effects += dialEffects(for: server)
         } else {
             effects.append(.report(.keyRotated(server, to: bound.binding.key)))
@@ -135,6 +136,7 @@ extension FederationNode {
         if binding.isDead {
             effects += (try? suspend(server, reason: "its owner has revoked it for good", at: now)) ?? []
         }
+        effects += reviewTrust(in: server, at: now)
         for channel in channels.keys.sorted() where channel != server {
             if let channel = channels[channel] { effects.append(.send(.notice(.revocation(compact)), on: channel)) }
         }

@@ -58,7 +58,10 @@ extension FederationNode {
         }
         cards[card.id] = compact
         let proof = bound.isRebound ? card.rotations + [card.revocation].compactMap(\.self) : []
-        return registered(server, effects, logged(kind, card.id, proof: proof, at: now))
+        let registration = registered(server, effects, logged(kind, card.id, proof: proof, at: now))
+        return Registration(
+            server: registration.server, effects: registration.effects + reviewTrust(in: card.id, at: now),
+            contradiction: nil)
     }
 
     /// How the log calls what a card has done.
@@ -168,11 +171,18 @@ extension FederationNode {
 
     // MARK: Peers
 
-    /// Trusts a server from now on: registers its card, pins its key, and dials it.
+    /// Trusts a server from now on: registers its card, pins its key, and dials it. A peer that the policy had trusted is pinned.
+    ///
+    /// - Throws: as ``register(_:from:at:)``; `policy.denied` for one that the deny list names.
     public mutating func addPeer(_ compact: String, at now: Now) throws(Refusal) -> Registration {
+        if !policy.deny.isEmpty, let card = try? ServerCard.verify(compact, at: now.timestamp),
+            policy.denies(card.id, key: card.publicKey, endpoints: [card.endpoint] + card.alternatives)
+        {
+            throw TrustPolicy.denied(card.id)
+        }
         let registration = try register(compact, at: now)
         let entry = registration.server
-        if registration.contradiction != nil || peers[entry.id] != nil { return registration }
+        if registration.contradiction != nil || peers[entry.id]?.trust == .pinned { return registration }
         var effects = registration.effects
         let record = PeerRecord(server: entry.id, publicKey: entry.publicKey, addedAt: now.timestamp)
         peers[entry.id] = record
@@ -188,6 +198,8 @@ extension FederationNode {
         guard peers.removeValue(forKey: server) != nil else { throw Self.unknownPeer(server) }
         forgetProbes(of: server)
         health.forget(server)
+        denied.remove(server)
+        ownIntroductions[server] = nil
         var changes: [StoreChange] = [.removePeer(server)]
         // Nobody looks after it any more, so nothing that was seen of it holds.
         if let entry = registry.server(server), entry.status != .offline,
@@ -196,6 +208,7 @@ extension FederationNode {
             changes.append(.putServer(offline, card: cards[server]))
         }
         return [.persist(changes)] + cutOff(server, at: now) { .destinationUntrusted($0, server) }
+            + forgetIntroductions(by: server, at: now)
     }
 
     /// Excludes a server until it is reinstated: the channel closes, routes to it refuse, and players who were offered to it
@@ -210,6 +223,7 @@ extension FederationNode {
         let logged = self.logged(.suspended, server, reason: reason, at: now)
         return [.persist([.putServer(entry, card: cards[server])] + logged)]
             + cutOff(server, at: now) { .destinationSuspended($0, server) }
+            + reviewIntroduced(by: server, at: now)
     }
 
     /// Ends a suspension: the server is Offline until it answers.
@@ -226,9 +240,10 @@ extension FederationNode {
         }
         let logged = wasSuspended ? self.logged(.reinstated, server, at: now) : []
         return [.persist([.putServer(entry, card: cards[server])] + logged)] + dialEffects(for: server)
+            + reviewIntroduced(by: server, at: now)
     }
 
-    private mutating func cutOff(
+    mutating func cutOff(
         _ server: ServerID, at now: Now, because reason: (PortalID) -> RoutingTable.Failure
     ) -> [Effect] {
         var effects: [Effect] = []

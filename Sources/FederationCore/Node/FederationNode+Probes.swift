@@ -109,9 +109,7 @@ extension FederationNode {
     /// older, is a replay.
     mutating func comeBack(_ statement: HeartbeatStatement, at now: Now) -> [Effect] {
         let server = statement.issuer
-        guard peers[server] != nil, channels[server] == nil, registry.server(server)?.status != .suspended else {
-            return []
-        }
+        guard channels[server] == nil, !dialEffects(for: server).isEmpty else { return [] }
         if let last = comebacks[server] {
             guard statement.sequence > last.sequence, statement.issuedAt >= last.issuedAt,
                 now.instant >= last.dialledAt + Limits.dialBackoffMaximum

@@ -42,6 +42,11 @@ public struct FederationNode: ~Copyable, Sendable {
     /// This server's own signed card; see ``refreshCard(at:)``.
     public internal(set) var card: SignedCard?
 
+    /// Whom this server trusts besides the peers that it has pinned; see ``setPolicy(_:at:)``.
+    public internal(set) var policy = TrustPolicy()
+    /// What peers have told of others.
+    public internal(set) var introductions = IntroductionBook()
+
     /// nil in the product; see ``plant(_:)``.
     package internal(set) var plantedBug: PlantedBug?
 
@@ -71,6 +76,15 @@ public struct FederationNode: ~Copyable, Sendable {
     var probeQuestions: IndirectProbeQuestions
     var probeAnswers: IndirectProbeAnswers
     var comebacks: [ServerID: Comeback] = [:]
+    /// The peers that the policy's deny list names.
+    var denied: Set<ServerID> = []
+    var trustReviewDue: Instant?
+    var introductionsDue: Instant?
+    var introductionsSent: [ServerID: [ServerID: SentIntroduction]] = [:]
+    var ownIntroductions: [ServerID: OwnIntroduction] = [:]
+    var introductionAllowances: [ServerID: IntroductionAllowance] = [:]
+    var cardSearches: [ServerID: CardSearch] = [:]
+    var firstUses = (since: Instant(nanoseconds: 0), count: 0)
 
     /// This server's own card as it stands.
     public struct SignedCard: Sendable {
@@ -146,6 +160,9 @@ public struct FederationNode: ~Copyable, Sendable {
             peers[peer.server] = peer
             health.watch(peer.server, at: now.instant)
         }
+        policy = stored.policy
+        for heard in stored.introductions { _ = introductions.hear(heard) }
+        findDenied()
         // Servers that say by statements that they are alive; one that fell silent before is offline already.
         for server in stored.servers where server.status == .online || server.status == .degraded {
             health.watch(server.id, at: now.instant)
@@ -155,6 +172,7 @@ public struct FederationNode: ~Copyable, Sendable {
     /// The first effects of a node's life: its card, and a dial for each peer.
     public mutating func start(at now: Now) -> [Effect] {
         var effects = refreshCard(at: now) + beginLog(at: now)
+        scheduleReview(at: now)
         for id in peers.keys.sorted() {
             effects += dialEffects(for: id)
         }
@@ -167,7 +185,7 @@ public struct FederationNode: ~Copyable, Sendable {
     public var nextDeadline: Instant? {
         [
             handshakes.nextDeadline, health.nextDeadline, ledger.nextDeadline, heartbeats.min?.at, cardDue,
-            arrivalDeadlines.min?.at, probeAnswers.nextDeadline,
+            arrivalDeadlines.min?.at, probeAnswers.nextDeadline, trustReviewDue, introductionsDue,
         ]
         .compactMap(\.self).min()
     }
@@ -185,6 +203,7 @@ public struct FederationNode: ~Copyable, Sendable {
         effects += askAboutDoubtful(at: now)
         effects += expireProbes(at: now)
         effects += expireArrivals(at: now)
+        effects += keepTrust(at: now)
         var forgotten: [StoreChange] = []
         for due in ledger.tick(at: now.instant) {
             if case .forget(let id) = due {
@@ -220,22 +239,18 @@ public struct FederationNode: ~Copyable, Sendable {
     public func verifiedPeer(_ server: ServerID, at now: Now) -> VerifiedPeer? {
         if plantedBug == .trustKeptAfterSuspension { return handshakes.verifiedPeer(server, at: now) }
         guard let record = peers[server], registry.server(server)?.status != .suspended,
+            !denied.contains(server), record.scopes.contains(.heartbeat),
             let peer = handshakes.verifiedPeer(server, at: now),
             counts(peer.publicKey, of: record, at: now) || plantedBug == .trustKeptAfterKeyChange
         else { return nil }
         return peer
     }
 
-    /// What the handshake may believe about a server id.
-    func trust(in server: ServerID) -> PeerTrust {
-        guard let record = peers[server] else { return .unknown }
-        if registry.server(server)?.status == .suspended { return .suspended }
-        return .bound(record.publicKey)
-    }
-
     /// What brings a channel to a peer about; nothing for others and for suspended ones.
     public func dialEffects(for server: ServerID) -> [Effect] {
-        guard peers[server] != nil, let entry = registry.server(server), entry.status != .suspended else { return [] }
+        guard let record = peers[server], !denied.contains(server), record.scopes.contains(.heartbeat),
+            let entry = registry.server(server), entry.status != .suspended
+        else { return [] }
         return [.dial(server, configuration.addresses[server].map { [$0] } ?? [entry.endpoint] + entry.alternatives)]
     }
 

@@ -30,6 +30,7 @@ public enum StoreChange: Hashable, Sendable {
     case putBinding(KeyBinding)
     case putEquivocation(Equivocation)
     case putOwnKeys(OwnKeys)
+    case trust(TrustChange)
     case registry(RegistryChange)
 }
 
@@ -87,6 +88,9 @@ public struct StoredState: Hashable, Sendable {
     public var listings: [RegistryListing] = []
     /// The registries that are read, sorted by address.
     public var registries: [KnownRegistry] = []
+    public var policy = TrustPolicy()
+    /// Sorted by subject, then introducer.
+    public var introductions: [HeardIntroduction] = []
 
     public init() {}
 }

@@ -24,6 +24,8 @@ public struct StoreTables: Sendable {
     private var logHashes: [UInt8]
     private var listings: Set<RegistryListing>
     private var registries: [String: KnownRegistry] = [:]
+    private var policy: TrustPolicy
+    private var introductions: [IntroductionKey: HeardIntroduction] = [:]
 
     private struct PassageKey: Hashable {
         let origin: ServerID
@@ -33,6 +35,11 @@ public struct StoreTables: Sendable {
             origin = passage.origin
             player = passage.player
         }
+    }
+
+    private struct IntroductionKey: Hashable {
+        let introducer: ServerID
+        let subject: ServerID
     }
 
     public init(_ state: StoredState = StoredState()) {
@@ -55,6 +62,8 @@ public struct StoreTables: Sendable {
         logHashes = state.logHashes
         listings = Set(state.listings)
         for registry in state.registries { registries[registry.address] = registry }
+        policy = state.policy
+        for heard in state.introductions { apply(.putIntroduction(heard)) }
     }
 
     public mutating func apply(_ changes: [StoreChange]) {
@@ -91,6 +100,7 @@ public struct StoreTables: Sendable {
         case .putEquivocation(let equivocation): equivocations[equivocation.server] = equivocation
         case .putOwnKeys(let keys): ownKeys = keys
         case .registry(let change): apply(change)
+        case .trust(let change): apply(change)
         }
     }
 
@@ -102,6 +112,16 @@ public struct StoreTables: Sendable {
         case .putListing(let listing): listings.insert(listing)
         case .removeListing(let listing): listings.remove(listing)
         case .putRegistry(let registry): registries[registry.address] = registry
+        }
+    }
+
+    private mutating func apply(_ change: TrustChange) {
+        switch change {
+        case .putPolicy(let changed): policy = changed
+        case .putIntroduction(let heard):
+            introductions[IntroductionKey(introducer: heard.introducer, subject: heard.subject)] = heard
+        case .removeIntroduction(let introducer, let subject):
+            introductions[IntroductionKey(introducer: introducer, subject: subject)] = nil
         }
     }
 
@@ -127,6 +147,10 @@ public struct StoreTables: Sendable {
         state.logHashes = logHashes + log.flatMap(\.leafHash.bytes)
         state.listings = listings.sorted()
         state.registries = registries.keys.sorted().compactMap { registries[$0] }
+        state.policy = policy
+        state.introductions = introductions.values.sorted {
+            ($0.subject, $0.introducer) < ($1.subject, $1.introducer)
+        }
         return state
     }
 }

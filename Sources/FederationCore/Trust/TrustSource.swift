@@ -30,6 +30,16 @@ extension TrustSource: LosslessStringConvertible {
         }
     }
 
+    /// Which reason it is, without the details.
+    public var kind: String {
+        switch self {
+        case .pinned: "pinned"
+        case .registry: "registry"
+        case .introduced: "introduced"
+        case .firstUse: "firstUse"
+        }
+    }
+
     public var description: String {
         switch self {
         case .pinned: "pinned"

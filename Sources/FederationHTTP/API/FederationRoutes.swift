@@ -62,8 +62,8 @@ public struct FederationRoutes: Sendable {
 
     /// Every route, grouped as PROTOCOL.md groups them.
     var routes: [APIRoute] {
-        statusRoutes + registryRoutes + registryLogRoutes + keyRoutes + peerRoutes + portalRoutes + worldRoutes
-            + assetRoutes + playerRoutes
+        statusRoutes + registryRoutes + registryLogRoutes + keyRoutes + peerRoutes + trustRoutes + portalRoutes
+            + worldRoutes + assetRoutes + playerRoutes
             + worldEventRoutes + reclaimRoutes + crossingRoutes + socketRoutes
     }
 

@@ -22,6 +22,9 @@ enum Schema {
         migrator.registerMigration("4-registry") { database in
             try database.execute(sql: registry)
         }
+        migrator.registerMigration("5-policy") { database in
+            try database.execute(sql: policy)
+        }
         return migrator
     }
 
@@ -109,6 +112,24 @@ enum Schema {
             abort_reason TEXT,
             receipt TEXT,
             redeemed_at INTEGER
+        ) STRICT;
+        """
+
+    private static let policy = """
+        CREATE TABLE policy (
+            id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+            json TEXT NOT NULL
+        ) STRICT;
+
+        CREATE TABLE introductions (
+            id TEXT NOT NULL PRIMARY KEY,
+            introducer TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            public_key TEXT NOT NULL,
+            endpoint TEXT NOT NULL,
+            issued_at INTEGER NOT NULL,
+            expires_at INTEGER NOT NULL,
+            heard_at INTEGER NOT NULL
         ) STRICT;
         """
 

@@ -32,6 +32,10 @@ extension StoreChange {
         case .registry(.putListing(let listing)): try listing.save(database)
         case .registry(.removeListing(let listing)): try listing.remove(database)
         case .registry(.putRegistry(let known)): try known.save(database)
+        case .trust(.putPolicy(let policy)): try PolicyRow(policy: policy).save(database)
+        case .trust(.putIntroduction(let heard)): try heard.save(database)
+        case .trust(.removeIntroduction(let introducer, let subject)):
+            try HeardIntroduction.delete(HeardIntroduction.rowKey(introducer, subject), database)
         }
     }
 }
@@ -61,6 +65,10 @@ extension StoredState {
         logHashes = try RegistryLogRecord.loadHashes(database)
         listings = try RegistryListing.loadAll(database).sorted()
         registries = try KnownRegistry.loadAll(database)
+        policy = try PolicyRow.loadAll(database).first?.policy ?? TrustPolicy()
+        introductions = try HeardIntroduction.loadAll(database).sorted {
+            ($0.subject, $0.introducer) < ($1.subject, $1.introducer)
+        }
         cardSequence = try NodeRow.loadAll(database).first?.cardSequence ?? 0
     }
 }

@@ -83,6 +83,7 @@ extension FederationServer {
             switch listed.kind {
             case .deregistered, .suspended:
                 effects += node.note(listed.server, listedBy: address, false)
+                effects += node.reviewTrust(in: listed.server, at: now)
                 continue
             case .registered, .updated, .rotated, .revoked, .reinstated:
                 break
@@ -111,6 +112,7 @@ extension FederationServer {
                 continue
             }
             effects += node.note(listed.server, listedBy: address, true)
+            effects += node.reviewTrust(in: listed.server, at: now)
         }
         try await commit(effects)
         return refused

@@ -6,7 +6,9 @@ import Foundation
 struct PeersCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "peers", abstract: "Decide which servers this one trusts.",
-        subcommands: [Add.self, List.self, Show.self, Remove.self, Suspend.self, Reinstate.self],
+        subcommands: [
+            Add.self, List.self, Show.self, Remove.self, Suspend.self, Reinstate.self, Scopes.self, Heard.self,
+        ],
         defaultSubcommand: List.self)
 
     struct Add: AsyncParsableCommand {

@@ -270,7 +270,7 @@ struct NodeHandoffTests {
                 isRemoved ? "persist no peer beta + beta offline" : "persist beta suspended",
                 "persist aborted + playable", "report source aborted", "tell returned \(code)", "send abort",
                 "hang up beta", "close suspended", "report channel of beta closed",
-            ])
+            ] + (isRemoved ? ["persist no introduction of gamma by beta"] : []))
         #expect(pair.alpha.player(Self.ada)?.presence == .playable)
     }
 

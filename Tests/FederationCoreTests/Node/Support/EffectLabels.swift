@@ -60,6 +60,9 @@ extension StoreChange {
         case .registry(.putListing(let listing)): "listing \(listing.server)"
         case .registry(.removeListing(let listing)): "no listing \(listing.server)"
         case .registry(.putRegistry(let known)): "registry \(known.address)"
+        case .trust(.putPolicy): "policy"
+        case .trust(.putIntroduction(let heard)): "introduction of \(heard.subject) by \(heard.introducer)"
+        case .trust(.removeIntroduction(let introducer, let subject)): "no introduction of \(subject) by \(introducer)"
         }
     }
 }
@@ -162,6 +165,9 @@ extension NodeEvent {
         case .keyRevoked(let server, let replacement): "\(server) revoked\(replacement == nil ? " for good" : "")"
         case .noticeRefused(_, let code): "notice refused \(code)"
         case .equivocated(let server): "\(server) equivocated"
+        case .trustGiven(let server, let source): "\(server) trusted \(source)"
+        case .trustEnded(let server, let code): "\(server) untrusted \(code)"
+        case .introductionsContradict(let server): "\(server) contradicted"
         case .rolledBack(_, let decisions): "rolled back by \(decisions)"
         case .relearned: "relearned"
         case .reclaimed: "reclaimed"

@@ -38,11 +38,14 @@ final class TestFederation {
     /// Ends with the test when nothing comes to rest.
     private static let patience = 200_000
 
-    /// - Parameter names: of the nodes. Each has a world with the same name, and each trusts each other.
+    /// - Parameters:
+    ///   - names: of the nodes. Each has a world with the same name, and a route to each other.
+    ///   - trusts: whether the first pins the second; by default each each.
     init(
         _ names: [String], seed: UInt64 = 1, health: HealthThresholds = .standard,
         trustLifetime: Duration = Limits.trustLifetime,
-        configure: (String, inout NodeConfiguration) throws -> Void = { _, _ in }
+        configure: (String, inout NodeConfiguration) throws -> Void = { _, _ in },
+        trusts: (String, String) -> Bool = { _, _ in true }
     ) throws {
         random = SeededGenerator(seed: seed)
         for (index, name) in names.enumerated() {
@@ -59,7 +62,9 @@ final class TestFederation {
         for node in nodes {
             for other in nodes where other !== node {
                 guard let card = other.node.card?.compact else { throw Violation("\(other.id) has no card") }
-                node.enqueue(try node.node.addPeer(card, at: now).effects)
+                if trusts(node.id.rawValue, other.id.rawValue) {
+                    node.enqueue(try node.node.addPeer(card, at: now).effects)
+                }
                 node.enqueue(
                     try node.node.addRoute(
                         PortalRoute(

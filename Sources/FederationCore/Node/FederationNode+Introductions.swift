@@ -1,0 +1,221 @@
+import FederationCrypto
+import FederationModel
+import FederationWire
+
+/// Introductions: what this server tells its peers of one another, and what they tell it.
+///
+/// Only what this server has proved itself is told, never what it has heard; and only of peers that it trusts by its operator's
+/// word or a registry's. So trust that comes from introductions never reaches further than one step.
+extension FederationNode {
+    /// One that was sent.
+    struct SentIntroduction: Sendable {
+        let key: PublicKey
+        let at: Instant
+    }
+
+    /// One of this server's own, kept so that it is signed once for all its readers.
+    struct OwnIntroduction: Sendable {
+        let signer: PublicKey
+        let key: PublicKey
+        let endpoint: Endpoint
+        let at: Instant
+        let compact: String
+    }
+
+    /// How many introductions a peer may still send.
+    struct IntroductionAllowance: Sendable {
+        var since: Instant
+        var used: Int
+    }
+
+    /// A search for a card that has not ended.
+    struct CardSearch: Sendable {
+        let at: Instant
+        let pause: Duration
+    }
+
+    // MARK: Telling
+
+    /// A peer has come: the others are introduced to it, and it to them.
+    mutating func introduce(arrived peer: ServerID, at now: Now) -> [Effect] {
+        var effects = introduce(toEverybody: peer, at: now)
+        for other in channels.keys.sorted() where other != peer {
+            effects += introduce([peer], to: other, at: now)
+        }
+        return effects
+    }
+
+    /// Tells one peer of all the others.
+    mutating func introduce(toEverybody receiver: ServerID, at now: Now) -> [Effect] {
+        introduce(channels.keys.sorted(), to: receiver, at: now)
+    }
+
+    private mutating func introduce(_ subjects: [ServerID], to receiver: ServerID, at now: Now) -> [Effect] {
+        guard policy.introduces, let channel = channels[receiver], missing(.route, of: receiver) == nil else {
+            return []
+        }
+        var sent = (introductionsSent[receiver] ?? [:]).filter { now.instant < $0.value.at + Limits.introductionPause }
+        var statements: [String] = []
+        for subject in subjects where subject != receiver {
+            guard let peer = verifiedPeer(subject, at: now), let record = peers[subject],
+                record.trust.isOwnJudgement, missing(.route, of: subject) == nil,
+                let endpoint = registry.server(subject)?.endpoint
+            else { continue }
+            if sent[subject]?.key == peer.publicKey { continue }
+            guard sent[subject] != nil || sent.count < Limits.introductionsPerIntroducer else { continue }
+            sent[subject] = SentIntroduction(key: peer.publicKey, at: now.instant)
+            statements.append(ownIntroduction(of: subject, key: peer.publicKey, at: endpoint, at: now))
+        }
+        guard !statements.isEmpty else { return [] }
+        introductionsSent[receiver] = sent
+        introductionsDue = introductionsDue ?? now.instant + Limits.introductionPause
+        return stride(from: 0, to: statements.count, by: Limits.introductionsPerFrame).map { start in
+            .send(
+                .introductions(Array(statements[start...].prefix(Limits.introductionsPerFrame))), on: channel)
+        }
+    }
+
+    private mutating func ownIntroduction(
+        of subject: ServerID, key: PublicKey, at endpoint: Endpoint, at now: Now
+    ) -> String {
+        if let own = ownIntroductions[subject], own.signer == identity.publicKey, own.key == key,
+            own.endpoint == endpoint, now.instant < own.at + Limits.introductionPause
+        {
+            return own.compact
+        }
+        let compact = Introduction(
+            issuer: id, subject: subject, key: key, endpoint: endpoint, issuedAt: now.timestamp,
+            expiresAt: now.timestamp + Limits.introductionValidity
+        ).issue(by: identity)
+        ownIntroductions[subject] = OwnIntroduction(
+            signer: identity.publicKey, key: key, endpoint: endpoint, at: now.instant, compact: compact)
+        return compact
+    }
+
+    /// What becomes due of trust and introductions.
+    mutating func keepTrust(at now: Now) -> [Effect] {
+        var effects: [Effect] = []
+        if let due = trustReviewDue, due <= now.instant {
+            trustReviewDue = nil
+            effects += reviewTrust(at: now)
+        }
+        if let due = introductionsDue, due <= now.instant {
+            introductionsDue = nil
+            for receiver in channels.keys.sorted() { effects += introduce(toEverybody: receiver, at: now) }
+            // Not everything was told at the same time.
+            if !channels.isEmpty { introductionsDue = now.instant + Limits.introductionPause / 24 }
+        }
+        return effects
+    }
+
+    // MARK: Hearing
+
+    /// A peer introduces others. What does not verify is reported; what can never count is not kept.
+    mutating func receive(introductions statements: [String], from peer: VerifiedPeer, at now: Now) -> [Effect] {
+        let introducer = peer.serverID
+        guard trustView.isIntroducer(introducer) else { return [] }
+        guard takeAllowance(of: introducer, statements.count, at: now) else {
+            return [.report(.refusedFrame(introducer, code: "introduction.tooMany"))]
+        }
+        var effects = expireIntroductions(at: now)
+        for compact in statements {
+            guard
+                let introduction = try? Introduction.verify(
+                    compact, introducer: introducer, key: key(of: peer, for: compact, at: now), at: now.timestamp)
+            else {
+                effects.append(.report(.refusedFrame(introducer, code: "introduction.refused")))
+                continue
+            }
+            effects += hear(HeardIntroduction(introduction: introduction, heardAt: now.timestamp), at: now)
+        }
+        scheduleReview(at: now)
+        return effects
+    }
+
+    private mutating func hear(_ heard: HeardIntroduction, at now: Now) -> [Effect] {
+        guard heard.subject != id else { return [] }
+        let wasContested = trustView.isContested(heard.subject, at: now)
+        switch introductions.hear(heard) {
+        case .known: return []
+        case .full: return [.report(.refusedFrame(heard.introducer, code: "introduction.full"))]
+        case .kept: break
+        }
+        var effects: [Effect] = [.persist([.trust(.putIntroduction(heard))])]
+        if !wasContested, trustView.isContested(heard.subject, at: now) {
+            effects.append(.report(.introductionsContradict(heard.subject)))
+        }
+        return effects + reviewTrust(in: heard.subject, at: now)
+    }
+
+    private mutating func takeAllowance(of introducer: ServerID, _ count: Int, at now: Now) -> Bool {
+        var allowance = introductionAllowances[introducer] ?? IntroductionAllowance(since: now.instant, used: 0)
+        if now.instant >= allowance.since + Limits.introductionWindow {
+            allowance = IntroductionAllowance(since: now.instant, used: 0)
+        }
+        guard allowance.used + count <= Limits.introductionBurst else { return false }
+        allowance.used += count
+        introductionAllowances[introducer] = allowance
+        return true
+    }
+
+    mutating func expireIntroductions(at now: Now) -> [Effect] {
+        forgetIntroductions(at: now) { $0.introduction.expiresAt <= now.timestamp }
+    }
+
+    /// Forgets what a server has said that is a peer no more, or whose key others may have had.
+    mutating func forgetIntroductions(by introducer: ServerID, at now: Now) -> [Effect] {
+        introductionAllowances[introducer] = nil
+        introductionsSent[introducer] = nil
+        return forgetIntroductions(at: now) { $0.introducer == introducer }
+    }
+
+    private mutating func forgetIntroductions(
+        at now: Now, where isMeant: (HeardIntroduction) -> Bool
+    ) -> [Effect] {
+        guard introductions.count > 0 else { return [] }
+        let forgotten = introductions.forget(where: isMeant)
+        guard !forgotten.isEmpty else { return [] }
+        var effects: [Effect] = [
+            .persist(
+                forgotten.map { .trust(.removeIntroduction(introducer: $0.introducer, subject: $0.subject)) })
+        ]
+        for subject in Set(forgotten.map(\.subject)).sorted() {
+            if introductions.about(subject).isEmpty { cardSearches[subject] = nil }
+            effects += reviewTrust(in: subject, at: now)
+        }
+        return effects
+    }
+
+    /// Looks anew at those whom a server has introduced, because its word counts no more, or again.
+    mutating func reviewIntroduced(by introducer: ServerID, at now: Now) -> [Effect] {
+        introductions.all.filter { $0.introducer == introducer }.flatMap { reviewTrust(in: $0.subject, at: now) }
+    }
+
+    // MARK: Cards of the introduced
+
+    /// Looks for the card of a server that enough peers have introduced: seldom, ever more seldom, and for few at one time, so
+    /// that nobody can make this server knock at many doors.
+    mutating func searchCard(of server: ServerID, at now: Now) -> [Effect] {
+        guard let endpoints = trustView.search(for: server, at: now) else {
+            // Not when the introducers only disagree for a while: they could make the pauses short again.
+            if registry.server(server) != nil { cardSearches[server] = nil }
+            return []
+        }
+        if let last = cardSearches[server], now.instant < last.at + last.pause { return [] }
+        let open = cardSearches.values.count { now.instant < $0.at + Limits.cardFetchPause }
+        guard open < Limits.cardSearches else { return [] }
+        let pause = cardSearches[server].map { min($0.pause * 2, Limits.cardSearchPause) } ?? Limits.cardFetchPause
+        cardSearches[server] = CardSearch(at: now.instant, pause: pause)
+        return [.fetchCard(server, endpoints)]
+    }
+}
+
+extension TrustSource {
+    /// Whether the trust comes from the operator or a registry, and not from introductions or from nothing.
+    var isOwnJudgement: Bool {
+        switch self {
+        case .pinned, .registry: true
+        case .introduced, .firstUse: false
+        }
+    }
+}

@@ -1,0 +1,305 @@
+import FederationCrypto
+import FederationModel
+import FederationWire
+import Testing
+
+@testable import FederationCore
+
+/// Servers that hear of one another from those they trust.
+@Suite("FederationNode, introductions")
+struct NodeIntroductionTests {
+    private static let ada = PromiseTests.ada
+    private static let one = TrustPolicy(introducedBy: .init(count: 1, scopes: .all))
+
+    /// A line: alpha and beta trust each other, beta and gamma do, and so on; nobody else.
+    private static func line(
+        _ names: [String] = ["alpha", "beta", "gamma"], isLasting: Bool = false
+    ) throws -> (TestFederation, alpha: TestNode, beta: TestNode, gamma: TestNode) {
+        let federation = try TestFederation(
+            names,
+            health: isLasting
+                ? try HealthThresholds(degraded: 100, unreachable: 1_000, interval: .seconds(24 * 3_600)) : .standard,
+            trustLifetime: isLasting ? .seconds(30 * 24 * 3_600) : Limits.trustLifetime,
+            trusts: { left, right in
+                guard let left = names.firstIndex(of: left), let right = names.firstIndex(of: right) else {
+                    return false
+                }
+                return abs(left - right) == 1
+            })
+        try federation.connectAll()
+        try federation.settle()
+        try federation.enter(ada, at: federation.node("alpha"))
+        return (federation, federation.node("alpha"), federation.node("beta"), federation.node("gamma"))
+    }
+
+    private static func set(_ policy: TrustPolicy, at node: TestNode, _ federation: TestFederation) throws {
+        node.enqueue(node.node.setPolicy(policy, at: federation.now))
+        try federation.settle()
+    }
+
+    /// Alpha and gamma trust each other by beta's word.
+    private static func introduced() throws -> (TestFederation, alpha: TestNode, beta: TestNode, gamma: TestNode) {
+        let all = try line()
+        let (federation, alpha, _, gamma) = all
+        for (node, other) in [(alpha, gamma), (gamma, alpha)] {
+            try set(one, at: node, federation)
+            node.enqueue(try node.node.register(try #require(other.card), at: federation.now).effects)
+            try federation.settle()
+        }
+        try federation.connect(alpha, gamma)
+        try federation.settle()
+        return all
+    }
+
+    private static func introduction(
+        of subject: String = "gamma", by introducer: TestNode, key: PublicKey, at issued: Timestamp,
+        lifetime: Duration = .seconds(3_600), signedBy signer: TestNode? = nil
+    ) -> String {
+        let identity = (signer ?? introducer).identity
+        return Introduction(
+            issuer: identity.id, subject: ServerID(unchecked: subject), key: key,
+            endpoint: TableSamples.endpoint("ws://\(subject).example"), issuedAt: issued, expiresAt: issued + lifetime
+        ).issue(by: identity)
+    }
+
+    private static func tell(
+        _ statements: [String], by teller: TestNode, to node: TestNode, _ federation: TestFederation
+    )
+        throws -> [String]
+    {
+        let channel = try #require(node.channel(to: teller))
+        let effects = node.node.receive(.introductions(statements), on: channel, at: federation.now)
+        node.enqueue(effects)
+        return effects.labels
+    }
+
+    @Test("whoever was heard of is trusted by the policy only, and then players cross")
+    func heardOf() throws {
+        let (federation, alpha, beta, gamma) = try Self.line()
+        #expect(alpha.node.introductions.all.map(\.subject) == [gamma.id])
+        #expect(gamma.node.introductions.all.map(\.subject) == [alpha.id])
+        #expect(beta.node.introductions.all.isEmpty)
+        #expect(alpha.node.peers[gamma.id] == nil && alpha.fetched.isEmpty)
+        #expect(try federation.connect(alpha, gamma) == nil)
+        try Self.set(Self.one, at: alpha, federation)
+        #expect(alpha.fetched == [gamma.id])
+        alpha.enqueue(try alpha.node.register(try #require(gamma.card), at: federation.now).effects)
+        try federation.settle()
+        #expect(alpha.node.peers[gamma.id]?.trust == .introduced([beta.id]))
+        #expect(try federation.connect(alpha, gamma) == nil, "gamma has not decided to trust alpha")
+        try Self.set(Self.one, at: gamma, federation)
+        gamma.enqueue(try gamma.node.register(try #require(alpha.card), at: federation.now).effects)
+        try federation.connect(alpha, gamma)
+        try federation.settle()
+        try federation.depart(Self.ada, from: alpha, to: gamma.id)
+        try federation.settle()
+        #expect(federation.playable(Self.ada) == [gamma.id])
+        try federation.checkRest()
+    }
+
+    @Test("two introducers are two")
+    func tooFew() throws {
+        let (federation, alpha, _, gamma) = try Self.line()
+        try Self.set(TrustPolicy(introducedBy: .init(count: 2, scopes: .all)), at: alpha, federation)
+        alpha.enqueue(try alpha.node.register(try #require(gamma.card), at: federation.now).effects)
+        #expect(alpha.fetched.isEmpty && alpha.node.peers[gamma.id] == nil)
+    }
+
+    @Test(
+        "the end of trust in the middle of an offered handoff closes at once, and the player stays",
+        arguments: [true, false])
+    func removal(_ isSource: Bool) throws {
+        let (federation, alpha, _, gamma) = try Self.introduced()
+        let handoff = try federation.depart(Self.ada, from: alpha, to: gamma.id)
+        while try federation.execute(alpha) {}
+        let wire = try #require(federation.wire(alpha, gamma))
+        let toFirst = wire.ends.0 === gamma
+        // The offer is on its way, or gamma keeps a place and its word of that is lost with the channel.
+        if !isSource {
+            federation.deliver(wire, toFirst: toFirst)
+            while try federation.execute(gamma) {}
+            #expect(gamma.handoff(handoff)?.state == .reserved)
+            federation.lose(wire, toFirst: !toFirst, at: 0)
+        }
+        let node = isSource ? alpha : gamma
+        node.enqueue(node.node.setPolicy(TrustPolicy(), at: federation.now))
+        #expect(node.channel(to: isSource ? gamma : alpha) == nil)
+        try federation.settle()
+        federation.advance(by: .seconds(5))
+        try federation.settle()
+        #expect(alpha.handoff(handoff)?.state == .aborted)
+        #expect(federation.playable(Self.ada) == [alpha.id])
+    }
+
+    @Test("trust ends with the introducer's, and with the introduction")
+    func ending() throws {
+        let (federation, alpha, beta, gamma) = try Self.introduced()
+        alpha.enqueue(try alpha.node.removePeer(beta.id, at: federation.now))
+        try federation.settle()
+        #expect(alpha.node.introductions.all.isEmpty && alpha.store.state.introductions.isEmpty)
+        #expect(alpha.node.peers[gamma.id] == nil && alpha.channel(to: gamma) == nil)
+        // Gamma still goes by beta's word, until that is old and beta does not renew it.
+        #expect(gamma.node.peers[alpha.id] != nil)
+        federation.close(try #require(federation.wire(beta, gamma)))
+        federation.advance(by: Limits.introductionValidity)
+        try federation.settle()
+        #expect(gamma.node.peers[alpha.id] == nil && gamma.store.state.introductions.isEmpty)
+    }
+
+    @Test("what was heard is never passed on, and an introduced server introduces nobody")
+    func noHearsay() throws {
+        let (federation, alpha, beta, gamma) = try Self.line(["alpha", "beta", "gamma", "delta"])
+        let delta = federation.node("delta")
+        #expect(alpha.node.introductions.subjects == [gamma.id])
+        #expect(beta.node.introductions.subjects == [delta.id])
+        #expect(gamma.node.introductions.subjects == [alpha.id])
+        #expect(delta.node.introductions.subjects == [beta.id])
+        // Alpha and gamma trust each other by beta's word now: gamma's word of delta does not count with alpha, nor is
+        // alpha told of delta or delta of alpha.
+        for (node, other) in [(alpha, gamma), (gamma, alpha)] {
+            try Self.set(Self.one, at: node, federation)
+            node.enqueue(try node.node.register(try #require(other.card), at: federation.now).effects)
+        }
+        try federation.connect(alpha, gamma)
+        try federation.settle()
+        #expect(alpha.channel(to: gamma) != nil)
+        #expect(alpha.node.introductions.subjects == [gamma.id])
+        #expect(delta.node.introductions.subjects == [beta.id])
+    }
+
+    @Test("the same is told once a day, and not to those without the route scope, nor when the operator will not")
+    func pace() throws {
+        let (federation, alpha, beta, _) = try Self.line(isLasting: true)
+        func reconnect() throws {
+            federation.close(try #require(federation.wire(alpha, beta)))
+            try federation.settle()
+            try federation.connect(alpha, beta)
+            try federation.settle()
+        }
+        /// When beta has last told alpha of gamma.
+        func told() -> Timestamp? { alpha.node.introductions.all.first?.introduction.issuedAt }
+        let first = told()
+        federation.advance(by: .seconds(3_600 * 12))
+        try reconnect()
+        #expect(told() == first && first != nil)
+        federation.advance(by: .seconds(3_600 * 13))
+        try federation.settle()
+        let second = told()
+        #expect(second != first, "a day later, without a new channel")
+        beta.enqueue(try beta.node.setScopes(alpha.id, [.heartbeat, .handoff], at: federation.now))
+        federation.advance(by: .seconds(3_600 * 26))
+        try reconnect()
+        #expect(told() == second)
+        try Self.set(TrustPolicy(introduces: false), at: beta, federation)
+        beta.enqueue(try beta.node.setScopes(alpha.id, .all, at: federation.now))
+        try reconnect()
+        #expect(told() == second)
+        try Self.set(TrustPolicy(), at: beta, federation)
+        #expect(told() != second)
+    }
+
+    @Test("only the introducer's own signed and present word is taken, and no more than a peer may say")
+    func verified() throws {
+        let (federation, alpha, beta, gamma) = try Self.line()
+        let now = federation.now.timestamp
+        let key = gamma.identity.publicKey
+        let cases: [(String, String?)] = [
+            (Self.introduction(of: "x1", by: beta, key: key, at: now), nil),
+            (Self.introduction(of: "x2", by: beta, key: key, at: now, signedBy: gamma), "introduction.refused"),
+            (Self.introduction(of: "x3", by: beta, key: key, at: now + .seconds(-7_200)), "introduction.refused"),
+            (Self.introduction(of: "x4", by: beta, key: key, at: now + .seconds(7_200)), "introduction.refused"),
+            (
+                Self.introduction(
+                    of: "x5", by: beta, key: key, at: now, lifetime: Limits.introductionLifetime + .seconds(1)),
+                "introduction.refused"
+            ),
+            (try #require(beta.card), "introduction.refused"), ("nonsense", "introduction.refused"),
+        ]
+        for (statement, code) in cases {
+            let labels = try Self.tell([statement], by: beta, to: alpha, federation)
+            #expect(labels.contains { $0.hasPrefix("persist") } == (code == nil), "\(labels)")
+            #expect(labels.contains("report refused \(code ?? "")") == (code != nil), "\(labels)")
+        }
+        // Of itself nobody needs to hear.
+        #expect(
+            try Self.tell(
+                [Self.introduction(of: "alpha", by: beta, key: key, at: now)], by: beta, to: alpha, federation) == [])
+        for number in 0..<(Limits.introductionsPerIntroducer - 2) {
+            let labels = try Self.tell(
+                [Self.introduction(of: "y\(number)", by: beta, key: key, at: now)], by: beta, to: alpha, federation)
+            #expect(labels.count == 1)
+        }
+        #expect(
+            try Self.tell([Self.introduction(of: "z", by: beta, key: key, at: now)], by: beta, to: alpha, federation)
+                == ["report refused introduction.full"])
+        let many = (0..<32).map { Self.introduction(of: "y\($0)", by: beta, key: key, at: now) }
+        _ = try Self.tell(many, by: beta, to: alpha, federation)
+        #expect(try Self.tell(many, by: beta, to: alpha, federation) == ["report refused introduction.tooMany"])
+        federation.advance(by: .seconds(20))
+        #expect(try Self.tell(many, by: beta, to: alpha, federation) == ["report refused introduction.tooMany"])
+    }
+
+    @Test("two keys for one server: nobody is trusted for that, and it is reported")
+    func contradiction() throws {
+        let federation = try TestFederation(
+            ["alpha", "beta", "delta", "gamma"], trusts: { $0 != "gamma" && $1 != "gamma" })
+        try federation.connectAll()
+        try federation.settle()
+        let (alpha, beta, delta) = (federation.node("alpha"), federation.node("beta"), federation.node("delta"))
+        let gamma = federation.node("gamma")
+        try Self.set(Self.one, at: alpha, federation)
+        let now = federation.now.timestamp
+        _ = try Self.tell(
+            [Self.introduction(by: beta, key: gamma.identity.publicKey, at: now)], by: beta, to: alpha, federation)
+        try federation.settle()
+        #expect(alpha.fetched == [gamma.id])
+        alpha.enqueue(try alpha.node.register(try #require(gamma.card), at: federation.now).effects)
+        try federation.settle()
+        #expect(alpha.node.peers[gamma.id]?.trust == .introduced([beta.id]))
+        _ = try Self.tell(
+            [Self.introduction(by: delta, key: delta.identity.publicKey, at: now)], by: delta, to: alpha, federation)
+        try federation.settle()
+        #expect(alpha.reported.contains(.introductionsContradict(gamma.id)))
+        #expect(alpha.reported.contains(.trustEnded(gamma.id, code: "policy.contested")))
+        #expect(alpha.node.peers[gamma.id] == nil)
+    }
+
+    @Test("cards of the introduced are looked for seldom, ever more seldom, and for few at one time")
+    func searches() throws {
+        let (federation, alpha, beta, gamma) = try Self.line()
+        try Self.set(Self.one, at: alpha, federation)
+        #expect(alpha.fetched == [gamma.id])
+        let now = federation.now.timestamp
+        let statements = (0..<20).map {
+            Self.introduction(
+                of: "x\(10 + $0)", by: beta, key: gamma.identity.publicKey, at: now, lifetime: .seconds(7_000))
+        }
+        _ = try Self.tell(statements, by: beta, to: alpha, federation)
+        try federation.settle()
+        #expect(alpha.fetched.count == Limits.cardSearches)
+        _ = try Self.tell(statements, by: beta, to: alpha, federation)
+        federation.advance(by: .seconds(29))
+        try federation.settle()
+        #expect(alpha.fetched.count == Limits.cardSearches)
+        // An hour later: each is asked for a handful of times, not sixty.
+        for _ in 0..<60 {
+            federation.advance(by: .seconds(60))
+            try federation.connectAll()
+            try federation.settle()
+        }
+        let counts = Dictionary(grouping: alpha.fetched, by: \.self).mapValues(\.count)
+        #expect(counts.count == 21 && counts.values.allSatisfy { (2...8).contains($0) }, "\(counts)")
+    }
+
+    @Test("introductions and the policy survive a restart")
+    func restart() throws {
+        let (federation, alpha, _, gamma) = try Self.introduced()
+        let before = alpha.node.introductions.all
+        federation.crash(alpha)
+        try federation.restart(alpha)
+        try federation.settle()
+        #expect(alpha.node.introductions.all == before && alpha.node.policy == Self.one)
+        #expect(alpha.node.peers[gamma.id]?.trust == .introduced([ServerID(unchecked: "beta")]))
+        #expect(alpha.dialled.contains(gamma.id))
+    }
+}

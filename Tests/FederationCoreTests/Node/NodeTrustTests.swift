@@ -1,0 +1,266 @@
+import FederationCrypto
+import FederationModel
+import FederationWire
+import Testing
+
+@testable import FederationCore
+
+/// Whom a running server trusts, and what its peers may do, while channels are open and players travel.
+@Suite("FederationNode, trust")
+struct NodeTrustTests {
+    private static let ada = PromiseTests.ada
+
+    private static func pair(alphaPinned: Bool = true) throws -> (TestFederation, alpha: TestNode, beta: TestNode) {
+        let federation = try TestFederation(["alpha", "beta"], trusts: { one, _ in alphaPinned || one == "alpha" })
+        try federation.connectAll()
+        try federation.settle()
+        try federation.enter(ada, at: federation.node("alpha"))
+        return (federation, federation.node("alpha"), federation.node("beta"))
+    }
+
+    private static func set(_ policy: TrustPolicy, at node: TestNode, _ federation: TestFederation) throws {
+        node.enqueue(node.node.setPolicy(policy, at: federation.now))
+        try federation.settle()
+    }
+
+    private static func set(
+        _ scopes: PeerScopes, of peer: TestNode, at node: TestNode, _ federation: TestFederation
+    ) throws {
+        node.enqueue(try node.node.setScopes(peer.id, scopes, at: federation.now))
+        try federation.settle()
+    }
+
+    // MARK: Scopes
+
+    @Test(
+        "a scope that is missing refuses exactly its part",
+        arguments: [
+            (PeerScopes.route, ["send world response", "serve asset", "reserved"]),
+            (PeerScopes.assets, ["send world response", "report refused peer.scopeMissing.assets", "reserved"]),
+            (PeerScopes.handoff, ["send world response", "serve asset", "report refused peer.scopeMissing.handoff"]),
+            (PeerScopes(), ["send world response", "serve asset", "reserved"]),
+        ])
+    func scopes(_ missing: PeerScopes, _ expected: [String]) throws {
+        let (federation, alpha, beta) = try Self.pair()
+        try Self.set(PeerScopes.all.subtracting(missing), of: alpha, at: beta, federation)
+        let channel = try #require(beta.channel(to: alpha))
+        let world = beta.node.receive(
+            .worldRequest(.init(request: 1, world: TestFederation.worldID(of: beta.id))), on: channel,
+            at: federation.now)
+        guard case .worldResponse(let answer)? = world.frames.first else { throw Violation("no answer") }
+        #expect((answer.answer == .refused("peer.scopeMissing.route")) == (missing == .route))
+        let asset = beta.node.receive(
+            .assetRequest(.init(request: 2, hash: ContentHash.of([]), offset: 0, length: 1)), on: channel,
+            at: federation.now)
+        try federation.depart(Self.ada, from: alpha, to: beta.id)
+        let offer = try #require(
+            alpha.queue.compactMap { item -> FederationFrame? in
+                if case .effect(.send(let frame, on: _)) = item, case .offer = frame { frame } else { nil }
+            }.first)
+        let offered = beta.node.receive(offer, on: channel, at: federation.now)
+        let reserved = offered.labels.contains { $0.hasPrefix("persist reserved") } ? "reserved" : offered.labels.first
+        #expect([world.labels.first, asset.labels.first, reserved] == expected.map(Optional.some))
+        // The channel stays, and the player is somewhere.
+        beta.enqueue(offered)
+        try federation.settle()
+        #expect(beta.channel(to: alpha) == channel)
+        #expect(federation.playable(Self.ada) == [missing == .handoff ? alpha.id : beta.id])
+    }
+
+    @Test("without the heartbeat scope there is no channel, and with it there is one again")
+    func heartbeat() throws {
+        let (federation, alpha, beta) = try Self.pair()
+        try Self.set([], of: alpha, at: beta, federation)
+        #expect(beta.channel(to: alpha) == nil)
+        #expect(try federation.connect(alpha, beta) == nil)
+        #expect(beta.node.dialEffects(for: alpha.id).labels == [])
+        try Self.set(.heartbeat, of: alpha, at: beta, federation)
+        #expect(beta.dialled.contains(alpha.id))
+        #expect(try federation.connect(alpha, beta) != nil)
+    }
+
+    @Test("scopes that make no sense, of nobody, or of the policy's making are refused")
+    func refusedScopes() throws {
+        let (federation, alpha, beta) = try Self.pair()
+        func code(_ server: ServerID, _ scopes: PeerScopes) -> String? {
+            do {
+                _ = try beta.node.setScopes(server, scopes, at: federation.now)
+                return nil
+            } catch {
+                return error.code
+            }
+        }
+        #expect(code(alpha.id, .route) == "scopes.heartbeatMissing")
+        #expect(code(ServerID(unchecked: "nobody"), .all) == "peer.unknown")
+        let (other, _, firstUser) = try Self.pair(alphaPinned: false)
+        try Self.set(TrustPolicy(firstUse: .all), at: firstUser, other)
+        try other.connectAll()
+        #expect(throws: Refusal.self) { try firstUser.node.setScopes(alpha.id, .heartbeat, at: other.now) }
+    }
+
+    @Test("a handoff that was agreed before the scope was taken away is carried through")
+    func agreed() throws {
+        let (federation, alpha, beta) = try Self.pair()
+        let handoff = try federation.depart(Self.ada, from: alpha, to: beta.id)
+        try federation.settle { node in
+            guard node === alpha, beta.handoff(handoff)?.state == .reserved, let record = beta.node.peers[alpha.id],
+                record.scopes.contains(.handoff)
+            else { return }
+            beta.enqueue(
+                try beta.node.setScopes(alpha.id, PeerScopes.all.subtracting(.handoff), at: federation.now))
+        }
+        #expect(beta.node.peers[alpha.id]?.scopes.contains(.handoff) == false)
+        #expect(federation.playable(Self.ada) == [beta.id])
+    }
+
+    // MARK: Live policy
+
+    @Test(
+        "what the deny list names is cut off at once, pinned or not, and comes back when it is taken out",
+        arguments: ["id:b*", "host:beta.example", "key"])
+    func deny(_ text: String) throws {
+        let (federation, alpha, beta) = try Self.pair()
+        let pattern = try #require(TrustPattern(text == "key" ? "key:\(beta.identity.publicKey)" : text))
+        let handoff = try federation.depart(Self.ada, from: alpha, to: beta.id)
+        alpha.enqueue(alpha.node.setPolicy(TrustPolicy(deny: [pattern]), at: federation.now))
+        #expect(alpha.channel(to: beta) == nil && alpha.node.verifiedPeer(beta.id, at: federation.now) == nil)
+        try federation.settle()
+        #expect(alpha.handoff(handoff)?.state == .aborted)
+        #expect(federation.playable(Self.ada) == [alpha.id])
+        #expect(alpha.reported.contains(.trustEnded(beta.id, code: "policy.denied")))
+        #expect(try federation.connect(beta, alpha) == nil)
+        // A restart does not wash it off.
+        federation.crash(alpha)
+        try federation.restart(alpha)
+        try federation.settle()
+        #expect(try federation.connect(beta, alpha) == nil && !alpha.dialled.contains(beta.id))
+        #expect(throws: Refusal.self) {
+            try alpha.node.addPeer(try #require(beta.card), at: federation.now)
+        }
+        try Self.set(TrustPolicy(), at: alpha, federation)
+        #expect(alpha.dialled.contains(beta.id))
+        #expect(try federation.connect(beta, alpha) != nil)
+    }
+
+    @Test("first use is off; when it is on, a stranger who comes is bound to its key, and another key is refused")
+    func firstUse() throws {
+        let (federation, alpha, beta) = try Self.pair(alphaPinned: false)
+        #expect(beta.node.peers.isEmpty && beta.node.bindings.isEmpty)
+        try Self.set(TrustPolicy(deny: [.key(alpha.identity.publicKey)], firstUse: .all), at: beta, federation)
+        #expect(try federation.connect(alpha, beta) == nil)
+        #expect(beta.node.peers.isEmpty && beta.node.bindings.isEmpty && beta.store.state.bindings.isEmpty)
+        try Self.set(TrustPolicy(firstUse: [.heartbeat, .route]), at: beta, federation)
+        try federation.connect(alpha, beta)
+        try federation.settle()
+        #expect(beta.node.peers[alpha.id]?.trust == .firstUse)
+        #expect(beta.node.peers[alpha.id]?.scopes == [.heartbeat, .route])
+        #expect(beta.node.bindings[alpha.id]?.key == alpha.identity.publicKey)
+        #expect(beta.node.registry.server(alpha.id)?.endpoint == alpha.configuration.endpoint)
+        #expect(beta.store.state.peers.map(\.server) == [alpha.id])
+        // The same id with another key.
+        federation.close(try #require(federation.wire(alpha, beta)))
+        let thief = try TestNode("alpha", configuration: alpha.configuration, seed: 77, at: federation.now)
+        thief.enqueue(try thief.node.addPeer(try #require(beta.card), at: federation.now).effects)
+        #expect(try federation.connect(thief, beta) == nil)
+        try federation.settle()
+        #expect(beta.node.bindings[alpha.id]?.key == alpha.identity.publicKey)
+        // Whoever is removed by policy comes back only by policy.
+        try federation.connect(alpha, beta)
+        try Self.set(TrustPolicy(), at: beta, federation)
+        #expect(beta.channel(to: alpha) == nil && beta.node.peers.isEmpty)
+        #expect(try federation.connect(alpha, beta) == nil && federation.connect(thief, beta) == nil)
+    }
+
+    @Test("a suspended server is trusted for nothing that the policy says")
+    func suspended() throws {
+        let (federation, alpha, beta) = try Self.pair(alphaPinned: false)
+        _ = try beta.node.register(try #require(alpha.card), at: federation.now)
+        beta.enqueue(try beta.node.suspend(alpha.id, reason: "spam", at: federation.now))
+        try Self.set(TrustPolicy(registryListed: .all, firstUse: .all), at: beta, federation)
+        _ = beta.node.note(alpha.id, listedBy: "https://r", true)
+        #expect(try federation.connect(alpha, beta) == nil)
+        #expect(beta.node.peers.isEmpty)
+    }
+
+    @Test(
+        "a server that a registry lists becomes a peer when it comes or a portal leads to it, and no longer than that")
+    func listed() throws {
+        let (federation, alpha, beta) = try Self.pair(alphaPinned: false)
+        try Self.set(TrustPolicy(registryListed: .all), at: beta, federation)
+        beta.enqueue(beta.node.note(alpha.id, listedBy: "https://r", true))
+        #expect(try federation.connect(alpha, beta) == nil, "its card is not known")
+        beta.enqueue(try beta.node.register(try #require(alpha.card), at: federation.now).effects)
+        try federation.settle()
+        // The portal is there from the beginning.
+        #expect(beta.node.peers[alpha.id]?.trust == .registry("https://r"))
+        #expect(beta.dialled.contains(alpha.id))
+        try federation.connect(beta, alpha)
+        try federation.settle()
+        #expect(federation.playable(Self.ada) == [alpha.id])
+        try federation.depart(Self.ada, from: alpha, to: beta.id)
+        try federation.settle()
+        #expect(federation.playable(Self.ada) == [beta.id])
+        beta.enqueue(beta.node.note(alpha.id, listedBy: "https://r", false))
+        beta.enqueue(beta.node.reviewTrust(in: alpha.id, at: federation.now))
+        #expect(beta.channel(to: alpha) == nil && beta.node.peers.isEmpty)
+    }
+
+    @Test("an expired card speaks for nobody")
+    func expiredCard() throws {
+        let (federation, alpha, beta) = try Self.pair(alphaPinned: false)
+        _ = try beta.node.register(try #require(alpha.card), at: federation.now)
+        _ = beta.node.note(alpha.id, listedBy: "https://r", true)
+        federation.advance(by: .seconds(8 * 24 * 3_600))
+        try Self.set(TrustPolicy(registryListed: .all), at: beta, federation)
+        #expect(beta.node.peers.isEmpty)
+    }
+
+    @Test("a peer that the policy had trusted can be pinned, and stays when the policy changes")
+    func pinning() throws {
+        let (federation, alpha, beta) = try Self.pair(alphaPinned: false)
+        try Self.set(TrustPolicy(firstUse: .heartbeat), at: beta, federation)
+        try federation.connect(alpha, beta)
+        try federation.settle()
+        beta.enqueue(try beta.node.addPeer(try #require(alpha.card), at: federation.now).effects)
+        try Self.set(TrustPolicy(), at: beta, federation)
+        #expect(beta.node.peers[alpha.id]?.trust == .pinned && beta.node.peers[alpha.id]?.scopes == .all)
+        #expect(beta.channel(to: alpha) != nil)
+    }
+
+    @Test("where there is no place, the automatic peer heard of least recently gives way, and none behind a portal")
+    func bound() throws {
+        let now = HandoffSamples.now
+        var stored = StoredState()
+        for number in 0..<Limits.automaticPeers {
+            let id = ServerID(unchecked: "s\(10_000 + number)")
+            stored.servers.append(
+                TableSamples.server(
+                    id.rawValue, key: TableSamples.key(3), status: .online, heartbeat: Int64(5_000 - number)))
+            stored.peers.append(
+                PeerRecord(
+                    server: id, publicKey: TableSamples.key(3), addedAt: Timestamp(milliseconds: 0),
+                    trust: .registry("r"), scopes: .all))
+        }
+        let newcomer = try ServerIdentity(id: ServerID(unchecked: "new"), seed: [UInt8](repeating: 9, count: 32))
+        let last = ServerID(unchecked: "s\(10_000 + Limits.automaticPeers - 1)")
+        stored.routes = [
+            TableSamples.route("g1", from: "alpha", to: "new"),
+            TableSamples.route("g2", from: "alpha", to: last.rawValue),
+        ]
+        stored.policy = TrustPolicy(registryListed: .all)
+        var node = try FederationNode(
+            identity: try ServerIdentity(id: ServerID(unchecked: "alpha"), seed: [UInt8](repeating: 1, count: 32)),
+            configuration: NodeConfiguration(name: "A", endpoint: TableSamples.endpoint()), restoring: stored, at: now)
+        _ = node.note(newcomer.id, listedBy: "r", true)
+        let card = ServerCard(
+            id: newcomer.id, name: "New", endpoint: TableSamples.endpoint(), publicKey: newcomer.publicKey, sequence: 1,
+            worlds: [], issued: now.timestamp, expires: now.timestamp + .seconds(1_000)
+        ).issue(by: newcomer)
+        let labels = try node.register(card, at: now).effects.labels
+        let peers = node.peers
+        #expect(peers.count == Limits.automaticPeers && peers[newcomer.id] != nil && peers[last] != nil)
+        let evicted = "s\(10_000 + Limits.automaticPeers - 2)"
+        #expect(peers[ServerID(unchecked: evicted)] == nil)
+        #expect(labels.contains("report \(evicted) untrusted policy.full"))
+    }
+}
