@@ -31,17 +31,24 @@ extension FederationServer {
     ///
     /// - Parameters:
     ///   - peer: the peer that was dialled; nil for an incoming channel.
-    ///   - remote: the address at the other end, for logs.
+    ///   - remote: the address and port at the other end, for logs and for the deny list.
+    /// - Throws: `untrustedPeer` for an address that the policy denies, whoever is there; nothing is signed for it.
     public func openChannel(
         _ direction: ChannelDirection, peer: ServerID?, remote: String, sink: any PeerChannel
     ) throws(ChannelFailure) -> OpenedChannel {
         guard !isStopping else { throw ChannelFailure(code: .goingAway) }
+        let address = Endpoint("ws://\(remote)")?.host.address
+        if let address, node.policy.denies(address) {
+            logger.info("refused a channel with an address that the deny list names", metadata: ["remote": "\(remote)"])
+            Counter(label: "aether_denied_channels_total").increment()
+            throw ChannelFailure(code: .untrustedPeer)
+        }
         let id = ChannelID(nextChannel)
         nextChannel += 1
         do {
             let hello = try node.openChannel(
                 id, direction: direction, expecting: peer, entropy: handshakeEntropy(), at: clock.now())
-            channels[id] = Channel(direction: direction, sink: sink, remote: remote)
+            channels[id] = Channel(direction: direction, sink: sink, remote: remote, address: address)
             keepTime()
             return OpenedChannel(id: id, hello: hello)
         } catch {

@@ -73,11 +73,13 @@ extension FederationServer {
     /// Looks for the card of a peer whose key does not match; what is found must convince the key's binding.
     func fetchCard(of server: ServerID, at endpoints: [Endpoint]) {
         guard let cardSource, !isStopping else { return }
-        let isPinned = addressPolicy(for: server) == nil
+        let isPinned = isPinned(server)
+        let denied = node.policy.deniedAddresses
         Task {
             for endpoint in endpoints {
                 do {
-                    let card = try await cardSource.card(at: endpoint, isOperatorsChoice: isPinned)
+                    let card = try await cardSource.card(
+                        at: endpoint, isOperatorsChoice: isPinned, denied: denied)
                     guard try ServerCard.verify(card, at: clock.now().timestamp).id == server else { continue }
                     _ = try await register(card)
                     return

@@ -46,10 +46,15 @@ extension FederationServer {
         return node.configuration.health.status(after: health.failures) == .unreachable
     }
 
-    /// Which addresses may be dialled for a peer; nil for any, when an operator has pinned it by hand.
+    /// Which addresses may be dialled for a peer: any that the deny list does not name, when an operator has pinned it by hand;
+    /// nil for any at all.
     public func addressPolicy(for peer: ServerID) -> AddressPolicy? {
-        node.peers[peer]?.trust == .pinned ? nil : node.configuration.network
+        let denied = node.policy.deniedAddresses
+        guard isPinned(peer) else { return node.configuration.network.denying(denied) }
+        return denied.isEmpty ? nil : .allBut(denied)
     }
+
+    func isPinned(_ peer: ServerID) -> Bool { node.peers[peer]?.trust == .pinned }
 
     // MARK: Failing
 

@@ -1,14 +1,32 @@
 public import FederationCore
 public import FederationModel
+import Metrics
 
 /// Whom this server trusts: its policy, what peers may do, and what they say of one another.
 extension FederationServer {
     public func policy() -> TrustPolicy { node.policy }
 
-    /// Goes over to another policy, which holds at once; see ``FederationNode/setPolicy(_:at:)``.
-    public func setPolicy(_ policy: TrustPolicy) async throws(Refusal) {
+    /// Goes over to another policy, which holds at once; see ``FederationNode/setPolicy(_:at:)``. Channels with addresses that
+    /// it denies are closed as well, handshakes included.
+    ///
+    /// - Parameter mayReplace: whether the policy that stands is the one that the caller has seen.
+    /// - Throws: `policy.changed` when it is not; then nothing has changed.
+    public func setPolicy(
+        _ policy: TrustPolicy, mayReplace: @Sendable (TrustPolicy) -> Bool = { _ in true }
+    ) async throws(Refusal) {
         try checkReady()
-        try await commit(node.setPolicy(policy, at: clock.now()))
+        guard mayReplace(node.policy) else {
+            throw Refusal(
+                .conflict, code: "policy.changed", reason: "somebody else has changed the policy since it was read",
+                remedy: "read it again, and make the change anew")
+        }
+        var effects = node.setPolicy(policy, at: clock.now())
+        for id in channels.keys.sorted() {
+            guard let address = channels[id]?.address, policy.denies(address) else { continue }
+            effects += node.refuse(id, .untrustedPeer)
+            Counter(label: "aether_denied_channels_total").increment()
+        }
+        try await commit(effects)
     }
 
     /// Sets what a pinned peer may do, at once; see ``FederationNode/setScopes(_:_:at:)``.

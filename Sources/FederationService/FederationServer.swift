@@ -60,8 +60,10 @@ public actor FederationServer {
     struct Channel {
         let direction: ChannelDirection
         let sink: any PeerChannel
-        /// The address at the other end, for logs.
+        /// The address and port at the other end, for logs.
         let remote: String
+        /// The address alone, for the deny list; nil when the transport did not name one.
+        let address: NetworkAddress?
     }
 
     /// Loads what the store holds and makes the server from it. Nothing is sent before ``start(transport:cards:keys:)``.

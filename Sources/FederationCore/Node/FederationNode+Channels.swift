@@ -63,6 +63,12 @@ extension FederationNode {
         return forget(channel).map { [.report(.channelClosed($0))] } ?? []
     }
 
+    /// Closes a channel whose other end is where nobody may be any more, at once. The trust in its peer stays.
+    public mutating func refuse(_ channel: ChannelID, _ code: CloseCode) -> [Effect] {
+        handshakes.close(channel)
+        return drop(channel, code)
+    }
+
     /// Closes a channel and forgets it at once: until its socket has closed, nothing more is sent or taken on it.
     mutating func drop(_ channel: ChannelID, _ code: CloseCode) -> [Effect] {
         var effects: [Effect] = [.close(channel, code)]

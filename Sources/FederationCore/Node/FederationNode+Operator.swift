@@ -96,6 +96,8 @@ extension FederationNode {
             let proof = Equivocation(server: card.id, first: first, second: compact, seenAt: now.timestamp)
             equivocations[card.id] = proof
             effects = [.persist([.putEquivocation(proof)]), .report(.equivocated(card.id))]
+            // What the policy had trusted by itself, it trusts no more.
+            effects += reviewTrust(in: card.id, at: now)
         }
         return Registration(
             server: known, effects: effects,

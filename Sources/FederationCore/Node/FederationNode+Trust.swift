@@ -6,7 +6,8 @@ extension FederationNode {
     var trustView: TrustView {
         TrustView(
             own: id, policy: policy, peers: peers, denied: denied, registry: registry, cards: cards,
-            bindings: bindings, listings: listings, introductions: introductions)
+            bindings: bindings, listings: listings, introductions: introductions,
+            equivocations: equivocations)
     }
 
     /// What would become of a server if it came now.

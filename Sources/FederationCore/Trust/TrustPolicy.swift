@@ -54,16 +54,19 @@ public struct TrustPolicy: Hashable, Sendable {
         public var isContested: Bool
         /// Whether nothing else is known under its id that speaks against its key.
         public var isFirstUse: Bool
+        /// Whether it has signed two cards that contradict each other.
+        public var hasEquivocated: Bool
 
         public init(
             pinned: PeerScopes? = nil, registries: [String] = [], introducers: [ServerID] = [],
-            isContested: Bool = false, isFirstUse: Bool = false
+            isContested: Bool = false, isFirstUse: Bool = false, hasEquivocated: Bool = false
         ) {
             self.pinned = pinned
             self.registries = registries
             self.introducers = introducers
             self.isContested = isContested
             self.isFirstUse = isFirstUse
+            self.hasEquivocated = hasEquivocated
         }
     }
 
@@ -80,6 +83,8 @@ public struct TrustPolicy: Hashable, Sendable {
         guard !denies(server, key: key, endpoints: endpoints) else { return .refuse(Self.denied(server)) }
         if let pinned = evidence.pinned { return .trust(.pinned, pinned) }
         guard allows(server, key: key, endpoints: endpoints) else { return .refuse(Self.notAllowed(server)) }
+        // Whoever speaks for it has seen one of its faces; a person has to find out which one is true.
+        guard !evidence.hasEquivocated else { return .refuse(Self.equivocated(server)) }
         var found: TrustSource?
         var scopes: PeerScopes = []
         if let registryListed, let registry = evidence.registries.first {
@@ -106,6 +111,16 @@ public struct TrustPolicy: Hashable, Sendable {
         deny.contains { $0.matches(server, key: key, endpoints: endpoints) }
     }
 
+    /// Whether the deny list names an address, whoever is there.
+    public func denies(_ address: NetworkAddress) -> Bool {
+        deny.contains { if case .address(let range) = $0 { range.contains(address) } else { false } }
+    }
+
+    /// The addresses that the deny list names: nothing is dialled or fetched there, and nobody is let in from there.
+    public var deniedAddresses: [AddressRange] {
+        deny.compactMap { if case .address(let range) = $0 { range } else { nil } }
+    }
+
     /// Whether the allow list leaves the server in.
     public func allows(_ server: ServerID, key: PublicKey?, endpoints: [Endpoint]) -> Bool {
         allow.isEmpty || allow.contains { $0.matches(server, key: key, endpoints: endpoints) }
@@ -128,6 +143,12 @@ public struct TrustPolicy: Hashable, Sendable {
         refusal(
             "contested", "trusted peers name different keys for \(server)",
             "compare its fingerprint with its operator, then pin it: aether peers add")
+    }
+
+    private static func equivocated(_ server: ServerID) -> Refusal {
+        refusal(
+            "equivocated", "\(server) has signed two cards that contradict each other",
+            "see both: aether registry conflicts; ask its operator, then pin it: aether peers add")
     }
 
     private static func unknown(_ server: ServerID) -> Refusal {

@@ -13,6 +13,7 @@ struct TrustView {
     let bindings: [ServerID: KeyBinding]
     let listings: [ServerID: Set<String>]
     let introductions: IntroductionBook
+    let equivocations: [ServerID: Equivocation]
 
     /// What the handshake may believe about a server id.
     func answer(to server: ServerID, at now: Now) -> PeerTrust {
@@ -67,7 +68,7 @@ struct TrustView {
                 pinned: record?.trust == .pinned ? record?.scopes : nil, registries: listings[server]?.sorted() ?? [],
                 introducers: introduced.by, isContested: introduced.isContested,
                 // Whoever is known by card or binding has the key that is bound; any other never gets this far.
-                isFirstUse: registry.tombstone(server) == nil))
+                isFirstUse: registry.tombstone(server) == nil, hasEquivocated: equivocations[server] != nil))
     }
 
     func endpoints(of server: ServerID) -> [Endpoint] {
@@ -132,7 +133,9 @@ struct TrustView {
         let introduced = introduced(server, key: key, at: now)
         let decision = policy.decide(
             server, key: key, endpoints: endpoints,
-            evidence: TrustPolicy.Evidence(introducers: introduced.by, isContested: introduced.isContested))
+            evidence: TrustPolicy.Evidence(
+                introducers: introduced.by, isContested: introduced.isContested,
+                hasEquivocated: equivocations[server] != nil))
         guard case .trust = decision else { return nil }
         return Array(endpoints.prefix(1 + ServerCard.maximumAlternatives))
     }

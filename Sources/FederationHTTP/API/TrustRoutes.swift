@@ -11,12 +11,20 @@ extension FederationRoutes {
         [
             APIRoute(.get, "/v1/policy", .admin) { request, _ in
                 _ = try Query(request, known: [])
-                return .json(await server.policy().json)
+                return Self.answer(await server.policy())
             },
             APIRoute(.put, "/v1/policy", .admin) { request, _ in
                 let policy = try TrustPolicy(json: try await request.jsonValue())
-                try await server.setPolicy(policy)
-                return .json(await server.policy().json)
+                let expected = request.headers[values: .ifMatch]
+                do throws(Refusal) {
+                    try await server.setPolicy(policy) { EntityTag($0).isNamed(byIfMatch: expected) }
+                } catch {
+                    guard error.code == "policy.changed" else { throw error }
+                    // What the condition of a request refuses has a status of its own (RFC 9110 §13.1.1).
+                    throw Problem(.preconditionFailed, code: error.code, error.reason, remedy: error.remedy)
+                }
+                // As it was set; by now it may be another one.
+                return Self.answer(policy)
             },
             APIRoute(.get, "/v1/introductions", .admin) { request, _ in
                 _ = try Query(request, known: [])
@@ -35,6 +43,16 @@ extension FederationRoutes {
                 return .json(try await server.peer(id).json)
             },
         ]
+    }
+
+    private static func answer(_ policy: TrustPolicy) -> Response {
+        .json(policy.json, headers: [.eTag: EntityTag(policy).text, .cacheControl: "no-store"])
+    }
+}
+
+extension EntityTag {
+    init(_ policy: TrustPolicy) {
+        self.init(ContentHash.of(Array(policy.description.utf8)))
     }
 }
 

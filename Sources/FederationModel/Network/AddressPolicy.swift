@@ -7,29 +7,58 @@ public struct AddressPolicy: Hashable, Sendable {
     /// Whether this machine and its own networks count as reachable: loopback, private and link-local addresses. For
     /// federations on one machine or in one network.
     public let allowsPrivate: Bool
+    /// Whether every kind of address counts as reachable, because the operator has chosen the server by hand.
+    public let isOperatorsChoice: Bool
+    /// Blocks that the operator's deny list names: they are never turned to, whatever else is allowed.
+    public let denied: [AddressRange]
 
-    public init(allowsPrivate: Bool = false) {
+    public init(allowsPrivate: Bool = false, denied: [AddressRange] = []) {
         self.allowsPrivate = allowsPrivate
+        isOperatorsChoice = false
+        self.denied = denied
+    }
+
+    private init(denied: [AddressRange]) {
+        allowsPrivate = true
+        isOperatorsChoice = true
+        self.denied = denied
     }
 
     /// Only hosts of the public internet.
     public static let publicOnly = AddressPolicy()
 
+    /// Every address but the denied ones, for servers that the operator has chosen by hand.
+    public static func allBut(_ denied: [AddressRange]) -> AddressPolicy { AddressPolicy(denied: denied) }
+
+    /// The same policy, with blocks that are never turned to.
+    public func denying(_ denied: [AddressRange]) -> AddressPolicy {
+        isOperatorsChoice
+            ? .allBut(self.denied + denied) : AddressPolicy(allowsPrivate: allowsPrivate, denied: self.denied + denied)
+    }
+
     public func permits(_ kind: AddressKind) -> Bool {
-        switch kind {
+        if isOperatorsChoice { return true }
+        return switch kind {
         case .global: true
         case .loopback, .privateUse, .linkLocal: allowsPrivate
         case .shared, .unspecified, .thisNetwork, .documentation, .benchmarking, .multicast, .reserved: false
         }
     }
 
-    public func permits(_ address: NetworkAddress) -> Bool { permits(address.kind) }
+    public func permits(_ address: NetworkAddress) -> Bool { !denies(address) && permits(address.kind) }
+
+    private func denies(_ address: NetworkAddress) -> Bool { denied.contains { $0.contains(address) } }
 
     /// Checks the addresses that `host` resolved to: one that may not be turned to spoils all, because nobody says to which
     /// of them the next attempt would go.
     public func check(_ addresses: [NetworkAddress], of host: Host) throws(Refusal) {
         guard let refused = addresses.first(where: { !permits($0) }) else { return }
         let name = "\(host)" == "\(refused)" || "\(host)" == "[\(refused)]" ? "\(host)" : "\(host) (\(refused))"
+        guard !denies(refused) else {
+            throw Refusal(
+                .forbidden, code: "address.denied", reason: "the deny list names the address of \(name)",
+                remedy: "take the pattern out: aether policy remove PATTERN")
+        }
         throw Refusal(
             .forbidden, code: "address.refused", reason: "\(name) is \(refused.kind.phrase)",
             remedy: permitsWhenPrivateAllowed(refused.kind)

@@ -7,12 +7,18 @@ public protocol CardSource: Sendable {
     func card(at endpoint: Endpoint) async throws(Refusal) -> String
 
     /// The same where an operator has chosen the server by hand: then it may be at an address that strangers' words may not
-    /// lead to.
-    func card(at endpoint: Endpoint, isOperatorsChoice: Bool) async throws(Refusal) -> String
+    /// lead to, but never at a denied one.
+    ///
+    /// - Parameter denied: what the deny list names; also a name that resolves to such an address is not turned to.
+    func card(
+        at endpoint: Endpoint, isOperatorsChoice: Bool, denied: [AddressRange]
+    ) async throws(Refusal) -> String
 }
 
 extension CardSource {
-    public func card(at endpoint: Endpoint, isOperatorsChoice: Bool) async throws(Refusal) -> String {
+    public func card(
+        at endpoint: Endpoint, isOperatorsChoice: Bool, denied: [AddressRange]
+    ) async throws(Refusal) -> String {
         try await card(at: endpoint)
     }
 }

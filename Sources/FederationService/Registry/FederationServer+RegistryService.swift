@@ -57,7 +57,9 @@ extension FederationServer {
             .conflict, code: "endpoint.unproven",
             reason: "\(endpoint) does not answer with a card of \(card.id) and its key",
             remedy: "run the server there, reachable from here, before registering it", step: .registry)
-        guard let cardSource, let answer = try? await cardSource.card(at: endpoint),
+        let denied = node.policy.deniedAddresses
+        guard let cardSource,
+            let answer = try? await cardSource.card(at: endpoint, isOperatorsChoice: false, denied: denied),
             let shown = try? ServerCard.verify(answer, at: clock.now().timestamp), shown.id == card.id,
             shown.publicKey == card.publicKey, shown.endpoints.contains(endpoint)
         else { throw refusal }

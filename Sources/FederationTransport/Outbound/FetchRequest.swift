@@ -23,6 +23,8 @@ public struct FetchRequest: Hashable, Sendable {
     /// Whether an operator wrote this address into the configuration: then it may be a private one. Where a redirect leads is
     /// nobody's choice, and judged by the policy again.
     public var isOperatorsChoice = false
+    /// Where the operator's deny list lets nothing be fetched, neither here nor where a redirect leads.
+    public var denied: [AddressRange] = []
     /// Whether a stranger has brought it about: then few reach one address.
     public var isProvoked = false
 
@@ -74,6 +76,7 @@ public struct FetchRequest: Hashable, Sendable {
         next.accept = accept
         next.maximumBytes = maximumBytes
         next.isProvoked = isProvoked
+        next.denied = denied
         next.isOperatorsChoice = isOperatorsChoice && next.origin.host == origin.host
         return next
     }

@@ -17,13 +17,16 @@ public struct GuardedCards: CardSource {
     }
 
     public func card(at endpoint: Endpoint) async throws(Refusal) -> String {
-        try await card(at: endpoint, isOperatorsChoice: false)
+        try await card(at: endpoint, isOperatorsChoice: false, denied: [])
     }
 
-    public func card(at endpoint: Endpoint, isOperatorsChoice: Bool) async throws(Refusal) -> String {
+    public func card(
+        at endpoint: Endpoint, isOperatorsChoice: Bool, denied: [AddressRange]
+    ) async throws(Refusal) -> String {
         var request = FetchRequest.card(of: endpoint)
         request.isOperatorsChoice = isOperatorsChoice
         request.isProvoked = !isOperatorsChoice
+        request.denied = denied
         let refusal: Refusal
         do throws(FetchFailure) {
             let document = try await fetcher.fetch(request)

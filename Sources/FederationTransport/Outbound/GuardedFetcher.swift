@@ -67,7 +67,9 @@ public actor GuardedFetcher {
         let addresses: [NetworkAddress]
         do throws(GuardedResolver.Failure) {
             addresses = try await guarded.addresses(
-                of: request.origin.host, policy: request.isOperatorsChoice ? nil : configuration.policy, by: deadline)
+                of: request.origin.host,
+                policy: request.isOperatorsChoice
+                    ? .allBut(request.denied) : configuration.policy.denying(request.denied), by: deadline)
         } catch {
             switch error {
             case .unresolved(let reason): throw .unresolved(reason)

@@ -181,12 +181,23 @@ struct PolicyCommand: AsyncParsableCommand {
         _ options: ServerOptions, _ change: (inout TrustPolicy) throws(Refusal) -> Void
     ) async throws {
         let client = try await options.client()
-        var policy = try policy(try await client.get("/v1/policy"))
-        try change(&policy)
-        let response = try await client.request(
-            "PUT", "/v1/policy", body: .bytes(Data(policy.json.serialized()), type: "application/json"))
-        try show(response, options)
+        for attempt in 1...Self.attempts {
+            let read = try await client.get("/v1/policy")
+            var policy = try policy(read)
+            try change(&policy)
+            do {
+                let response = try await client.request(
+                    "PUT", "/v1/policy", body: .bytes(Data(policy.json.serialized()), type: "application/json"),
+                    headers: read.headers["etag"].map { ["If-Match": $0] } ?? [:])
+                return try show(response, options)
+            } catch let refusal as Refusal {
+                // Another operator was sooner: the change is made on what they have left.
+                guard refusal.code == "policy.changed", attempt < Self.attempts else { throw refusal }
+            }
+        }
     }
+
+    private static let attempts = 20
 
     private static func policy(_ response: AdminClient.Response) throws -> TrustPolicy {
         try TrustPolicy(json: try JSONValue.parse(Array(response.body)))

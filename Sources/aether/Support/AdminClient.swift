@@ -145,7 +145,7 @@ struct AdminClient: Sendable {
         switch status {
         case 404: .notFound
         case 401, 403: .forbidden
-        case 409: .conflict
+        case 409, 412: .conflict
         case 429: .overloaded
         case 500...: .unavailable
         default: .invalid

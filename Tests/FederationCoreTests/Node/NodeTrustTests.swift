@@ -205,6 +205,64 @@ struct NodeTrustTests {
         #expect(beta.channel(to: alpha) == nil && beta.node.peers.isEmpty)
     }
 
+    /// Another card of a node with the number of the one that it shows.
+    private static func otherFace(of node: TestNode) throws -> String {
+        let shown = try #require(node.signedCard).card
+        return ServerCard(
+            id: shown.id, name: "Another face", endpoint: shown.endpoint, publicKey: shown.publicKey,
+            commitment: shown.commitment, sequence: shown.sequence, worlds: shown.worlds, issued: shown.issued,
+            expires: shown.expires
+        ).issue(by: node.identity)
+    }
+
+    @Test("who contradicts itself is trusted by itself no more, and only a pin brings it back")
+    func equivocation() throws {
+        let (federation, alpha, beta) = try Self.pair(alphaPinned: false)
+        try Self.set(TrustPolicy(registryListed: .all, firstUse: .all), at: beta, federation)
+        beta.enqueue(beta.node.note(alpha.id, listedBy: "https://r", true))
+        beta.enqueue(try beta.node.register(try #require(alpha.card), at: federation.now).effects)
+        try federation.settle()
+        try federation.connect(beta, alpha)
+        try federation.settle()
+        #expect(beta.channel(to: alpha) != nil)
+        let handoff = try federation.depart(Self.ada, from: alpha, to: beta.id)
+        try federation.settle()
+        #expect(federation.playable(Self.ada) == [beta.id] && alpha.handoff(handoff)?.state == .completed)
+        let contradicting = try beta.node.register(try Self.otherFace(of: alpha), at: federation.now)
+        #expect(contradicting.contradiction?.code == "card.equivocation")
+        beta.enqueue(contradicting.effects)
+        #expect(beta.channel(to: alpha) == nil && beta.node.peers.isEmpty)
+        try federation.settle()
+        #expect(beta.reported.contains(.trustEnded(alpha.id, code: "policy.equivocated")))
+        #expect(try federation.connect(alpha, beta) == nil)
+        // Neither a newer card, nor a restart, nor another listing washes it off.
+        alpha.enqueue(alpha.node.refreshCard(at: federation.now(offset: .seconds(1))))
+        beta.enqueue(try beta.node.register(try #require(alpha.card), at: federation.now).effects)
+        federation.crash(beta)
+        try federation.restart(beta)
+        beta.enqueue(beta.node.note(alpha.id, listedBy: "https://other", true))
+        beta.enqueue(beta.node.reviewTrust(in: alpha.id, at: federation.now))
+        try federation.settle()
+        #expect(try federation.connect(alpha, beta) == nil && beta.node.peers.isEmpty)
+        beta.enqueue(try beta.node.addPeer(try #require(alpha.card), at: federation.now).effects)
+        try federation.settle()
+        #expect(try federation.connect(alpha, beta) != nil && beta.node.peers[alpha.id]?.trust == .pinned)
+    }
+
+    @Test("a channel whose other end may not be there is closed at once, and the peer may come another way")
+    func refusedChannel() throws {
+        let (federation, alpha, beta) = try Self.pair()
+        let channel = try #require(alpha.channel(to: beta))
+        let effects = alpha.node.refuse(channel, .untrustedPeer)
+        #expect(effects.labels == ["close untrustedPeer", "report channel of beta closed"])
+        #expect(alpha.channel(to: beta) == nil && alpha.node.peer(on: channel) == nil)
+        let late = FederationFrame.heartbeat(.init(sequence: 1, sentAt: federation.now.timestamp))
+        #expect(alpha.node.receive(late, on: channel, at: federation.now).isEmpty)
+        alpha.enqueue(effects)
+        try federation.settle()
+        #expect(try federation.connect(beta, alpha) != nil)
+    }
+
     @Test("an expired card speaks for nobody")
     func expiredCard() throws {
         let (federation, alpha, beta) = try Self.pair(alphaPinned: false)

@@ -107,6 +107,14 @@ struct TrustPolicyTests {
             "introduced with two keys", TrustPolicy(introducedBy: two),
             .init(introducers: [x, y], isContested: true), "policy.contested"),
         Case(
+            "one that contradicts itself, whatever speaks for it",
+            TrustPolicy(registryListed: .all, introducedBy: two, firstUse: .all),
+            .init(registries: ["b"], introducers: [x, y], isFirstUse: true, hasEquivocated: true),
+            "policy.equivocated"),
+        Case(
+            "a pinned one that contradicts itself", TrustPolicy(), .init(pinned: .all, hasEquivocated: true),
+            "pinned heartbeat,route,assets,handoff"),
+        Case(
             "listed, and introduced with two keys", TrustPolicy(registryListed: .heartbeat, introducedBy: two),
             .init(registries: ["r"], introducers: [x, y], isContested: true), "registry:r heartbeat"),
         Case("first use", TrustPolicy(firstUse: .heartbeat), .init(isFirstUse: true), "firstUse heartbeat"),

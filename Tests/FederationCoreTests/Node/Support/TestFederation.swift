@@ -104,7 +104,7 @@ final class TestFederation {
 
     func now(of node: TestNode) -> Now { now(offset: node.clockOffset) }
 
-    private func now(offset: Duration) -> Now {
+    func now(offset: Duration) -> Now {
         Now(instant: Instant(nanoseconds: 0) + elapsed, timestamp: Self.start + elapsed + offset)
     }
 
