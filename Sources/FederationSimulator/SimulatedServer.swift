@@ -23,6 +23,9 @@ final class SimulatedServer {
         var waiter: Waiter?
     }
 
+    /// What this server has asked others: whether they reach a peer, which is a number here.
+    var probes: [UInt64: Int] = [:]
+
     /// A peer that is to be kept connected.
     struct Dial {
         let number: Int
@@ -43,6 +46,8 @@ final class SimulatedServer {
         var trustedUntil: Int64 = .min
         /// When the peer last answered.
         var heardAt: Int64 = .min
+        /// When another server last said, because it was asked, that it reaches the peer.
+        var vouchedAt: Int64 = .min
     }
 
     /// A copy of the disk, and what is known of it from outside.

@@ -56,6 +56,13 @@ extension Simulation {
     ) {
         let known = model.players[player].newest
         let party = SimulatedWire.Party.server(server.index)
+        if model.players[player].isUnsettled {
+            // Where the player is now nobody knows who only watches; what this server had of the player may have been all.
+            if let before, before.epoch != after?.epoch || before.presence != after?.presence {
+                model.unsettle(player, mayBeLost: true)
+            }
+            return
+        }
         switch known.owner {
         case .at(party):
             guard let before else { return }

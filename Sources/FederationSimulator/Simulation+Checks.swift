@@ -411,8 +411,10 @@ extension Simulation {
         }
         // Silence is counted when a timer fires; a process that has just woken up may be one tick behind.
         let health = server.configuration.health
-        let silence = health.interval.clampedNanoseconds * Int64(health.unreachable + 2)
-        guard max(truth.heardAt, server.runsSince) + silence > time else {
+        let interval = health.interval.clampedNanoseconds
+        let silent = max(truth.heardAt, server.runsSince) + interval * Int64(health.unreachable + 2)
+        // Others' word counts for two intervals, and all of it for ten. It is asked for before the peer is given up.
+        guard silent > time || min(truth.vouchedAt + interval * 4, silent + interval * 10) > time else {
             throw violated(.routesLeadToTrusted, "a portal of \(server.id) leads to \(id), which has fallen silent")
         }
     }

@@ -197,6 +197,7 @@ extension Simulation {
         case .persist:
             break
         case .send(let frame, let channel):
+            if case .probe(let probe) = frame { server.probes[probe.request] = serverNumbers[probe.server] }
             try justify(frame, on: channel, at: server)
             try send(frame, on: channel, from: server)
         case .close(let channel, let code):

@@ -155,7 +155,8 @@ extension Simulation {
             crossing.wasAdmitted = true
             let wrong = model.admit(player, as: handoff, at: .hostile, epoch: crossing.epoch)
             if let wrong { throw violated(.modelAgrees, wrong) }
-            hostile.wards[player] = ward
+            // An older copy is void beside a newer one, whichever comes last.
+            if hostile.wards[player].map({ $0.epoch < ward.epoch }) ?? true { hostile.wards[player] = ward }
             hostileKeeps(token, of: player, from: server)
             for _ in 0..<hostile.random.below(3) { try hostileForges(crossing, to: server) }
             guard restingSince != nil || hostile.random.percent(60) else { return }
@@ -312,8 +313,8 @@ extension Simulation {
         else { return }
         if !leaving.isCommitted {
             guard crossing.destinationState == .reserved else {
-                // A server restored since may have accepted before.
-                if crossing.isTouched { return }
+                // A server restored since may have accepted before; and a recall may have ended what was accepted.
+                if crossing.isTouched || model.players[crossing.player].term > crossing.epoch.term { return }
                 throw violated(
                     .decisionFollowsReservation, "\(serverID(server)) accepts #\(crossing.number) before it is durable")
             }

@@ -317,6 +317,11 @@ extension Simulation {
             server.truth[number].heardAt = time
             heard(number, by: server)
         }
+        if case .probeResult(let result) = frame, isTrusted, let peer = server.probes.removeValue(forKey: result.request),
+            result.reached
+        {
+            server.truth[peer].vouchedAt = time
+        }
         if case .recall(let recalled) = frame, isTrusted { noteRecall(recalled, of: serverID(number), at: server) }
         if case .offer(let offer) = frame { try checkDoor(offer.handoff, effects, at: server) }
         let truth = server.truth[number]
