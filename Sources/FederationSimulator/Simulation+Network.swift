@@ -317,8 +317,8 @@ extension Simulation {
             server.truth[number].heardAt = time
             heard(number, by: server)
         }
-        if case .probeResult(let result) = frame, isTrusted, let peer = server.probes.removeValue(forKey: result.request),
-            result.reached
+        if case .probeResult(let result) = frame, isTrusted,
+            let peer = server.probes.removeValue(forKey: result.request), result.reached
         {
             server.truth[peer].vouchedAt = time
         }
