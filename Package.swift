@@ -130,13 +130,17 @@ let package = Package(
             path: "Conformance/websocket-echo", swiftSettings: settings),
         // No product: how long tests wait; see scripts/sanitize.
         .target(name: "TestPatience", path: "Tests/TestPatience", swiftSettings: settings),
+        // No product: a clock and a wire in the hands of a test, for servers of one process.
+        .target(
+            name: "ServiceTestKit", dependencies: ["FederationService"], path: "Tests/ServiceTestKit",
+            swiftSettings: settings),
         tests("FederationModelTests", ["FederationModel"]),
         tests("FederationCryptoTests", ["FederationCrypto", .product(name: "Crypto", package: "swift-crypto")]),
         tests("FederationWireTests", ["FederationWire"]),
         tests("FederationCoreTests", ["FederationCore"]),
         tests(
             "FederationServiceTests",
-            ["FederationService", "TestPatience", .product(name: "Logging", package: "swift-log")]),
+            ["FederationService", "ServiceTestKit", "TestPatience", .product(name: "Logging", package: "swift-log")]),
         tests("FederationSimulatorTests", ["FederationSimulator"]),
         tests(
             "FederationWebSocketTests",
@@ -151,7 +155,7 @@ let package = Package(
         tests(
             "FederationHTTPTests",
             [
-                "FederationHTTP", "TestPatience",
+                "FederationHTTP", "ServiceTestKit", "TestPatience",
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ] + nio),
         tests(

@@ -3,6 +3,7 @@ import FederationModel
 import FederationService
 import FederationWebSocket
 import NIOCore
+import ServiceTestKit
 import TestPatience
 import Testing
 
@@ -19,7 +20,7 @@ struct ClientTests {
             try await TestServer.run("beta", clock: clock) { b in
                 try await a.publish("garden")
                 try await b.publish("harbour")
-                let link = try await Link.connect(a, b)
+                let link = try await Link.connect(a.server, b.server)
                 let route = #"{"portal":"gate","destination":"beta","world":"harbour","spawn":"1,2,3"}"#
                 try #require(try await a.request("POST", "/v1/routes", json: route).status == 201)
                 try await body(a, b, link)
@@ -83,13 +84,13 @@ struct ClientTests {
     func early() async throws {
         try await withTwoServers { a, b, link async throws in
             let client = try await ClientProbe.connect(to: a, saying: join(try await a.enter("ada", world: "garden")))
-            link.hold { if case .commit = $0 { true } else { false } }
+            link.there.holdEverything(from: "commit")
             _ = try await travel(a)
             let redirect = try #require(try await client.receive(until: "redirect").last)
             #expect(try await b.request("GET", "/v1/handoffs?state=reserved").json["handoffs"]?.elements?.count == 1)
             let arrival = try await ClientProbe.connect(to: b, saying: arrive(try #require(redirect["token"]?.text)))
             await b.clock.sleeper(for: ClientSocket.admissionTimeout)
-            link.release()
+            link.there.release()
             #expect(try await arrival.receive().type == "arrived")
         }
     }
@@ -98,7 +99,7 @@ struct ClientTests {
     func tooEarly() async throws {
         try await withTwoServers { a, b, link async throws in
             let client = try await ClientProbe.connect(to: a, saying: join(try await a.enter("ada", world: "garden")))
-            link.hold { if case .commit = $0 { true } else { false } }
+            link.there.holdEverything(from: "commit")
             _ = try await travel(a)
             let redirect = try #require(try await client.receive(until: "redirect").last)
             let arrival = try await ClientProbe.connect(to: b, saying: arrive(try #require(redirect["token"]?.text)))
@@ -151,13 +152,7 @@ struct ClientTests {
     func calledOff(_ isOffered: Bool) async throws {
         try await withTwoServers { a, b, link async throws in
             let client = try await ClientProbe.connect(to: a, saying: join(try await a.enter("ada", world: "garden")))
-            link.hold { frame in
-                switch frame {
-                case .worldRequest: !isOffered
-                case .offer: true
-                default: false
-                }
-            }
+            link.there.holdEverything(from: isOffered ? "offer" : "worldRequest")
             let id = try await travel(a)
             if isOffered { _ = try await client.receive(until: "offered") }
             let answer = try await a.request("DELETE", "/v1/handoffs/\(id)")
@@ -165,7 +160,7 @@ struct ClientTests {
             #expect(try answer.json["phase"]?.text == "aborted")
             let returned = try #require(try await client.receive(until: "returned").last)
             #expect(returned["code"]?.text == "handoff.calledOff")
-            link.release()
+            link.there.release()
             #expect(try await a.request("GET", "/v1/worlds/garden/players/ada").json["presence"]?.text == "playable")
             #expect(try await a.request("DELETE", "/v1/handoffs/\(id)").status == 409)
             // And nothing is left of it: the same player crosses at the next try.

@@ -1,6 +1,7 @@
 import FederationCrypto
 import FederationModel
 import FederationService
+import ServiceTestKit
 import TestPatience
 import Testing
 
@@ -17,7 +18,7 @@ struct WorldEventTests {
             try await TestServer.run("beta", clock: clock) { b in
                 try await a.publish("garden")
                 try await b.publish("harbour")
-                let link = try await Link.connect(a, b)
+                let link = try await Link.connect(a.server, b.server)
                 let route = #"{"portal":"gate","destination":"beta","world":"harbour","spawn":"1,2,3"}"#
                 try #require(try await a.request("POST", "/v1/routes", json: route).status == 201)
                 try await body(a, b, link)

@@ -3,6 +3,7 @@ import FederationCore
 import FederationCrypto
 import FederationModel
 import FederationService
+import ServiceTestKit
 import TestPatience
 import Testing
 
@@ -78,7 +79,7 @@ struct ClientTests {
         #expect(answers == ["arrived": 1, "handoff.replayed": 9])
         let restarted = try await TestServer.start(
             "beta", seed: 2, store: MemoryStore(try await pair.beta.store.load()), clock: pair.beta.clock)
-        _ = try await Link.open(pair.alpha, restarted)
+        _ = try await Link.open(pair.alpha.server, restarted.server)
         #expect(
             await refusal { _ = try await restarted.server.arrive(token: token, proof: nil, challenge: []) }
                 == "handoff.replayed")

@@ -2,6 +2,7 @@ import FederationCore
 import FederationModel
 import FederationService
 import FederationWire
+import ServiceTestKit
 import Synchronization
 import TestPatience
 import Testing

@@ -2,6 +2,7 @@ import FederationCore
 import FederationModel
 import FederationService
 import FederationWire
+import ServiceTestKit
 import TestPatience
 import Testing
 
@@ -39,7 +40,7 @@ struct ReclaimTests {
             "beta", seed: 2, store: pair.beta.store, assets: pair.beta.assets, clock: pair.beta.clock)
         let events = try await beta.server.worldEvents(of: forest, guarding: false)
         let updates = try await beta.server.updates(of: pair.ada)
-        _ = try await Link.open(pair.alpha, beta)
+        _ = try await Link.open(pair.alpha.server, beta.server)
         guard case .gone(pair.ada) = try await events.until("gone").last else {
             Issue.record("the world was not told")
             return
@@ -75,7 +76,7 @@ struct ReclaimTests {
         let after = try await pair.alpha.server.crossing(crossing.id)
         #expect(after.phase == .aborted && after.refusal?.code == "player.recalled" && after.redirect == nil)
         // The peer comes back with a place kept for the player, asks, and lets it go.
-        _ = try await Link.open(pair.alpha, pair.beta)
+        _ = try await Link.open(pair.alpha.server, pair.beta.server)
         try await eventually { try await pair.beta.server.crossing(crossing.id).phase == .aborted }
         #expect(await refusal { _ = try await pair.beta.server.player(pair.ada) } == "player.unknown")
     }

@@ -2,6 +2,7 @@ import FederationCore
 import FederationModel
 import FederationService
 import FederationWire
+import ServiceTestKit
 import TestPatience
 import Testing
 
@@ -224,7 +225,7 @@ struct TravelTests {
             "alpha", store: MemoryStore(try await pair.alpha.store.load()), clock: pair.alpha.clock)
         #expect(again.transport.calls == ["dial beta"])
         let resumed = try await again.server.updates(of: pair.ada)
-        _ = try await Link.open(again, pair.beta)
+        _ = try await Link.open(again.server, pair.beta.server)
         try await resumed.until(.completed)
         #expect(try await pair.beta.server.player(pair.ada).presence == .playable)
         #expect(try await again.server.crossing(crossing.id).phase == .completed)

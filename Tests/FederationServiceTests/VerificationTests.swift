@@ -3,6 +3,7 @@ import FederationCrypto
 import FederationModel
 import FederationService
 import FederationWire
+import ServiceTestKit
 import Synchronization
 import TestPatience
 import Testing
@@ -271,7 +272,7 @@ struct VerificationTests {
         let updates = try await pair.alpha.server.updates(of: pair.ada)
         _ = try await pair.alpha.travel()
         try await eventually { pair.link.there.sent.contains("worldRequest") }
-        let link = try await Link.open(pair.alpha, pair.beta)
+        let link = try await Link.open(pair.alpha.server, pair.beta.server)
         try await updates.until(.completed)
         // Whichever end sees the new channel first closes the old one.
         try await eventually {
@@ -285,7 +286,7 @@ struct VerificationTests {
     func foreignAnswers() async throws {
         let pair = try await TestPair.make()
         let gamma = try await TestServer.start("gamma", seed: 3, clock: pair.alpha.clock)
-        let toGamma = try await Link.connect(pair.alpha, gamma)
+        let toGamma = try await Link.connect(pair.alpha.server, gamma.server)
         pair.link.there.hold("worldRequest")
         let updates = try await pair.alpha.server.updates(of: pair.ada)
         _ = try await pair.alpha.travel()

@@ -1,6 +1,7 @@
 import FederationCore
 import FederationModel
 import FederationWire
+import ServiceTestKit
 import TestPatience
 import Testing
 

@@ -1,6 +1,7 @@
 import FederationCrypto
 import FederationModel
 import FederationService
+import ServiceTestKit
 import Synchronization
 
 @testable import FederationHTTP

@@ -7,6 +7,7 @@ import Foundation
 import Hummingbird
 import Logging
 import NIOCore
+import ServiceTestKit
 import Testing
 
 @testable import FederationHTTP

@@ -3,6 +3,7 @@ import FederationCrypto
 import FederationModel
 import FederationService
 import Logging
+import ServiceTestKit
 import Synchronization
 import Testing
 
@@ -118,7 +119,7 @@ struct TestPair: Sendable {
         let beta = try await TestServer.start("beta", seed: 2, clock: clock, held: held)
         try await alpha.publish("home")
         try await beta.publish("forest", files)
-        let link = try await Link.connect(alpha, beta)
+        let link = try await Link.connect(alpha.server, beta.server)
         try await alpha.route(to: beta, world: "forest")
         try await beta.route(to: alpha, world: "home")
         try await alpha.enter()

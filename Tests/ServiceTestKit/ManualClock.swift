@@ -1,9 +1,9 @@
-import FederationModel
-import FederationService
+public import FederationModel
+public import FederationService
 import Synchronization
 
 /// Clocks that stand still until a test moves them.
-final class ManualClock: FederationClock {
+public final class ManualClock: FederationClock {
     private struct State {
         var elapsed: Duration = .zero
         var sleepers: [UInt64: (deadline: Instant, continuation: CheckedContinuation<Void, any Error>)] = [:]
@@ -13,10 +13,12 @@ final class ManualClock: FederationClock {
 
     private let state = Mutex(State())
 
-    /// 2026-01-02T03:04:05.678Z.
-    static let start = Timestamp(milliseconds: 1_767_323_045_678)
+    public init() {}
 
-    func now() -> Now {
+    /// 2026-01-02T03:04:05.678Z.
+    public static let start = Timestamp(milliseconds: 1_767_323_045_678)
+
+    public func now() -> Now {
         state.withLock { Self.now(after: $0.elapsed) }
     }
 
@@ -24,7 +26,7 @@ final class ManualClock: FederationClock {
         Now(instant: Instant(nanoseconds: 0) + elapsed, timestamp: start + elapsed)
     }
 
-    func sleep(until deadline: Instant) async throws {
+    public func sleep(until deadline: Instant) async throws {
         let id = state.withLock { state in
             state.next += 1
             return state.next
@@ -53,7 +55,7 @@ final class ManualClock: FederationClock {
     }
 
     /// Moves both clocks, and wakes who has slept long enough.
-    func advance(by duration: Duration) {
+    public func advance(by duration: Duration) {
         let woken = state.withLock { state in
             state.elapsed += duration
             let now = Self.now(after: state.elapsed).instant
@@ -65,7 +67,7 @@ final class ManualClock: FederationClock {
     }
 
     /// Returns once somebody sleeps until `duration` from now.
-    func sleeper(for duration: Duration) async {
+    public func sleeper(for duration: Duration) async {
         await withCheckedContinuation { continuation in
             let isThere = state.withLock { state in
                 let deadline = Self.now(after: state.elapsed).instant + duration

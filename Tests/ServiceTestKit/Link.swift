@@ -1,49 +1,49 @@
 import FederationCore
-import FederationModel
-import FederationService
-import FederationWire
+public import FederationModel
+public import FederationService
+public import FederationWire
 import Synchronization
 import Testing
 
 /// A channel between two servers of one process: their real handshake, and their frames as bytes. A test sees every frame,
 /// and says what becomes of it.
-final class Link: Sendable {
+public final class Link: Sendable {
     /// From the first server to the second, and back.
-    let there: Pipe
-    let back: Pipe
+    public let there: Pipe
+    public let back: Pipe
     private let ends: Mutex<[(server: FederationServer, channel: ChannelID)]>
 
     /// Makes both servers trust each other, unless they do, and opens the channel, dialled by `a`.
-    static func connect(_ a: TestServer, _ b: TestServer) async throws -> Link {
-        let cardA = try #require(await a.server.card()?.compact)
-        let cardB = try #require(await b.server.card()?.compact)
-        _ = try await a.server.addPeer(cardB)
-        _ = try await b.server.addPeer(cardA)
+    public static func connect(_ a: FederationServer, _ b: FederationServer) async throws -> Link {
+        let cardA = try #require(await a.card()?.compact)
+        let cardB = try #require(await b.card()?.compact)
+        _ = try await a.addPeer(cardB)
+        _ = try await b.addPeer(cardA)
         return try await open(a, b)
     }
 
     /// Opens a channel between servers that trust each other.
-    static func open(_ a: TestServer, _ b: TestServer) async throws -> Link {
+    public static func open(_ a: FederationServer, _ b: FederationServer) async throws -> Link {
         let link = Link()
-        let sideA = try await a.server.openChannel(.outgoing, peer: b.id, remote: "link", sink: link.there)
-        let sideB = try await b.server.openChannel(.incoming, peer: nil, remote: "link", sink: link.back)
+        let sideA = try await a.openChannel(.outgoing, peer: b.id, remote: "link", sink: link.there)
+        let sideB = try await b.openChannel(.incoming, peer: nil, remote: "link", sink: link.back)
         var toA = [sideB.hello]
         var toB = [sideA.hello]
         var established = 0
         while !toA.isEmpty || !toB.isEmpty {
             if !toB.isEmpty {
-                let step = await b.server.receiveHandshake(toB.removeFirst(), on: sideB.id)
+                let step = await b.receiveHandshake(toB.removeFirst(), on: sideB.id)
                 established += try reply(step, to: &toA)
             }
             if !toA.isEmpty {
-                let step = await a.server.receiveHandshake(toA.removeFirst(), on: sideA.id)
+                let step = await a.receiveHandshake(toA.removeFirst(), on: sideA.id)
                 established += try reply(step, to: &toB)
             }
         }
         try #require(established == 2, "the handshake did not come to its end")
-        link.ends.withLock { $0 = [(a.server, sideA.id), (b.server, sideB.id)] }
-        link.there.deliver { frame in await b.server.receive(frame, on: sideB.id) }
-        link.back.deliver { frame in await a.server.receive(frame, on: sideA.id) }
+        link.ends.withLock { $0 = [(a, sideA.id), (b, sideB.id)] }
+        link.there.deliver { frame in await b.receive(frame, on: sideB.id) }
+        link.back.deliver { frame in await a.receive(frame, on: sideA.id) }
         for pipe in [link.there, link.back] {
             pipe.whenClosed { [weak link] in
                 Task { await link?.close() }
@@ -59,7 +59,7 @@ final class Link: Sendable {
     }
 
     /// The connection is gone: both servers are told.
-    func close() async {
+    public func close() async {
         let ends = self.ends.withLock { ends in
             defer { ends = [] }
             return ends
@@ -85,9 +85,9 @@ final class Link: Sendable {
 }
 
 /// One direction of a link.
-final class Pipe: PeerChannel {
+public final class Pipe: PeerChannel {
     /// What becomes of a frame.
-    enum Fate: Sendable {
+    public enum Fate: Sendable {
         case delivered
         case held
         case lost
@@ -100,18 +100,20 @@ final class Pipe: PeerChannel {
         var sent: [String] = []
         var closed: CloseCode?
         var onClose: (@Sendable () -> Void)?
+        /// The name of the frame from which on everything is held.
+        var barrier: String?
     }
 
     private let state = Mutex(State())
     private let frames: AsyncStream<FederationFrame>
     private let sender: AsyncStream<FederationFrame>.Continuation
 
-    init() {
+    public init() {
         (frames, sender) = AsyncStream.makeStream()
     }
 
     /// The frames that the server has sent, by name, and `close` with its code.
-    var sent: [String] { state.withLock { $0.sent } }
+    public var sent: [String] { state.withLock { $0.sent } }
 
     func deliver(_ receive: @escaping @Sendable (FederationFrame) async -> Void) {
         Task { [frames] in
@@ -124,36 +126,46 @@ final class Pipe: PeerChannel {
     }
 
     /// Decides about every frame from now on.
-    func decide(_ fate: @escaping @Sendable (FederationFrame) -> Fate) {
+    public func decide(_ fate: @escaping @Sendable (FederationFrame) -> Fate) {
         state.withLock { $0.fate = fate }
     }
 
     /// Holds frames of this name back until ``release()``.
-    func hold(_ name: String) {
+    public func hold(_ name: String) {
         decide { $0.name == name ? .held : .delivered }
     }
 
+    /// Holds the first frame of this name, and everything after it, back until ``release()``: so a connection that stands still.
+    public func holdEverything(from name: String) {
+        state.withLock { $0.barrier = name }
+    }
+
     /// Delivers what was held, and everything from now on.
-    func release() {
+    public func release() {
         state.withLock { state in
             state.fate = { _ in .delivered }
+            state.barrier = nil
             for frame in state.held { sender.yield(frame) }
             state.held = []
         }
     }
 
     /// Delivers a frame that nobody sent.
-    func inject(_ frame: FederationFrame) {
+    public func inject(_ frame: FederationFrame) {
         sender.yield(frame)
     }
 
-    func send(_ frame: FederationFrame) {
+    public func send(_ frame: FederationFrame) {
         do {
             // What cannot be encoded would close a real channel.
             let decoded = try FrameCodec.decode(try FrameCodec.encode(frame))
             state.withLock { state in
                 guard state.closed == nil else { return }
                 state.sent.append(frame.name)
+                if let barrier = state.barrier, !state.held.isEmpty || barrier == frame.name {
+                    state.held.append(decoded)
+                    return
+                }
                 switch state.fate(frame) {
                 case .delivered: sender.yield(decoded)
                 case .held: state.held.append(decoded)
@@ -166,7 +178,7 @@ final class Pipe: PeerChannel {
         }
     }
 
-    func close(_ code: CloseCode) {
+    public func close(_ code: CloseCode) {
         let onClose = state.withLock { state -> (@Sendable () -> Void)? in
             guard state.closed == nil else { return nil }
             state.closed = code
@@ -183,7 +195,7 @@ final class Pipe: PeerChannel {
 
 extension FederationFrame {
     /// The case's name.
-    var name: String {
+    public var name: String {
         switch self {
         case .ready: "ready"
         case .heartbeat: "heartbeat"
