@@ -197,7 +197,7 @@ import Testing
     func readyNeverSent() async throws {
         var configuration = WebSocketPeerTransport.Configuration()
         // Long enough for the messages before it on a machine that runs everything else at once.
-        configuration.handshakeTimeout = .seconds(5 * patience)
+        configuration.handshakeTimeout = .seconds(4 + patience)
         let scene = try await Scene(configuration: configuration) { message in
             message.direction == .up && message.index >= 2 ? [] : await Relay.honest(message)
         }

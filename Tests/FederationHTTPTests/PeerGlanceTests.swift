@@ -2,11 +2,12 @@ import FederationCrypto
 import FederationModel
 import FederationService
 import Synchronization
+import TestPatience
 import Testing
 
 @testable import FederationHTTP
 
-@Suite("Peers at a glance", .timeLimit(.minutes(1)))
+@Suite("Peers at a glance", .timeLimit(.minutes(1 * patience)))
 struct PeerGlanceTests {
     /// A dialler that waits for its next attempt, and remembers whom it was told to try at once.
     private final class WaitingTransport: PeerTransport {

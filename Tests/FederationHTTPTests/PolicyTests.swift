@@ -2,11 +2,12 @@ import FederationCore
 import FederationCrypto
 import FederationModel
 import FederationService
+import TestPatience
 import Testing
 
 @testable import FederationHTTP
 
-@Suite("The trust policy over HTTP", .timeLimit(.minutes(1)))
+@Suite("The trust policy over HTTP", .timeLimit(.minutes(1 * patience)))
 struct PolicyTests {
     private static let plain = #"{"allow":[],"deny":[],"introduces":true}"#
     private static let full = """

@@ -3,11 +3,12 @@ import FederationCrypto
 import FederationModel
 import FederationService
 import ServiceTestKit
+import TestPatience
 import Testing
 
 @testable import FederationHTTP
 
-@Suite("An audit of a registry", .timeLimit(.minutes(2)))
+@Suite("An audit of a registry", .timeLimit(.minutes(2 * patience)))
 struct RegistryAuditTests {
     /// Audits a registry through its socket.
     private func audit(

@@ -4,11 +4,12 @@ import FederationModel
 import FederationService
 import ServiceTestKit
 import Synchronization
+import TestPatience
 import Testing
 
 @testable import FederationHTTP
 
-@Suite("A server that uses registries", .timeLimit(.minutes(2)))
+@Suite("A server that uses registries", .timeLimit(.minutes(2 * patience)))
 struct RegistryClientTests {
     /// Runs a registry and a server beside it that uses it, through real sockets.
     private func pair(

@@ -3,11 +3,12 @@ import FederationCrypto
 import FederationModel
 import FederationService
 import ServiceTestKit
+import TestPatience
 import Testing
 
 @testable import FederationHTTP
 
-@Suite("A registry for everybody", .timeLimit(.minutes(2)))
+@Suite("A registry for everybody", .timeLimit(.minutes(2 * patience)))
 struct RegistryServiceTests {
     /// A registration that must be refused, and how.
     struct Bad: Sendable, CustomTestStringConvertible {

@@ -1,10 +1,11 @@
 import FederationModel
 import FederationService
+import TestPatience
 import Testing
 
 @testable import FederationTransport
 
-@Suite("Dialling servers that nobody pinned", .timeLimit(.minutes(1)))
+@Suite("Dialling servers that nobody pinned", .timeLimit(.minutes(1 * patience)))
 struct DialPolicyTests {
     private func transport(_ host: TestHost, _ clock: ManualClock, _ resolver: any NameResolver) throws
         -> WebSocketPeerTransport
