@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test build format lint worlds needs proof-needs clean prove-channel prove-handoff simulate chaos fuzz sanitize
+.PHONY: help demo test build format lint worlds needs proof-needs clean prove-channel prove-handoff simulate chaos fuzz sanitize bench
 
 # Compilers at a time. Each takes one to two gigabytes.
 JOBS ?= 2
@@ -12,7 +12,9 @@ ARGS ?=
 MINUTES ?= 10
 # Of make chaos; a fresh one when left out.
 SEED ?=
-SOURCES := Package.swift Sources Tests
+# Of make bench: core, handshake or assets.
+PART ?=
+SOURCES := Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources
 
 help:
 	@echo 'make demo [ARGS=…]   two servers, one portal, one player who crosses (ARGS=--once ends afterwards)'
@@ -26,6 +28,7 @@ help:
 	@echo 'make chaos MINUTES=10  three real servers, hundreds of players, and everything that goes wrong'
 	@echo 'make fuzz MINUTES=10  coverage-guided fuzzing of every decoder that faces a peer or a player'
 	@echo 'make sanitize        every test under the thread and the address sanitizer'
+	@echo 'make bench [PART=…]  measures beside what one would use otherwise; BENCHMARKS.md'
 	@echo 'make worlds          makes Examples/worlds anew (needs python3)'
 	@echo 'make needs           installs what building needs'
 
@@ -68,6 +71,11 @@ fuzz: needs
 sanitize: needs
 	scripts/sanitize thread $(ARGS)
 	scripts/sanitize address $(ARGS)
+
+# A package of its own: nobody who builds or tests the federation builds its measures.
+bench: needs
+	@swift build --package-path Benchmarks -c release -j $(JOBS) >&2
+	@"$$(swift build --package-path Benchmarks -c release --show-bin-path)/bench" $(if $(PART),--part $(PART)) $(ARGS)
 
 worlds:
 	scripts/make-worlds

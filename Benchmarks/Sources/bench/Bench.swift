@@ -1,0 +1,42 @@
+import ArgumentParser
+import Foundation
+
+/// Measures, and compares with what one would use otherwise, in one run. It fails on nothing: it is a measure, not a test.
+@main
+struct Bench: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench", abstract: "Measures the federation's parts beside what they could be replaced with.")
+
+    @Option(help: "core, handshake or assets; all of them when left out.")
+    var part: String?
+
+    @Option(help: "The entries of the tables of the core.")
+    var counts: [Int] = [1_000, 100_000, 1_000_000]
+
+    @Option(help: "Where the results are kept, as JSON.")
+    var results = "Benchmarks/results.json"
+
+    @Option(help: .hidden)
+    var build: String?
+
+    @Option(help: .hidden)
+    var count = 0
+
+    func validate() throws {
+        guard let part else { return }
+        guard [CorePart.name, HandshakePart.name, AssetsPart.name].contains(part) else {
+            throw ValidationError("there is no part '\(part)': core, handshake, assets")
+        }
+    }
+
+    func run() throws {
+        if let build { return print(try CorePart.build(build, count)) }
+        var table = ResultTable()
+        FileHandle.standardOutput.write(Data((ResultTable.head + "\n").utf8))
+        if part ?? CorePart.name == CorePart.name { try CorePart(counts: counts).run(&table) }
+        if part ?? HandshakePart.name == HandshakePart.name { try HandshakePart().run(&table) }
+        if part ?? AssetsPart.name == AssetsPart.name { try AssetsPart().run(&table) }
+        try table.write(to: results)
+        print("\(table.rows.count) rows, written to \(results)")
+    }
+}

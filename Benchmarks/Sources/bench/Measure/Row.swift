@@ -1,0 +1,53 @@
+/// One line of the table.
+struct Row: Codable {
+    let part: String
+    let name: String
+    let ours: Double
+    /// Nil where there is nothing to compare with.
+    let theirs: Double?
+    let unit: String
+    let ratio: Double?
+    /// The lowest and highest ratio of a pair.
+    let spread: [Double]?
+    /// What the ratio is to be; nil where no aim is set.
+    let aim: String?
+    let met: Bool?
+
+    init(_ part: String, _ name: String, _ comparison: Comparison, unit: String = "ns", atMost aim: Double?) {
+        self.part = part
+        self.name = name
+        ours = comparison.ours
+        theirs = comparison.theirs
+        self.unit = unit
+        ratio = comparison.ratio
+        spread = [comparison.lowest, comparison.highest]
+        self.aim = aim.map { "<= \($0)" }
+        met = aim.map { comparison.ratio <= $0 }
+    }
+
+    init(
+        _ part: String, _ name: String, ours: Double, theirs: Double?, unit: String, atMost aim: Double?
+    ) {
+        self.part = part
+        self.name = name
+        self.ours = ours
+        self.theirs = theirs
+        self.unit = unit
+        ratio = theirs.map { ours / $0 }
+        spread = nil
+        self.aim = aim.map { "<= \($0)" }
+        met = aim.flatMap { aim in theirs.map { ours / $0 <= aim } }
+    }
+
+    init(_ part: String, _ name: String, ours: Double, theirs: Double, unit: String, atLeast aim: Double) {
+        self.part = part
+        self.name = name
+        self.ours = ours
+        self.theirs = theirs
+        self.unit = unit
+        ratio = ours / theirs
+        spread = nil
+        self.aim = ">= \(aim)"
+        met = ours / theirs >= aim
+    }
+}
