@@ -254,5 +254,123 @@ extension Programs {
                     damaged.out.contains("2: ") && damaged.out.contains("0 of 3 assets are valid"), "\(damaged.out)")
             }
         }
+
+        @Test("A card that names an address where somebody else answers is refused, and nothing is stored")
+        func elsewhere() async throws {
+            try await Scratch.use { scratch in
+                let alpha = try await Node("alpha", in: scratch)
+                let beta = try await Node("beta", in: scratch)
+                let silent = try Loopback.freePort()
+                try await alpha.start()
+                try await beta.start()
+                for (id, port) in [("gamma", beta.port), ("delta", silent)] {
+                    let node = try await Node(id, in: scratch, "--endpoint", "ws://127.0.0.1:\(port)")
+                    try await node.start()
+                    let refused = try await scratch.aether(
+                        "peers", "add", node.address, "--yes", "--data", alpha.home, "--allow-private-addresses")
+                    #expect(refused.code == 1 && isOneLine(refused), "\(refused.err)")
+                    #expect(refused.err.contains("[endpoint.unproven]"), "\(refused.err)")
+                }
+                #expect(try await alpha.get("/v1/peers")["peers"].list.isEmpty)
+                #expect(try await alpha.get("/v1/servers")["servers"].list.isEmpty)
+            }
+        }
+
+        @Test("The policy and what peers may do are set by commands, hold at once, and are shown as they are")
+        func policy() async throws {
+            try await Scratch.use { scratch in
+                let pair = try await Pair(in: scratch)
+                func aether(_ line: String, on node: Node) async throws -> Child.End {
+                    try await scratch.aether(line.split(separator: " ").map(String.init) + ["--data", node.home])
+                }
+                // The lines of README.md.
+                for (line, says) in [
+                    ("policy", "Only peers that were added by hand are trusted."),
+                    ("peers scopes beta heartbeat route assets", "beta may: heartbeat, route, assets"),
+                    ("policy deny *.bad-guild address:203.0.113.0/24", "deny             address:203.0.113.0/24"),
+                    ("policy trust registry-listed on", "registry-listed  on: heartbeat,route,assets,handoff"),
+                    ("policy trust introduced 2", "introduced       by 2 or more: heartbeat,route,assets,handoff"),
+                    ("policy allow *.good-guild", "allow            id:*.good-guild"),
+                    ("peers heard", "Nobody has told of anybody."),
+                    ("policy remove id:*.bad-guild", "deny             address:203.0.113.0/24"),
+                    ("policy introduce off", "introduce        off"),
+                    ("peers scopes beta", "beta may: heartbeat, route"),
+                ] {
+                    let text = try await aether(line, on: pair.alpha)
+                    #expect(
+                        text.code == 0 && text.err.isEmpty && text.out.contains(says),
+                        "\(line): \(text.out) \(text.err)")
+                    #expect(text.out.split(separator: "\n").allSatisfy { $0.count <= 80 }, "\(line): \(text.out)")
+                    if line.contains("remove") { continue }
+                    let json = try await aether(line + " --json", on: pair.alpha)
+                    #expect(json.code == 0 && JSON(json.out).isValid, "\(line): \(json.out) \(json.err)")
+                }
+                #expect(try await aether("travel alice garden-gate", on: pair.alpha).code == 0)
+                let kept = try await aether("travel alice@alpha harbour-steps", on: pair.beta)
+                #expect(kept.code == 1 && kept.err.contains("[peer.scopeMissing.handoff]"), "\(kept.err)")
+                #expect(try await pair.playableAt() == ["beta"])
+                #expect(try await aether("peers scopes beta all", on: pair.alpha).code == 0)
+                #expect(try await aether("travel alice@alpha harbour-steps", on: pair.beta).code == 0)
+
+                let broken = try scratch.write("{", to: "broken.json")
+                let wrong = try scratch.write(#"{"deny":["id:A"]}"#, to: "wrong.json")
+                for (line, code) in [
+                    ("policy remove host:nobody.example", "policy.noPattern"), ("policy set /nowhere", "policy.noFile"),
+                    ("policy set \(broken)", "body.notJSON"), ("policy set \(wrong)", "policy.invalid"),
+                    ("peers scopes nobody heartbeat", "peer.unknown"), ("peers scopes nobody", "peer.unknown"),
+                ] {
+                    let refused = try await aether(line, on: pair.alpha)
+                    #expect(refused.code == 1 && isOneLine(refused), "\(line): \(refused.err)")
+                    #expect(refused.err.contains("[\(code)]"), "\(line): \(refused.err)")
+                }
+                // What show prints, set takes.
+                let shown = try await aether("policy show --json", on: pair.alpha)
+                let file = try scratch.write(shown.out, to: "policy.json")
+                #expect(try await aether("policy set \(file) --json", on: pair.beta).out == shown.out)
+
+                // Several operators at the same time: nobody's change is lost.
+                let names = (0..<6).map { "guild-\($0)" }
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for name in names {
+                        group.addTask {
+                            let end = try await scratch.aether("policy", "deny", name, "--data", pair.alpha.home)
+                            #expect(end.code == 0, "\(end.err)")
+                        }
+                    }
+                    try await group.waitForAll()
+                }
+                let added = Set(try await pair.alpha.get("/v1/policy")["deny"].list.compactMap(\.string))
+                #expect(added.isSuperset(of: names.map { "id:\($0)" }), "\(added)")
+
+                #expect(try await aether("policy deny address:127.0.0.0/8", on: pair.alpha).code == 0)
+                let denied = try await pair.alpha.peer(pair.beta)
+                #expect(denied["state"].string == "idle" && denied["trusted"].bool == false, "\(denied)")
+                #expect(try await aether("policy remove 127.0.0.0/8", on: pair.alpha).code == 0)
+                try await pair.alpha.awaitHealthy(pair.beta)
+            }
+        }
+
+        @Test("Of whom peers tell is shown, and they are trusted for it only when the policy says so")
+        func heard() async throws {
+            try await Scratch.use { scratch in
+                let pair = try await Pair(in: scratch)
+                let gamma = try await Node("gamma", in: scratch)
+                try await gamma.start()
+                try await gamma.trust(pair.beta)
+                try await pair.beta.trust(gamma)
+                try await eventually("alpha has heard of gamma") {
+                    try await pair.alpha.get("/v1/introductions")["servers"].list.map { $0["id"].string } == ["gamma"]
+                }
+                let text = try await scratch.aether("peers", "heard", "--data", pair.alpha.home)
+                let fingerprint = try #require(try await gamma.get("/v1/keys")["fingerprint"].string)
+                #expect(text.code == 0 && text.out.contains("gamma  none   beta"), "\(text.out) \(text.err)")
+                #expect(text.out.contains("    \(fingerprint)  ws://127.0.0.1:\(gamma.port)"), "\(text.out)")
+                #expect(text.out.split(separator: "\n").allSatisfy { $0.count <= 80 }, "\(text.out)")
+                let json = try await scratch.aether("peers", "heard", "--json", "--data", pair.alpha.home)
+                #expect(
+                    JSON(json.out)["servers"].list.first?["introductions"].list.first?["introducer"].string == "beta")
+                #expect(try await pair.alpha.get("/v1/peers")["peers"].list.map { $0["id"].string } == ["beta"])
+            }
+        }
     }
 }

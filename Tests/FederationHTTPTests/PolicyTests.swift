@@ -31,6 +31,33 @@ struct PolicyTests {
         }
     }
 
+    @Test("a change that was made on an older policy is refused when it says so, and nothing of the newer one is lost")
+    func conditional() async throws {
+        try await TestServer.run { server async throws in
+            let read = try await server.request("GET", "/v1/policy")
+            let tag = try #require(read.headers["etag"])
+            func put(_ json: String, ifMatch: String?) async throws -> Answer {
+                try await server.request(
+                    "PUT", "/v1/policy",
+                    ["Content-Type": "application/json"].merging(ifMatch.map { ["If-Match": $0] } ?? [:]) { $1 },
+                    body: Array(json.utf8))
+            }
+            let first = try await put(#"{"deny":["id:one"]}"#, ifMatch: tag)
+            let next = try #require(first.headers["etag"])
+            #expect(first.status == 200 && next != tag)
+            for stale in [tag, "\"\"", "W/\(next)", "nonsense", "\(tag), \"other\""] {
+                let second = try await put(#"{"deny":["id:two"]}"#, ifMatch: stale)
+                #expect(second.status == 412 && second.code == "policy.changed", "\(stale): \(second)")
+            }
+            #expect(try await server.request("GET", "/v1/policy").headers["etag"] == next)
+            #expect(await server.server.policy().deny == [.id("one")])
+            for (matching, id) in [("\"other\", \(next)", "two"), ("*", "three"), (nil, "four")] {
+                #expect(try await put(#"{"deny":["id:\#(id)"]}"#, ifMatch: matching).status == 200)
+                #expect(await server.server.policy().deny == [.id(id)])
+            }
+        }
+    }
+
     private static let bodies: [(String, Int, String)] =
         [
             ("", 400, "body.notJSON"), ("{", 400, "body.notJSON"), (#"{"deny":[],"deny":[]}"#, 400, "body.notJSON"),

@@ -43,6 +43,30 @@ struct DialPolicyTests {
         try await listener.stop()
     }
 
+    @Test(
+        "a denied address is not dialled, also when a name resolves to it, whoever has chosen it",
+        arguments: [true, false], ["far.test", "127.0.0.1"])
+    func denied(isPinned: Bool, name: String) async throws {
+        let clock = ManualClock()
+        let near = try TestHost("near", clock: clock)
+        let far = try TestHost("far", clock: clock)
+        let resolver = ScriptedResolver(["far.test": [["127.0.0.1"]]])
+        let dialling = try transport(near, clock, resolver)
+        let denied = [try #require(AddressRange("127.0.0.0/24"))]
+        await near.judge(by: isPinned ? .allBut(denied) : AddressPolicy(allowsPrivate: true).denying(denied))
+        let listener = try await TestListener.start(try transport(far, clock, resolver))
+        await dialling.dial(far.identity.id, at: [try #require(Endpoint("ws://\(name):\(listener.port)"))])
+        await clock.somebodySleeps()
+        let state = try #require(await dialling.dialState(of: far.identity.id))
+        #expect(state.lastCode == "address.denied" && state.attempts == 1, "\(state)")
+        // The deny list does not name it any more.
+        await near.judge(by: isPinned ? .allBut([]) : AddressPolicy(allowsPrivate: true))
+        await dialling.dialNow(far.identity.id)
+        #expect(await near.established() != nil)
+        await dialling.shutdown()
+        try await listener.stop()
+    }
+
     @Test("a peer that an operator pinned may be anywhere, and its name is the system's to resolve")
     func pinned() async throws {
         let clock = ManualClock()

@@ -108,6 +108,31 @@ struct FetchTests {
         #expect(resolver.asked.isEmpty)
     }
 
+    @Test(
+        "nothing is fetched from a denied address, not even by the operator's choice or behind a redirect",
+        arguments: [false, true])
+    func denied(isOperatorsChoice: Bool) async throws {
+        let server = try await ScriptedServer.start(host: "127.0.7.41") { _ in .full(.ok, body: "a.b.c") }
+        let leading = try await ScriptedServer.start { _ in
+            .full(.found, ["Location": "http://beta.test:\(server.port)/.well-known/aether-federation"])
+        }
+        let resolver = ScriptedResolver(["beta.test": [["127.0.7.41"]]])
+        let fetcher = try fetcher(resolver, allowsPrivate: true)
+        for (host, port) in [("beta.test", server.port), ("127.0.7.41", server.port), ("127.0.0.1", leading.port)] {
+            var request = FetchRequest.card(of: try origin(host, port))
+            request.isOperatorsChoice = isOperatorsChoice
+            request.denied = [try #require(AddressRange("127.0.7.0/24"))]
+            guard case .address(let refusal)? = await failure(fetcher, request) else {
+                Issue.record("\(host) was asked")
+                continue
+            }
+            #expect(refusal.code == "address.denied")
+        }
+        #expect(server.asked.isEmpty && leading.asked.count == 1)
+        try await server.stop()
+        try await leading.stop()
+    }
+
     @Test("a name that changes its address between the check and the connection leads nowhere else")
     func rebinding() async throws {
         let outer = try await ScriptedServer.start { _ in .full(.ok, body: "outer") }

@@ -14,19 +14,24 @@ public final class Link: Sendable {
     private let ends: Mutex<[(server: FederationServer, channel: ChannelID)]>
 
     /// Makes both servers trust each other, unless they do, and opens the channel, dialled by `a`.
-    public static func connect(_ a: FederationServer, _ b: FederationServer) async throws -> Link {
+    public static func connect(_ a: FederationServer, _ b: FederationServer, remote: String = "link") async throws
+        -> Link
+    {
         let cardA = try #require(await a.card()?.compact)
         let cardB = try #require(await b.card()?.compact)
         _ = try await a.addPeer(cardB)
         _ = try await b.addPeer(cardA)
-        return try await open(a, b)
+        return try await open(a, b, remote: remote)
     }
 
     /// Opens a channel between servers that trust each other.
-    public static func open(_ a: FederationServer, _ b: FederationServer) async throws -> Link {
+    ///
+    /// - Parameter remote: the address that each sees at the other end.
+    public static func open(_ a: FederationServer, _ b: FederationServer, remote: String = "link") async throws -> Link
+    {
         let link = Link()
-        let sideA = try await a.openChannel(.outgoing, peer: b.id, remote: "link", sink: link.there)
-        let sideB = try await b.openChannel(.incoming, peer: nil, remote: "link", sink: link.back)
+        let sideA = try await a.openChannel(.outgoing, peer: b.id, remote: remote, sink: link.there)
+        let sideB = try await b.openChannel(.incoming, peer: nil, remote: remote, sink: link.back)
         var toA = [sideB.hello]
         var toB = [sideA.hello]
         var established = 0

@@ -33,8 +33,11 @@ struct PeersCommand: AsyncParsableCommand {
             let address = try CardFetcher.address(address)
             let local = try await options.configuration()
             let policy = AddressPolicy(allowsPrivate: allowPrivateAddresses || local?.network.allowsPrivate == true)
-            let found = try await CardFetcher(policy: policy, trustRoots: local?.tlsTrustRoots).fetch(address)
+            let fetcher = try CardFetcher(policy: policy, trustRoots: local?.tlsTrustRoots)
+            let found = try await fetcher.fetch(address)
             let (text, card) = (found.text, found.card)
+            // Where the operator has said how the server is reached, the address in its card does not matter.
+            if local?.addresses[card.id] == nil { try await fetcher.prove(found) }
             let shown = card.publicKey.fingerprint
             if !options.json { Self.describe(found) }
             if let fingerprint {

@@ -40,12 +40,12 @@ extension PeersCommand {
         func run() async throws {
             let response = try await options.client().get("/v1/introductions")
             options.show(response) { body in
-                var table = Table("ID", "TRUST", "INTRODUCED BY", "FINGERPRINT", "ENDPOINT")
+                var table = Table("ID", "TRUST", "INTRODUCED BY")
                 for server in body["servers"].list {
+                    let trust = server["trust"].text("none").prefix { $0 != ":" }
                     for said in server["introductions"].list {
-                        table.add(
-                            server["id"].text(), server["trust"].text("none"), said["introducer"].text(),
-                            said["fingerprint"].text(), said["endpoint"].text())
+                        table.add(server["id"].text(), String(trust), said["introducer"].text())
+                        table.note("\(said["fingerprint"].text())  \(said["endpoint"].text())")
                     }
                 }
                 table.show(empty: "Nobody has told of anybody.")

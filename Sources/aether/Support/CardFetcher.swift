@@ -58,6 +58,30 @@ struct CardFetcher {
             shown.kind, code: shown.code, reason: "\(shown.reason) (tried \(tried))", remedy: shown.remedy)
     }
 
+    /// Makes sure that a card belongs to where it says that its server is: whoever shows one that names another address may have
+    /// copied it, or may point at somebody else's server.
+    ///
+    /// - Throws: `endpoint.unproven` when another server, or none, answers at the address that the card names.
+    func prove(_ found: Found) async throws(Refusal) {
+        let endpoint = found.card.endpoint
+        guard !found.card.endpoints.contains(found.origin) else { return }
+        do throws(Refusal) {
+            let there = try await fetch(from: endpoint).card
+            guard there.id != found.card.id || there.publicKey != found.card.publicKey else { return }
+        } catch {
+            throw unproven(found, "which says: \(error.reason)")
+        }
+        throw unproven(found, "where another server answers")
+    }
+
+    private func unproven(_ found: Found, _ why: String) -> Refusal {
+        Refusal(
+            .conflict, code: "endpoint.unproven",
+            reason:
+                "\(found.origin.httpBase) shows a card that names \(found.card.endpoint) for \(found.card.id), \(why)",
+            remedy: "name the server's own address; for a way of your own there, set 'dial' in aether.json first")
+    }
+
     private func fetch(from origin: Endpoint) async throws(Refusal) -> Found {
         let request = FetchRequest.card(of: origin)
         let document: FetchedDocument

@@ -15,7 +15,14 @@ final class Node: Sendable {
     private let child = Mutex<Child?>(nil)
 
     /// Makes its data directory.
-    init(_ id: String, in scratch: Scratch, _ arguments: String...) async throws {
+    convenience init(_ id: String, in scratch: Scratch, _ arguments: String...) async throws {
+        try await self.init(id, in: scratch, with: arguments)
+    }
+
+    /// Makes its data directory.
+    ///
+    /// - Parameter arguments: of `aether serve`, beside the usual ones and before them in force.
+    init(_ id: String, in scratch: Scratch, with arguments: [String]) async throws {
         self.id = id
         self.scratch = scratch
         self.arguments = arguments
@@ -147,7 +154,7 @@ struct Pair: Sendable {
     }
 
     /// A world of one small file.
-    private static func publish(_ world: String, on node: Node) async throws {
+    static func publish(_ world: String, on node: Node) async throws {
         // SHA-256 of the one byte 0x61, "a".
         let hash = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
         let kept = try await node.api("PUT", "/v1/assets/\(hash)", json: "a", type: "application/octet-stream")

@@ -111,6 +111,30 @@ struct AddressPolicyTests {
         }
     }
 
+    @Test("a denied block is permitted by nobody, and the rest is judged as before")
+    func denied() throws {
+        let denied = [try #require(AddressRange("8.8.8.0/24")), try #require(AddressRange("10.0.0.0/8"))]
+        let policies = [
+            AddressPolicy.publicOnly.denying(denied), AddressPolicy(allowsPrivate: true, denied: denied),
+            .allBut(denied), AddressPolicy.allBut([denied[0]]).denying([denied[1]]),
+        ]
+        for text in ["8.8.8.8", "::ffff:8.8.8.8", "10.1.2.3"] {
+            let address = try #require(NetworkAddress(text))
+            #expect(policies.allSatisfy { !$0.permits(address) })
+        }
+        #expect(policies.map { $0.permits(NetworkAddress(ipv4: 0x0808_0400)) } == [true, true, true, true])
+        #expect(policies.map { $0.permits(NetworkAddress(ipv4: 0x7F00_0001)) } == [false, true, true, true])
+        #expect(policies.map { $0.permits(NetworkAddress(ipv4: 0xE000_0001)) } == [false, false, true, true])
+        let host = try #require(Host("a.example"))
+        let address = try #require(NetworkAddress("8.8.8.8"))
+        do throws(Refusal) {
+            try policies[2].check([NetworkAddress(ipv4: 0x0101_0101), address], of: host)
+            Issue.record("it was permitted")
+        } catch {
+            #expect(error.code == "address.denied" && error.reason.contains("a.example (8.8.8.8)"), "\(error)")
+        }
+    }
+
     static let checks: [(host: String, addresses: [String], isPermitted: Bool, says: String)] = [
         ("example.org", ["8.8.8.8", "2606:4700::1"], true, ""),
         ("example.org", ["8.8.8.8", "10.0.0.1"], false, "example.org (10.0.0.1) is a private address"),

@@ -111,7 +111,7 @@ struct TestPair: Sendable {
 
     /// - Parameter files: of beta's world.
     static func make(
-        files: [String: [UInt8]] = ["scene.json": Array("{}".utf8)], connected: Bool = true,
+        files: [String: [UInt8]] = ["scene.json": Array("{}".utf8)], connected: Bool = true, remote: String = "link",
         held: (MemoryAssetStore) -> any AssetStore = { $0 }
     ) async throws -> TestPair {
         let clock = ManualClock()
@@ -119,7 +119,7 @@ struct TestPair: Sendable {
         let beta = try await TestServer.start("beta", seed: 2, clock: clock, held: held)
         try await alpha.publish("home")
         try await beta.publish("forest", files)
-        let link = try await Link.connect(alpha.server, beta.server)
+        let link = try await Link.connect(alpha.server, beta.server, remote: remote)
         try await alpha.route(to: beta, world: "forest")
         try await beta.route(to: alpha, world: "home")
         try await alpha.enter()

@@ -1,0 +1,78 @@
+import FederationCore
+import FederationModel
+import FederationService
+import TestPatience
+import ServiceTestKit
+import Testing
+
+@Suite("FederationServer, denied addresses", .timeLimit(.minutes(patience)))
+struct DeniedAddressTests {
+    private static func deny(_ pattern: String) throws -> TrustPolicy {
+        TrustPolicy(deny: [try #require(TrustPattern(pattern))])
+    }
+
+    @Test(
+        "a channel from a denied address is refused before its Hello is answered, whoever may be there",
+        arguments: [
+            ("203.0.113.7:4242", true), ("[::ffff:203.0.113.7]:4242", true), ("203.0.114.1:4242", false),
+            ("[2001:db8::1]:7700", false), ("local", false),
+        ])
+    func incoming(_ remote: String, _ isDenied: Bool) async throws {
+        let alpha = try await TestServer.start("alpha")
+        try await alpha.server.setPolicy(Self.deny("address:203.0.113.0/24"))
+        for direction in [ChannelDirection.incoming, .outgoing] {
+            let peer = direction == .incoming ? nil : ServerID(unchecked: "beta")
+            do throws(ChannelFailure) {
+                _ = try await alpha.server.openChannel(direction, peer: peer, remote: remote, sink: Pipe())
+                #expect(!isDenied)
+            } catch {
+                #expect(isDenied && error.code == .untrustedPeer)
+            }
+        }
+    }
+
+    @Test("a policy that denies the address of a live channel closes it at once, and the players stay")
+    func live() async throws {
+        let pair = try await TestPair.make(remote: "198.51.100.9:7700")
+        pair.link.there.hold("offer")
+        _ = try await pair.alpha.travel()
+        try await eventually { pair.link.there.sent.contains("offer") }
+        try await pair.alpha.server.setPolicy(Self.deny("address:198.51.100.0/28"))
+        #expect(pair.link.there.sent.last == "close untrustedPeer")
+        #expect(await !pair.alpha.server.isConnected(to: pair.beta.id))
+        // It is the address that is denied, and not the peer: by another one it is welcome.
+        #expect(try await pair.alpha.server.peer(pair.beta.id).trust == .pinned)
+        try await eventually { await !pair.beta.server.isConnected(to: pair.alpha.id) }
+        let again = try await Link.open(pair.alpha.server, pair.beta.server)
+        #expect(await pair.alpha.server.isConnected(to: pair.beta.id))
+        try await eventually { (try? await pair.beta.server.player(pair.ada))?.presence == .playable }
+        await again.close()
+    }
+
+    @Test("a handshake that runs is ended by the policy, too")
+    func handshake() async throws {
+        let alpha = try await TestServer.start("alpha")
+        let pipe = Pipe()
+        let opened = try await alpha.server.openChannel(.incoming, peer: nil, remote: "198.51.100.9:1", sink: pipe)
+        try await alpha.server.setPolicy(Self.deny("address:198.51.100.9"))
+        #expect(pipe.sent == ["close untrustedPeer"])
+        guard case .close = await alpha.server.receiveHandshake(opened.hello, on: opened.id) else {
+            Issue.record("it goes on")
+            return
+        }
+    }
+
+    @Test("a denied address is not dialled for a pinned peer either")
+    func dialling() async throws {
+        let alpha = try await TestServer.start("alpha")
+        let beta = try await TestServer.start("beta", seed: 2)
+        _ = try await alpha.server.addPeer(try #require(await beta.server.card()?.compact))
+        let stranger = ServerID(unchecked: "gamma")
+        #expect(await alpha.server.addressPolicy(for: beta.id) == nil)
+        #expect(await alpha.server.addressPolicy(for: stranger) == .publicOnly)
+        try await alpha.server.setPolicy(Self.deny("address:198.51.100.0/28"))
+        let denied = [try #require(AddressRange("198.51.100.0/28"))]
+        #expect(await alpha.server.addressPolicy(for: beta.id) == .allBut(denied))
+        #expect(await alpha.server.addressPolicy(for: stranger) == AddressPolicy(denied: denied))
+    }
+}
