@@ -10,6 +10,20 @@ import Testing
 
 @Suite("A registry for everybody", .timeLimit(.minutes(2 * patience)))
 struct RegistryServiceTests {
+    @Test("does not ask at an address that the deny list names, and so registers nobody there")
+    func denied() async throws {
+        let cards = StubCards()
+        try await TestServer.run("registry", registryAccess: .signed, cards: cards) { registry async throws in
+            let beta = try Stranger("beta")
+            cards.serve(beta.card, at: beta.endpoints[0])
+            for (policy, status, asked) in [(#"{"deny":["address:127.0.0.0/8"]}"#, 409, 0), ("{}", 200, 1)] {
+                #expect(try await registry.request("PUT", "/v1/policy", json: policy).status == 200)
+                let answer = try await registry.request("POST", "/v1/servers", as: .stranger, jws: beta.card)
+                #expect(answer.status == status && cards.asked == asked, "\(policy): \(answer)")
+            }
+        }
+    }
+
     @Test("asks an address only for what is new, and not for what is refused anyway")
     func proofs() async throws {
         let cards = StubCards()

@@ -20,6 +20,15 @@ final class StubCards: CardSource {
         for endpoint in try ServerCard.verify(card, at: time).endpoints { serve(card, at: endpoint) }
     }
 
+    func card(
+        at endpoint: Endpoint, isOperatorsChoice: Bool, denied: [AddressRange]
+    ) async throws(Refusal) -> String {
+        guard let address = endpoint.host.address, !denied.contains(where: { $0.contains(address) }) else {
+            throw Refusal(.forbidden, code: "test.denied", reason: "nobody is asked there", remedy: "none")
+        }
+        return try await card(at: endpoint)
+    }
+
     func card(at endpoint: Endpoint) async throws(Refusal) -> String {
         count.withLock { $0 += 1 }
         guard let card = answers.withLock({ $0[endpoint] }) else {
