@@ -52,11 +52,14 @@ struct DeniedAddressTests {
     @Test("a handshake that runs is ended by the policy, too")
     func handshake() async throws {
         let alpha = try await TestServer.start("alpha")
+        let beta = try await TestServer.start("beta", seed: 2)
+        _ = try await alpha.server.addPeer(try #require(await beta.server.card()?.compact))
         let pipe = Pipe()
         let opened = try await alpha.server.openChannel(.incoming, peer: nil, remote: "198.51.100.9:1", sink: pipe)
+        let hello = try await beta.server.openChannel(.outgoing, peer: alpha.id, remote: "alpha", sink: Pipe()).hello
         try await alpha.server.setPolicy(Self.deny("address:198.51.100.9"))
         #expect(pipe.sent == ["close untrustedPeer"])
-        guard case .close = await alpha.server.receiveHandshake(opened.hello, on: opened.id) else {
+        guard case .close = await alpha.server.receiveHandshake(hello, on: opened.id) else {
             Issue.record("it goes on")
             return
         }
