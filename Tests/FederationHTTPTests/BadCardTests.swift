@@ -2,6 +2,7 @@ import FederationCore
 import FederationCrypto
 import FederationModel
 import FederationService
+import ServiceTestKit
 import TestPatience
 import Testing
 

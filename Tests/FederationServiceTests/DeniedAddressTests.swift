@@ -1,8 +1,8 @@
 import FederationCore
 import FederationModel
 import FederationService
-import TestPatience
 import ServiceTestKit
+import TestPatience
 import Testing
 
 @Suite("FederationServer, denied addresses", .timeLimit(.minutes(patience)))

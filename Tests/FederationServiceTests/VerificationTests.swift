@@ -272,7 +272,10 @@ struct VerificationTests {
         let updates = try await pair.alpha.server.updates(of: pair.ada)
         _ = try await pair.alpha.travel()
         try await eventually { pair.link.there.sent.contains("worldRequest") }
+        // Were the old channel's end heard of before the new one stands, the question would rightly be given up.
+        for pipe in [pair.link.there, pair.link.back] { pipe.whenClosed {} }
         let link = try await Link.open(pair.alpha.server, pair.beta.server)
+        await pair.link.close()
         try await updates.until(.completed)
         // Whichever end sees the new channel first closes the old one.
         try await eventually {

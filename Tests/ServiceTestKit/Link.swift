@@ -126,7 +126,7 @@ public final class Pipe: PeerChannel {
         }
     }
 
-    func whenClosed(_ body: @escaping @Sendable () -> Void) {
+    public func whenClosed(_ body: @escaping @Sendable () -> Void) {
         state.withLock { $0.onClose = body }
     }
 
