@@ -81,6 +81,7 @@ let package = Package(
                 "FederationService", "FederationWebSocket",
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "NIOTLS", package: "swift-nio"),
             ] + nio),
         target(
             "FederationHTTP",

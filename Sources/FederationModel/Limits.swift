@@ -150,6 +150,26 @@ public enum Limits {
     public static let searchedServers = 10_000
     /// Bytes of a search text.
     public static let searchTextBytes = 64
+    /// Bytes of one line of a finding that goes to another server.
+    public static let findingTextBytes = 200
+    /// Findings in one answer to an inquiry.
+    public static let findings = 12
+    /// Worlds that one inquiry may ask about.
+    public static let inquiryWorlds = 8
+    /// How long an inquiry is valid.
+    public static let inquiryLifetime: Duration = .seconds(60)
+    /// Inquiries of one server that are answered at once; ``inquiryPause`` later one more.
+    public static let inquiriesPerServer = 20
+    public static let inquiryPause: Duration = .seconds(6)
+    /// Inquiries of all servers that are answered at once; two more every second.
+    public static let inquiries = 240
+    public static let inquiryPauseOfAll: Duration = .milliseconds(500)
+    /// Inquiries that are remembered, so that none is answered twice.
+    public static let rememberedInquiries = 4_096
+    /// Servers that are tried back at one time.
+    public static let triedBack = 8
+    /// Addresses of one server that an examination tries.
+    public static let examinedEndpoints = 4
     /// First pause before dialling again; doubles, with jitter, up to ``dialBackoffMaximum``.
     public static let dialBackoffMinimum: Duration = .seconds(1)
     public static let dialBackoffMaximum: Duration = .seconds(30)

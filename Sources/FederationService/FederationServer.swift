@@ -20,6 +20,8 @@ public actor FederationServer {
     var transport: (any PeerTransport)?
     var cardSource: (any CardSource)?
     var keeper: (any IdentityKeeper)?
+    var examiner: (any ExaminationLink)?
+    var inquiries = InquiryGate()
     var isChangingKeys = false
     var channels: [ChannelID: Channel] = [:]
     var nextChannel: UInt64 = 1
@@ -66,7 +68,7 @@ public actor FederationServer {
         let address: NetworkAddress?
     }
 
-    /// Loads what the store holds and makes the server from it. Nothing is sent before ``start(transport:cards:keys:)``.
+    /// Loads what the store holds and makes the server from it. Nothing is sent before ``start(transport:cards:keys:examiner:)``.
     public static func open(
         identity: ServerIdentity, configuration: NodeConfiguration, store: any FederationStore,
         assets: any AssetStore, clock: any FederationClock = SystemClock(),
@@ -121,12 +123,15 @@ public actor FederationServer {
     /// - Parameters:
     ///   - cards: where the cards of peers whose keys do not match are looked up; nil to wait for the peers to come.
     ///   - keys: where this server's keys are kept, so that they can be changed; nil when they cannot.
+    ///   - examiner: with what this server looks for what is the matter; nil when it cannot.
     public func start(
-        transport: any PeerTransport, cards: (any CardSource)? = nil, keys: (any IdentityKeeper)? = nil
+        transport: any PeerTransport, cards: (any CardSource)? = nil, keys: (any IdentityKeeper)? = nil,
+        examiner: (any ExaminationLink)? = nil
     ) async throws(Refusal) {
         self.transport = transport
         cardSource = cards
         keeper = keys
+        self.examiner = examiner
         try await commit(node.start(at: clock.now()))
     }
 

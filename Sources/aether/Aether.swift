@@ -14,7 +14,7 @@ struct Aether: AsyncParsableCommand {
             InitCommand.self, ServeCommand.self, StatusCommand.self, PeersCommand.self, PolicyCommand.self,
             RegistryCommand.self,
             RoutesCommand.self, WorldsCommand.self, AssetsCommand.self, PlayersCommand.self, TravelCommand.self,
-            KeysCommand.self, DemoCommand.self, SimulateCommand.self,
+            KeysCommand.self, DoctorCommand.self, DemoCommand.self, SimulateCommand.self,
         ])
 
     static func main() async {

@@ -27,6 +27,10 @@ public enum SignatureUse: String, Hashable, Sendable, CaseIterable {
     case treeHead = "aether-treehead+jwt"
     /// ``DeregistrationStatement``.
     case deregistration = "aether-deregistration+jwt"
+    /// ``Inquiry``.
+    case inquiry = "aether-inquiry+jwt"
+    /// ``InquiryAnswer``.
+    case inquiryAnswer = "aether-inquiry-answer+jwt"
     /// ``ClientTicket``.
     case clientTicket = "aether-ticket+jwt"
 
@@ -38,7 +42,7 @@ public enum SignatureUse: String, Hashable, Sendable, CaseIterable {
         switch self {
         case .handshake, .clientProof: false
         case .serverCard, .keyRotation, .keyRevocation, .introduction, .sessionToken, .admissionReceipt, .heartbeat,
-            .treeHead, .deregistration, .clientTicket:
+            .treeHead, .deregistration, .inquiry, .inquiryAnswer, .clientTicket:
             true
         }
     }

@@ -62,7 +62,7 @@ public struct FederationRoutes: Sendable {
 
     /// Every route, grouped as PROTOCOL.md groups them.
     var routes: [APIRoute] {
-        statusRoutes + registryRoutes + registryLogRoutes + keyRoutes + peerRoutes + trustRoutes + portalRoutes
+        statusRoutes + registryRoutes + registryLogRoutes + keyRoutes + peerRoutes + trustRoutes + examinationRoutes + portalRoutes
             + worldRoutes + assetRoutes + playerRoutes
             + worldEventRoutes + reclaimRoutes + crossingRoutes + socketRoutes
     }

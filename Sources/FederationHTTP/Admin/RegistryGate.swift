@@ -1,7 +1,7 @@
 import FederationModel
 import Synchronization
 
-/// How often strangers may use the registry: by address, so that one cannot keep out the others, and all together, so
+/// How often strangers may use the registry, and ask: by address, so that one cannot keep out the others, and all together, so
 /// that many cannot wear the server out.
 final class RegistryGate: Sendable {
     /// What is counted apart.
@@ -10,6 +10,8 @@ final class RegistryGate: Sendable {
         case write
         /// Listings and the log.
         case read
+        /// Inquiries, which may cost a signature check each.
+        case inquire
     }
 
     private let buckets: Mutex<Buckets>
@@ -35,6 +37,8 @@ final class RegistryGate: Sendable {
         case (.write, true): Rate(burst: 1_000, perSecond: 200)
         case (.read, false): Rate(burst: 300, perSecond: 20)
         case (.read, true): Rate(burst: 5_000, perSecond: 1_000)
+        case (.inquire, false): Rate(burst: 60, perSecond: 1)
+        case (.inquire, true): Rate(burst: 500, perSecond: 50)
         }
     }
 

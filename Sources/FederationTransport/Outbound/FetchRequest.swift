@@ -20,6 +20,8 @@ public struct FetchRequest: Hashable, Sendable {
     public var accept = "application/json"
     /// Bytes of the answer.
     public var maximumBytes = 64 << 10
+    /// For everything; nil for what the fetcher gives every request.
+    public var timeLimit: Duration?
     /// Whether an operator wrote this address into the configuration: then it may be a private one. Where a redirect leads is
     /// nobody's choice, and judged by the policy again.
     public var isOperatorsChoice = false
@@ -28,7 +30,7 @@ public struct FetchRequest: Hashable, Sendable {
     /// Whether a stranger has brought it about: then few reach one address.
     public var isProvoked = false
 
-    /// nil for a path that is not one of the federation's own: the card, and what registries answer.
+    /// nil for a path that is not one of the federation's own: the card, inquiries, and what registries answer.
     public init?(_ origin: Endpoint, _ path: String) {
         guard Self.isAllowed(path) else { return nil }
         self.origin = origin
@@ -47,6 +49,9 @@ public struct FetchRequest: Hashable, Sendable {
         path = Self.cardPath
     }
 
+    /// Where inquiries are taken.
+    public static let inquiryPath = "/v1/inquiries"
+
     private static let prefixes = ["/v1/servers", "/v1/log", "/v1/registries"]
 
     private static func isAllowed(_ path: String) -> Bool {
@@ -54,7 +59,7 @@ public struct FetchRequest: Hashable, Sendable {
         else { return false }
         let resource = path.prefix { $0 != "?" }
         guard !resource.contains(".."), !resource.contains("//"), !resource.contains("%") else { return false }
-        if path == cardPath { return true }
+        if path == cardPath || path == inquiryPath { return true }
         return prefixes.contains { resource == $0 || resource.hasPrefix($0 + "/") }
     }
 

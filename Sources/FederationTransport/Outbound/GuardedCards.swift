@@ -27,20 +27,28 @@ public struct GuardedCards: CardSource {
         request.isOperatorsChoice = isOperatorsChoice
         request.isProvoked = !isOperatorsChoice
         request.denied = denied
-        let refusal: Refusal
-        do throws(FetchFailure) {
-            let document = try await fetcher.fetch(request)
-            if document.status == 200, let compact = Self.compact(document.body) { return compact }
-            refusal = Refusal(
-                .invalid, code: "card.malformed", reason: "\(endpoint) does not answer with a signed card",
-                remedy: "it may be another kind of server")
+        do throws(Refusal) {
+            return try await Self.card(request, by: fetcher)
         } catch {
-            refusal = error.refusal(of: request)
+            failed(endpoint, error)
         }
-        failed(endpoint, refusal)
         throw Refusal(
             .conflict, code: "endpoint.unproven", reason: "no card was found at \(endpoint)",
             remedy: "see that the server answers there, from outside, at \(ServerAddress.wellKnown)")
+    }
+
+    /// The card that answers a request, or what really happened.
+    static func card(_ request: FetchRequest, by fetcher: GuardedFetcher) async throws(Refusal) -> String {
+        let document: FetchedDocument
+        do throws(FetchFailure) {
+            document = try await fetcher.fetch(request)
+        } catch {
+            throw error.refusal(of: request)
+        }
+        if document.status == 200, let compact = compact(document.body) { return compact }
+        throw Refusal(
+            .invalid, code: "card.malformed", reason: "\(request.origin) does not answer with a signed card",
+            remedy: "it may be another kind of server")
     }
 
     /// A card in either form of RFC 7515 §7: compact, or flattened JSON, as a file on a web server may hold it.

@@ -44,7 +44,7 @@ public actor GuardedFetcher {
     ///
     /// - Returns: the answer, also one that refuses; a redirect is never returned.
     public func fetch(_ request: FetchRequest) async throws(FetchFailure) -> FetchedDocument {
-        let deadline = NIODeadline.now() + configuration.timeLimit.timeAmount
+        let deadline = NIODeadline.now() + (request.timeLimit ?? configuration.timeLimit).timeAmount
         guard running.count < configuration.concurrent, running.insert(request.origin).inserted else { throw .busy }
         defer { running.remove(request.origin) }
         var next = request

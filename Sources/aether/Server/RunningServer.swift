@@ -54,8 +54,8 @@ struct RunningServer {
             server: server, addresses: configuration.registries, link: HTTPRegistryLink(),
             configuration: .init(interval: max(configuration.heartbeatInterval, .seconds(5))), clock: clock)
         let federation = FederationLoop(
-            server: server, transport: transport, registries: registries, cards: try cards(), store: store, keys: keys,
-            listener: listener,
+            server: server, transport: transport, registries: registries, cards: try cards(),
+            examiner: try GuardedExaminer(configuration: fetching), store: store, keys: keys, listener: listener,
             logger: logger)
         var services: [any Service] = [federation, application]
         if endsWithInput { services.append(InputWatch()) }
@@ -127,12 +127,16 @@ struct RunningServer {
 
     /// Fetches what strangers and peers name, within bounds; what was behind an address is for this log only.
     private func cards() throws -> GuardedCards {
+        GuardedCards(try GuardedFetcher(configuration: fetching)) { [logger] endpoint, refusal in
+            logger.info("no card at \(endpoint): \(refusal.reason)", metadata: ["code": "\(refusal.code)"])
+        }
+    }
+
+    private var fetching: GuardedFetcher.Configuration {
         var fetching = GuardedFetcher.Configuration()
         fetching.policy = configuration.network
         if let roots = configuration.tlsTrustRoots { fetching.tls.trustRoots = .file(roots) }
-        return GuardedCards(try GuardedFetcher(configuration: fetching)) { [logger] endpoint, refusal in
-            logger.info("no card at \(endpoint): \(refusal.reason)", metadata: ["code": "\(refusal.code)"])
-        }
+        return fetching
     }
 
     private func transportConfiguration() throws -> WebSocketPeerTransport.Configuration {
@@ -149,6 +153,7 @@ private struct FederationLoop: Service {
     let transport: WebSocketPeerTransport
     let registries: RegistryClient
     let cards: GuardedCards
+    let examiner: GuardedExaminer
     let store: SQLiteStore
     let keys: KeyFiles
     let listener: Listener
@@ -158,7 +163,7 @@ private struct FederationLoop: Service {
         // A port that cannot be had shuts the group down: nobody is told an address then.
         let address = await cancelWhenGracefulShutdown { await listener.address() }
         guard let address else { return try await store.close() }
-        try await server.start(transport: transport, cards: cards, keys: keys)
+        try await server.start(transport: transport, cards: cards, keys: keys, examiner: examiner)
         // The owner may have replaced the keys while the server did not run.
         if let key = try await server.replaceKeys() {
             logger.notice("the keys were replaced by their owner", metadata: ["fingerprint": "\(key.fingerprint)"])

@@ -1,0 +1,141 @@
+import FederationCore
+import FederationCrypto
+public import FederationModel
+
+/// Answering others' inquiries: how they stand here, and whether they are reached from here.
+extension FederationServer {
+    /// Answers a server's signed inquiry. It is told about itself only. A peer is tried back at the addresses that are known of it
+    /// here; nothing in the inquiry can name another.
+    ///
+    /// - Returns: an ``InquiryAnswer``, as compact JWS.
+    /// - Throws: `inquiry.malformed`; `inquiry.unknown` to whoever is not known here or does not hold the key, alike;
+    ///   `inquiry.expired`, `inquiry.repeated`, `inquiry.tooMany`.
+    public func answer(inquiry compact: String) async throws(Refusal) -> String {
+        try checkReady()
+        let now = clock.now()
+        let inquiry = try verified(compact, at: now)
+        let server = inquiry.issuer
+        try inquiries.admit(
+            inquiry.nonce, from: server, until: inquiry.expiresAt + Limits.clockSkew, at: now)
+        let findings = await triedBack(server)
+        guard let standing = node.standing(of: server, at: clock.now()), let card = publishedCard?.card else {
+            throw Self.unknownInquirer
+        }
+        let answered = clock.now()
+        return InquiryAnswer(
+            to: inquiry, at: answered.timestamp, sequence: card.sequence, versions: card.versions,
+            suites: node.configuration.handshake.suites.map(\.rawValue),
+            standing: InquiryAnswer.Standing(
+                sequence: standing.entry?.recordSequence, trust: standing.trust?.kind, scopes: standing.scopes.names,
+                refusal: standing.refusal.map(InquiryAnswer.Reason.init), health: standing.health,
+                isConnected: standing.isConnected),
+            findings: findings,
+            worlds: inquiry.worlds.map {
+                InquiryAnswer.World($0, refusal: node.refusal(toEnter: $0, from: server, at: answered))
+            }
+        ).issue(by: node.identity)
+    }
+
+    /// One answer for everybody who cannot show a key that is known here.
+    private static let unknownInquirer = Refusal(
+        .forbidden, code: "inquiry.unknown", reason: "no server of this id and key is known here",
+        remedy: "ask the operator to add this server: aether peers add")
+
+    private func verified(_ compact: String, at now: Now) throws(Refusal) -> Inquiry {
+        let issuer: ServerID
+        do {
+            issuer = try Inquiry.unverifiedIssuer(compact)
+        } catch {
+            throw Refusal(
+                .invalid, code: "inquiry.malformed", reason: "the inquiry \(error.reason)",
+                remedy: "send one as PROTOCOL.md describes it")
+        }
+        guard issuer != id, let key = node.countingKey(of: issuer, for: compact, at: now) else {
+            throw Self.unknownInquirer
+        }
+        do {
+            return try Inquiry.verify(compact, issuer: issuer, key: key, audience: id, at: now.timestamp)
+        } catch {
+            switch error {
+            case .badSignature, .wrongIssuer, .malformed:
+                throw Self.unknownInquirer
+            case .wrongAudience:
+                throw Refusal(
+                    .forbidden, code: "inquiry.wrongAudience", reason: "the inquiry is meant for another server",
+                    remedy: "correct the address: \(id) answers here")
+            case .expired, .notYetValid:
+                throw Refusal(
+                    .forbidden, code: "inquiry.expired",
+                    reason: "the inquiry \(error.reason): the clocks differ by more than 300 s, or it was long on its way",
+                    remedy: "set both clocks (NTP)")
+            }
+        }
+    }
+
+    // MARK: Trying back
+
+    /// Looks whether a peer is reached from here. Where only the operator's word lets this server go, as into its own network,
+    /// the peer is told nothing but whether it was itself that answered: its card could name any address there.
+    private func triedBack(_ server: ServerID) async -> [Finding] {
+        guard let examiner, let standing = node.standing(of: server, at: clock.now()), standing.isPeer,
+            standing.refusal == nil, !standing.endpoints.isEmpty
+        else { return [] }
+        guard inquiries.begin(server) else {
+            return [
+                .warning("endpoint", "inquiry.busy", "too many servers are being tried back", "ask again in a minute")
+            ]
+        }
+        defer { inquiries.finish(server) }
+        let end = clock.now().instant + Self.tryBackTime
+        var last: [Finding] = []
+        for endpoint in standing.endpoints.prefix(Limits.examinedEndpoints) where clock.now().instant < end {
+            last = await triedBack(server, standing, at: endpoint, by: examiner)
+            if !last.contains(where: { $0.status == .wrong }) { break }
+        }
+        return last
+    }
+
+    private func triedBack(
+        _ server: ServerID, _ standing: ServerStanding, at endpoint: Endpoint, by examiner: any ExaminationLink
+    ) async -> [Finding] {
+        var findings: [Finding] = []
+        if !standing.isAddressSet {
+            findings = await examiner.probe(endpoint, isOperatorsChoice: false)
+            let isPrivate = findings.contains { $0.code == "address.refused" }
+            guard isPrivate else {
+                guard !findings.contains(where: { $0.status == .wrong }) else { return findings }
+                let card = await shownCard(of: server, key: standing.key, at: endpoint, false, by: examiner)
+                return findings + [card]
+            }
+            guard standing.trust == .pinned else {
+                return [Self.unproven(server, "an address to which the word of others leads nobody")]
+            }
+        }
+        let card = await shownCard(of: server, key: standing.key, at: endpoint, true, by: examiner)
+        guard card.status != .wrong else { return [Self.unproven(server, "its address")] }
+        return [.ok("endpoint", "\(server) answers with its own card")]
+    }
+
+    /// What a server is told of an address that it might not own.
+    private static func unproven(_ server: ServerID, _ place: String) -> Finding {
+        .wrong(
+            "endpoint", "endpoint.unproven", "\(server) was not found at \(place)",
+            "see that it answers there, from where the other server stands")
+    }
+
+    /// After so long no further address is tried.
+    private static let tryBackTime: Duration = .seconds(6)
+
+    /// Whether the card at an address is a server's own.
+    private func shownCard(
+        of server: ServerID, key: PublicKey, at endpoint: Endpoint, _ isOperatorsChoice: Bool,
+        by examiner: any ExaminationLink
+    ) async -> Finding {
+        do throws(Refusal) {
+            let compact = try await examiner.card(at: endpoint, isOperatorsChoice: isOperatorsChoice)
+            return examine(compact, of: server, at: endpoint)
+        } catch {
+            return Finding("card", error)
+        }
+    }
+}

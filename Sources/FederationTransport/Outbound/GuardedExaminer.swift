@@ -1,0 +1,116 @@
+import FederationCrypto
+public import FederationModel
+public import FederationService
+public import NIOCore
+public import NIOPosix
+import NIOSSL
+
+/// Looks at other servers for examinations, under the rules of ``GuardedFetcher``: the same address policy, the same bounds.
+public struct GuardedExaminer: ExaminationLink {
+    private let fetcher: GuardedFetcher
+    private let endpoints: EndpointProbe
+
+    /// Whoever is asked tries back before it answers.
+    static let askLimit: Duration = .seconds(20)
+
+    /// - Throws: When the TLS configuration is not usable.
+    public init(
+        configuration: GuardedFetcher.Configuration = GuardedFetcher.Configuration(),
+        resolver: any NameResolver = SystemResolver.shared,
+        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
+    ) throws {
+        fetcher = try GuardedFetcher(configuration: configuration, resolver: resolver, group: group)
+        endpoints = EndpointProbe(resolver: resolver, group: group, tls: try configuration.tls.context())
+    }
+
+    public func probe(_ endpoint: Endpoint, isOperatorsChoice: Bool) async -> [Finding] {
+        await endpoints.run(endpoint, policy: isOperatorsChoice ? nil : fetcher.configuration.policy)
+    }
+
+    public func card(at endpoint: Endpoint, isOperatorsChoice: Bool) async throws(Refusal) -> String {
+        var request = FetchRequest.card(of: endpoint)
+        request.isOperatorsChoice = isOperatorsChoice
+        return try await GuardedCards.card(request, by: fetcher)
+    }
+
+    public func ask(
+        _ inquiry: String, at endpoint: Endpoint, isOperatorsChoice: Bool
+    ) async throws(Refusal) -> String {
+        var request = try Self.request(endpoint, FetchRequest.inquiryPath)
+        request.method = .post
+        request.body = Array(inquiry.utf8)
+        request.contentType = "application/jose"
+        request.accept = "application/jose"
+        request.isOperatorsChoice = isOperatorsChoice
+        request.timeLimit = Self.askLimit
+        let document = try await fetch(request)
+        if document.status == 200 {
+            return String(decoding: document.body, as: UTF8.self).filter { !$0.isWhitespace }
+        }
+        throw Self.refusal(document)
+    }
+
+    public func listing(of server: ServerID, at registry: String) async throws(Refusal) -> [UInt8] {
+        guard let origin = Self.origin(registry) else {
+            throw Refusal(
+                .invalid, code: "registry.unreachable", reason: "\(registry) is no registry's address",
+                remedy: "write it as http://host:port or https://host:port")
+        }
+        var request = try Self.request(origin, "/v1/servers/\(server)")
+        request.isOperatorsChoice = true
+        do throws(Refusal) {
+            let document = try await fetch(request)
+            if document.status == 200 { return document.body }
+            throw document.status == 404 ? Self.unlisted(server) : Self.refusal(document)
+        } catch {
+            guard error.code == "server.unreachable" || error.code.hasPrefix("fetch.") else { throw error }
+            throw Refusal(
+                .unavailable, code: "registry.unreachable", reason: error.reason,
+                remedy: "see that the registry runs; everything else goes on without it")
+        }
+    }
+
+    private static func unlisted(_ server: ServerID) -> Refusal {
+        Refusal(
+            .notFound, code: "server.unknown", reason: "it does not list \(server)",
+            remedy: "wait a minute: a server registers itself")
+    }
+
+    private static func origin(_ registry: String) -> Endpoint? {
+        for (scheme, socket) in [("http://", "ws://"), ("https://", "wss://")] where registry.hasPrefix(scheme) {
+            return Endpoint(socket + registry.dropFirst(scheme.count))
+        }
+        return nil
+    }
+
+    private static func request(_ origin: Endpoint, _ path: String) throws(Refusal) -> FetchRequest {
+        guard let request = FetchRequest(origin, path) else {
+            throw Refusal(
+                .invalid, code: "fetch.forbiddenPath", reason: "nothing is looked for at \(path)",
+                remedy: "report it: this is a mistake in the program")
+        }
+        return request
+    }
+
+    private func fetch(_ request: FetchRequest) async throws(Refusal) -> FetchedDocument {
+        do throws(FetchFailure) {
+            return try await fetcher.fetch(request)
+        } catch {
+            throw error.refusal(of: request)
+        }
+    }
+
+    /// What another server refused with. What is no refusal of one that takes inquiries is that of one that does not.
+    private static func refusal(_ document: FetchedDocument) -> Refusal {
+        let problem = try? JSONValue.parse(document.body)
+        guard let code = problem?["code"]?.text, code.hasPrefix("inquiry."), Refusal.isCode(code) else {
+            return Refusal(
+                .notFound, code: "inquiry.notTaken",
+                reason: "the peer takes no inquiries (HTTP status \(document.status))",
+                remedy: "its operator updates it, or lets the proxy there pass \(FetchRequest.inquiryPath)")
+        }
+        return Refusal(
+            .forbidden, code: code, reason: Finding.text(problem?["detail"]?.text ?? "the inquiry was refused"),
+            remedy: Finding.text(problem?["remedy"]?.text ?? "ask its operator"))
+    }
+}
