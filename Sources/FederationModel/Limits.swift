@@ -153,7 +153,7 @@ public enum Limits {
     /// Bytes of one line of a finding that goes to another server.
     public static let findingTextBytes = 200
     /// Findings in one answer to an inquiry.
-    public static let findings = 12
+    public static let findings = 8
     /// Worlds that one inquiry may ask about.
     public static let inquiryWorlds = 8
     /// How long an inquiry is valid.

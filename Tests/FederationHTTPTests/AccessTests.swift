@@ -14,7 +14,7 @@ struct AccessTests {
         "GET /v1/servers/{server}", "GET /v1/worlds", "GET /v1/worlds/{world}", "GET /v1/worlds/{world}/manifest",
         "GET /v1/assets/{sha256}", "GET /client", "GET /federation",
         "GET /v1/log/head", "GET /v1/log/entries", "GET /v1/log/inclusion", "GET /v1/log/consistency",
-        "GET /v1/registries", "POST /v1/revocations", "GET /v1/equivocations",
+        "GET /v1/registries", "POST /v1/revocations", "GET /v1/equivocations", "POST /v1/inquiries",
     ]
 
     /// A path of a route with something for each parameter.
@@ -59,6 +59,35 @@ struct AccessTests {
                 server.clock.advance(by: AttemptLimiter.window)
             }
             #expect(Self.open.isSubset(of: Set(routes.map { "\($0.method.rawValue) \($0.path)" })))
+        }
+    }
+
+    @Test("inquiries of one address have a bound, also those that nobody answers")
+    func inquiries() async throws {
+        try await TestServer.run { server async throws in
+            for _ in 0..<60 {
+                let answer = try await server.request("POST", "/v1/inquiries", as: .stranger, jws: "a.b.c")
+                #expect(answer.status == 422 && answer.code == "inquiry.malformed", "\(answer)")
+            }
+            let refused = try await server.request("POST", "/v1/inquiries", as: .stranger, jws: "a.b.c")
+            #expect(refused.status == 429 && refused.code == "inquiry.tooMany", "\(refused)")
+            #expect(refused.headers["retry-after"] == "1")
+            server.clock.advance(by: .seconds(1))
+            let large = String(repeating: "a", count: Limits.jwsBytes + 300)
+            let tooLarge = try await server.request("POST", "/v1/inquiries", as: .stranger, jws: large)
+            #expect(tooLarge.status == 413, "\(tooLarge)")
+        }
+    }
+
+    @Test("an examination is for the operator, and says so where nothing can be examined")
+    func examinations() async throws {
+        try await TestServer.run { server async throws in
+            for body in ["{}", #"{"peer":"beta"}"#] {
+                let answer = try await server.request("POST", "/v1/examinations", json: body)
+                #expect(answer.status == 503 && answer.code == "examination.unavailable", "\(answer)")
+            }
+            let other = try await server.request("POST", "/v1/examinations", json: #"{"endpoint":"ws://10.0.0.1:22"}"#)
+            #expect(other.status == 400 && other.code == "body.unknownField", "\(other)")
         }
     }
 

@@ -194,7 +194,8 @@ extension FederationServer {
             if let refusal = world.refusal {
                 return .wrong(
                     "route", refusal.code, "\(route.portal): \(route.destination) would refuse: \(refusal.reason)",
-                    refusal.remedy)
+                    refusal.code.hasPrefix("peer.scopeMissing.")
+                        ? "its operator: aether peers scopes \(id) …" : refusal.remedy)
             }
             return .ok("route", "\(route.portal): a player would be let into \(route.world) on \(route.destination)")
         }

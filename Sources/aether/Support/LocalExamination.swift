@@ -32,14 +32,21 @@ struct LocalExamination {
         found.findings += keys(configuration?.id)
         found.findings.append(disk())
         guard let configuration else { return found }
-        let server = await answer(configuration)
-        found.findings.append(server)
-        found.isRunning = server.status != .wrong
-        if server.code == "server.notRunning" {
-            found.findings += [port(configuration)]
+        // Whether something listens is seen by trying to, before anybody is spoken to.
+        let port = port(configuration)
+        if port.status == .ok || port.code == "port.unusable" {
+            found.findings += [port, Self.notRunning(ServerOptions.base(of: configuration))]
             if let store = await store() { found.findings.append(store) }
+            return found
         }
+        let server = await answer(configuration)
+        found.findings += server.code == "server.notRunning" ? [port, server] : [server]
+        found.isRunning = server.status == .ok
         return found
+    }
+
+    private static func notRunning(_ base: String) -> Finding {
+        .wrong("server", "server.notRunning", "nothing listens at \(base)", "start it with: aether serve")
     }
 
     private static func finding(_ check: String, _ error: any Error) -> Finding {
@@ -151,9 +158,11 @@ struct LocalExamination {
             return Self.taken(base, "something that serves no card")
         } catch {
             let reason = (error as? Refusal)?.reason ?? oneLine("\(error)")
-            if reason.contains("Connection refused") {
-                return .wrong(
-                    "server", "server.notRunning", "nothing listens at \(base)", "start it with: aether serve")
+            if reason.contains("Connection refused") { return Self.notRunning(base) }
+            if base.hasPrefix("https"), reason.contains("ertificate") || reason.contains("CERTIFICATE") {
+                return .warning(
+                    "server", "server.certificate", "the certificate at \(base) is not for that name",
+                    "name the server as its certificate does: aether doctor --server https://HOST:PORT")
             }
             if reason.contains("in time") {
                 return .wrong(

@@ -15,19 +15,25 @@ final class Node: Sendable {
     private let child = Mutex<Child?>(nil)
 
     /// Makes its data directory.
-    convenience init(_ id: String, in scratch: Scratch, _ arguments: String...) async throws {
-        try await self.init(id, in: scratch, with: arguments)
+    ///
+    /// - Parameter folder: the directory's name; nil for the id.
+    convenience init(_ id: String, in scratch: Scratch, under folder: String? = nil, _ arguments: String...)
+        async throws
+    {
+        try await self.init(id, in: scratch, under: folder, with: arguments)
     }
 
     /// Makes its data directory.
     ///
-    /// - Parameter arguments: of `aether serve`, beside the usual ones and before them in force.
-    init(_ id: String, in scratch: Scratch, with arguments: [String]) async throws {
+    /// - Parameters:
+    ///   - folder: the directory's name; nil for the id.
+    ///   - arguments: of `aether serve`, beside the usual ones and before them in force.
+    init(_ id: String, in scratch: Scratch, under folder: String? = nil, with arguments: [String]) async throws {
         self.id = id
         self.scratch = scratch
         self.arguments = arguments
         port = try Loopback.freePort()
-        home = scratch.path + "/" + id
+        home = scratch.path + "/" + (folder ?? id)
         let made = try await scratch.aether(
             "init", "--id", id, "--host", "127.0.0.1", "--port", "\(port)", "--endpoint", "ws://127.0.0.1:\(port)",
             "--data", home, "--json")
@@ -40,10 +46,15 @@ final class Node: Sendable {
 
     /// A machine that runs many tests at once is not a healthy link: an answer may take its time.
     private func allowSlowness() throws {
+        try set("handoff", ["acceptSeconds": 30, "arrivalSeconds": 10])
+    }
+
+    /// Changes one member of its configuration, for the next start.
+    func set(_ name: String, _ value: Any) throws {
         let file = URL(fileURLWithPath: home + "/aether.json")
         var settings = try #require(
             JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any])
-        settings["handoff"] = ["acceptSeconds": 30, "arrivalSeconds": 10]
+        settings[name] = value
         try JSONSerialization.data(withJSONObject: settings).write(to: file)
     }
 
@@ -53,6 +64,11 @@ final class Node: Sendable {
 
     /// Starts it and waits until it answers.
     func start(_ location: SourceLocation = #_sourceLocation) async throws {
+        try await start(at: port, location)
+    }
+
+    /// - Parameter port: where it answers; nil when that is not in the clear, and its log must do.
+    func start(at port: Int?, _ location: SourceLocation = #_sourceLocation) async throws {
         let process = try scratch.start(
             Program.aether,
             [
@@ -62,8 +78,9 @@ final class Node: Sendable {
         child.withLock { $0 = process }
         try await eventually("\(id) answers; its log: \(process.err)", location) {
             try #require(process.isRunning, "\(id) ended: \(process.err)", sourceLocation: location)
+            guard let port else { return process.err.contains("is listening on") }
             // The card comes last, after the port and the peers.
-            return (try? await HTTP.send("GET", "/.well-known/aether-federation", port: self.port).status) == 200
+            return (try? await HTTP.send("GET", "/.well-known/aether-federation", port: port).status) == 200
         }
     }
 

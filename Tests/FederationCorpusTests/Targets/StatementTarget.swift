@@ -3,7 +3,7 @@ import FederationModel
 
 @testable import FederationCrypto
 
-/// Signed documents: tokens, cards, receipts, tickets, heartbeats, key changes, introductions. The first byte chooses the document and what the
+/// Signed documents: tokens, cards, receipts, tickets, heartbeats, key changes, introductions, inquiries. The first byte chooses the document and what the
 /// rest of the input is: the whole text, the claims that the right key signs, the header that it signs, or how that
 /// header goes on after its three members.
 public enum StatementTarget: FuzzTarget {
@@ -18,24 +18,24 @@ public enum StatementTarget: FuzzTarget {
 
     private static let documents: [any SignedStatement.Type] = [
         SessionToken.self, ServerCard.self, AdmissionReceipt.self, ClientTicket.self, HeartbeatStatement.self,
-        KeyRotation.self, KeyRevocation.self, Introduction.self,
+        KeyRotation.self, KeyRevocation.self, Introduction.self, Inquiry.self, InquiryAnswer.self,
     ]
-    /// The first documents have the first choices, so that what was found before the others came still means the same.
-    private static let early = 5
+    /// Documents that came together. Each group has the choices behind those of the groups before it, so that what was found
+    /// earlier still means the same.
+    private static let groups = [0..<5, 5..<8, 8..<10]
     private static let choices = documents.count * Part.allCases.count
 
     private static func choice(_ document: Int, _ part: Part) -> Int {
-        let part = Int(part.rawValue)
-        guard document >= early else { return document + early * part }
-        return early * Part.allCases.count + document - early + (documents.count - early) * part
+        let group = groups.first { $0.contains(document) } ?? groups[0]
+        return group.lowerBound * Part.allCases.count + document - group.lowerBound + group.count * Int(part.rawValue)
     }
 
     private static func meaning(_ choice: Int) -> (document: any SignedStatement.Type, part: Part) {
+        let parts = Part.allCases.count
         let choice = choice % choices
-        let border = early * Part.allCases.count
-        guard choice >= border else { return (documents[choice % early], Part.allCases[choice / early]) }
-        let later = documents.count - early
-        return (documents[early + (choice - border) % later], Part.allCases[(choice - border) / later])
+        let group = groups.last { $0.lowerBound * parts <= choice } ?? groups[0]
+        let within = choice - group.lowerBound * parts
+        return (documents[group.lowerBound + within % group.count], Part.allCases[within / group.count])
     }
 
     public static func run(_ input: [UInt8]) throws(Violation) -> Bool {
@@ -215,6 +215,22 @@ private enum StatementSamples {
         case .deregistration:
             return DeregistrationStatement(
                 issuer: Subjects.alphaID, registry: Subjects.betaID, sequence: 5, issuedAt: time)
+        case .inquiry:
+            return Inquiry(
+                issuer: Subjects.alphaID, audience: Subjects.betaID, nonce: Array(1...16), worlds: [world],
+                issuedAt: time)
+        case .inquiryAnswer:
+            let asked = Inquiry(
+                issuer: Subjects.betaID, audience: Subjects.alphaID, nonce: Array(1...16), worlds: [world],
+                issuedAt: time)
+            let refusal = Refusal(.notFound, code: "world.unknown", reason: "there is none", remedy: "make one")
+            return InquiryAnswer(
+                to: asked, at: time, sequence: 5, versions: .current, suites: [1, 2],
+                standing: .init(
+                    sequence: 4, trust: "pinned", scopes: ["heartbeat"], refusal: .init(refusal), health: .degraded,
+                    isConnected: true),
+                findings: [.ok("dns", "found"), .wrong("tcp", "tcp.refused", "closed", "open it")],
+                worlds: [.init(world, refusal: refusal), .init(world, refusal: nil)])
         case .handshake, .clientProof:
             throw MissingSeed()
         }

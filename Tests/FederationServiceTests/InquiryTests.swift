@@ -1,0 +1,217 @@
+import FederationCore
+import FederationCrypto
+import FederationModel
+import FederationService
+import Testing
+
+@Suite("Answering inquiries, and asking", .timeLimit(.minutes(1)))
+struct InquiryTests {
+    /// Alpha asks beta. Beta has pinned alpha, unless a test says otherwise.
+    private struct Scene {
+        let alpha: TestServer
+        let beta: TestServer
+        let examiner = StubExaminer()
+        var nonce: UInt8 = 0
+
+        init(isPeer: Bool = true) async throws {
+            let clock = ManualClock()
+            alpha = try await TestServer.start("alpha", seed: 1, clock: clock)
+            beta = try await TestServer.open("beta", seed: 2, clock: clock)
+            try await beta.server.start(transport: beta.transport, examiner: examiner)
+            let card = try #require(await alpha.server.card()?.compact)
+            if isPeer { _ = try await beta.server.addPeer(card) }
+            examiner.put(StubExaminer.Place(card: card), at: try Self.home)
+        }
+
+        static var home: Endpoint { get throws { try #require(Endpoint("ws://alpha.example")) } }
+
+        mutating func inquiry(
+            by identity: ServerIdentity? = nil, to audience: String = "beta", worlds: [String] = [],
+            at offset: Duration = .zero
+        ) throws -> Inquiry {
+            nonce += 1
+            return Inquiry(
+                issuer: (identity ?? alpha.identity).id, audience: try #require(ServerID(audience)),
+                nonce: [UInt8](repeating: nonce, count: 16), worlds: worlds.compactMap { WorldID($0) },
+                issuedAt: alpha.clock.now().timestamp + offset)
+        }
+
+        /// What beta answers, or the code with which it refuses.
+        func ask(_ inquiry: Inquiry, by identity: ServerIdentity? = nil) async throws -> Result<InquiryAnswer, Refusal> {
+            let compact: String
+            do throws(Refusal) {
+                compact = try await beta.server.answer(inquiry: inquiry.issue(by: identity ?? alpha.identity))
+            } catch {
+                return .failure(error)
+            }
+            return .success(try InquiryAnswer.verify(compact, to: inquiry, key: beta.identity.publicKey))
+        }
+
+        func code(_ inquiry: Inquiry, by identity: ServerIdentity? = nil) async throws -> String? {
+            if case .failure(let refusal) = try await ask(inquiry, by: identity) { return refusal.code }
+            return nil
+        }
+    }
+
+    @Test("a peer is told how it stands, and whether it is reached where its card says; nothing else is tried")
+    func answers() async throws {
+        var scene = try await Scene()
+        try await scene.beta.publish("harbour")
+        let answer = try await scene.ask(try scene.inquiry(worlds: ["harbour", "moon"])).get()
+        #expect(answer.standing.trust == "pinned" && answer.standing.refusal == nil)
+        #expect(answer.standing.scopes == ["heartbeat", "route", "assets", "handoff"])
+        #expect(answer.findings.map(\.check) == ["dns", "tcp", "upgrade", "card"])
+        #expect(answer.findings.allSatisfy { $0.status == .ok }, "\(answer.findings)")
+        #expect(answer.worlds.map { $0.refusal?.code } == [nil, "world.unknown"])
+        #expect(scene.examiner.visited == ["probe ws://alpha.example:7700", "card ws://alpha.example:7700"])
+    }
+
+    @Test("who is unknown, or does not hold the key, is told the same, and nobody is tried")
+    func unknown() async throws {
+        var scene = try await Scene(isPeer: false)
+        let thief = try ServerIdentity(id: scene.alpha.id, seed: [UInt8](repeating: 9, count: 32))
+        let first = try scene.inquiry()
+        #expect(try await scene.code(first) == "inquiry.unknown")
+        _ = try await scene.beta.server.register(try #require(await scene.alpha.server.card()?.compact))
+        let second = try scene.inquiry()
+        #expect(try await scene.code(second, by: thief) == "inquiry.unknown")
+        // Known now, and no peer: it is told so, and not tried.
+        let third = try scene.inquiry()
+        let answer = try await scene.ask(third).get()
+        #expect(answer.standing.refusal?.code == "peer.unknown" && answer.findings.isEmpty)
+        #expect(scene.examiner.visited.isEmpty)
+    }
+
+    @Test("whoever is suspended or denied is told so, and not tried back")
+    func excluded() async throws {
+        var scene = try await Scene()
+        _ = try await scene.beta.server.suspend(scene.alpha.id, reason: "a quarrel")
+        let first = try scene.inquiry(worlds: ["harbour"])
+        let suspended = try await scene.ask(first).get()
+        #expect(suspended.standing.refusal?.code == "server.suspended")
+        #expect(suspended.standing.refusal?.reason.contains("a quarrel") == true)
+        #expect(suspended.worlds.first?.refusal?.code == "server.suspended")
+        _ = try await scene.beta.server.reinstate(scene.alpha.id)
+        var policy = TrustPolicy()
+        policy.deny = [try #require(TrustPattern("id:alpha"))]
+        try await scene.beta.server.setPolicy(policy)
+        let second = try scene.inquiry()
+        #expect(try await scene.ask(second).get().standing.refusal?.code == "policy.denied")
+        #expect(scene.examiner.visited.isEmpty)
+    }
+
+    @Test("what is old, early, meant for others, repeated or not in order is refused by name")
+    func refusals() async throws {
+        var scene = try await Scene()
+        let good = try scene.inquiry()
+        #expect(try await scene.code(good) == nil)
+        #expect(try await scene.code(good) == "inquiry.repeated")
+        let old = try scene.inquiry(at: .seconds(-361))
+        let early = try scene.inquiry(at: .seconds(301))
+        let other = try scene.inquiry(to: "gamma")
+        #expect(try await scene.code(old) == "inquiry.expired")
+        #expect(try await scene.code(early) == "inquiry.expired")
+        #expect(try await scene.code(other) == "inquiry.wrongAudience")
+        await #expect(throws: Refusal.self) { try await scene.beta.server.answer(inquiry: "a.b.c") }
+        // It is remembered for as long as it would be taken.
+        scene.beta.clock.advance(by: .seconds(359))
+        #expect(try await scene.code(good) == "inquiry.repeated")
+    }
+
+    @Test("one server is answered twenty times at once, and then once in six seconds")
+    func bounded() async throws {
+        var scene = try await Scene()
+        for _ in 0..<Limits.inquiriesPerServer {
+            let inquiry = try scene.inquiry()
+            #expect(try await scene.code(inquiry) == nil)
+        }
+        let more = try scene.inquiry()
+        #expect(try await scene.code(more) == "inquiry.tooMany")
+        let visits = scene.examiner.visited.count
+        scene.beta.clock.advance(by: Limits.inquiryPause)
+        #expect(try await scene.code(more) == nil)
+        let last = try scene.inquiry()
+        #expect(try await scene.code(last) == "inquiry.tooMany")
+        #expect(scene.examiner.visited.count == visits + 2)
+    }
+
+    @Test("where only the operator's word leads, a peer is told whether it was itself, and not what else is there")
+    func noScan() async throws {
+        for (card, isOwn) in [(true, true), (false, false)] {
+            var scene = try await Scene()
+            let shown = try #require(await (card ? scene.alpha : scene.beta).server.card()?.compact)
+            for place in [
+                StubExaminer.Place(card: shown, isPrivate: true),
+                StubExaminer.Place(
+                    findings: [.wrong("tcp", "tcp.refused", "closed", "open it")], card: isOwn ? shown : nil,
+                    isPrivate: true),
+            ] {
+                scene.examiner.put(place, at: try Scene.home)
+                let inquiry = try scene.inquiry()
+                let findings = try await scene.ask(inquiry).get().findings
+                #expect(findings.map(\.code) == [isOwn ? "ok" : "endpoint.unproven"], "\(findings)")
+                #expect(findings.map(\.check) == ["endpoint"])
+            }
+        }
+    }
+
+    // MARK: Asking
+
+    /// Alpha's own examination of beta, at whose address this stands.
+    private func examine(_ place: (Scene) async throws -> StubExaminer.Place) async throws -> Examination {
+        let scene = try await Scene()
+        let clock = ManualClock()
+        let asker = try await TestServer.open("asker", seed: 3, clock: clock)
+        let examiner = StubExaminer()
+        try await asker.server.start(transport: asker.transport, examiner: examiner)
+        _ = try await asker.server.addPeer(try #require(await scene.beta.server.card()?.compact))
+        examiner.put(try await place(scene), at: try #require(Endpoint("ws://beta.example")))
+        return try await asker.server.examine(scene.beta.id)
+    }
+
+    @Test("a peer that takes no inquiries is a warning, and nothing else is wrong for that")
+    func olderPeer() async throws {
+        let found = try await examine { StubExaminer.Place(card: try #require(await $0.beta.server.card()?.compact)) }
+        let asked = try #require(found.findings.first { $0.check == "asked" })
+        #expect(asked.status == .warning && asked.code == "inquiry.notTaken" && asked.remedy != nil)
+        #expect(found.findings.first { $0.check == "card" }?.status == .ok, "\(found.findings)")
+    }
+
+    @Test("an answer that is not signed by the peer is wrong, whatever it says")
+    func forged() async throws {
+        let found = try await examine { scene in
+            let card = try #require(await scene.beta.server.card()?.compact)
+            let thief = try ServerIdentity(id: scene.beta.id, seed: [UInt8](repeating: 9, count: 32))
+            let asker = try ServerIdentity(
+                id: try #require(ServerID("asker")), seed: [UInt8](repeating: 3, count: ServerIdentity.seedBytes))
+            return StubExaminer.Place(card: card) { compact throws(Refusal) in
+                guard
+                    let asked = try? Inquiry.verify(
+                        compact, issuer: asker.id, key: asker.publicKey, audience: thief.id, at: ManualClock.start)
+                else { return "" }
+                return InquiryAnswer(
+                    to: asked, at: asked.issuedAt, sequence: 1, versions: .current, suites: [1],
+                    standing: .init(trust: "pinned"), findings: [], worlds: []
+                ).issue(by: thief)
+            }
+        }
+        #expect(found.findings.first { $0.check == "asked" }?.code == "inquiry.forged", "\(found.findings)")
+    }
+
+    @Test("a card that has expired, or is nobody's, is wrong")
+    func cards() async throws {
+        for (age, expected) in [(Duration.seconds(-100), "card.expired"), (.seconds(10_000), "card.notYetValid")] {
+            let found = try await examine { scene in
+                let issued = ManualClock.start + age
+                let card = ServerCard(
+                    id: scene.beta.id, name: "Beta", endpoint: try #require(Endpoint("ws://beta.example")),
+                    publicKey: scene.beta.identity.publicKey, sequence: .max >> 12, worlds: [], issued: issued,
+                    expires: issued + .seconds(50))
+                return StubExaminer.Place(card: card.issue(by: scene.beta.identity))
+            }
+            #expect(found.findings.first { $0.check == "card" }?.code == expected, "\(found.findings)")
+        }
+        let garbage = try await examine { _ in StubExaminer.Place(card: "a.b.c") }
+        #expect(garbage.findings.first { $0.check == "card" }?.code == "card.refused", "\(garbage.findings)")
+    }
+}

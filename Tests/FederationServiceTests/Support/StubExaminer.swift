@@ -1,0 +1,61 @@
+import FederationCrypto
+import FederationModel
+import FederationService
+import Synchronization
+
+/// What examinations meet at each address, as the test says; remembers where they looked.
+final class StubExaminer: ExaminationLink {
+    /// What answers at one address.
+    struct Place: Sendable {
+        var findings: [Finding] = [.ok("dns", "found"), .ok("tcp", "open"), .ok("upgrade", "spoken")]
+        var card: String?
+        /// Only the operator's word leads there.
+        var isPrivate = false
+        var answer: @Sendable (String) async throws(Refusal) -> String = { _ throws(Refusal) in
+            throw Refusal(.notFound, code: "inquiry.notTaken", reason: "it takes none", remedy: "update it")
+        }
+    }
+
+    private let places = Mutex<[Endpoint: Place]>([:])
+    private let visits = Mutex<[String]>([])
+    private let listings = Mutex<[String: [UInt8]]>([:])
+
+    /// Where and how it looked: `probe ws://…`, `card ws://…`, with `by choice` where the operator's word counted.
+    var visited: [String] { visits.withLock { $0 } }
+
+    func put(_ place: Place, at endpoint: Endpoint) {
+        places.withLock { $0[endpoint] = place }
+    }
+
+    private func visit(_ what: String, _ endpoint: Endpoint, _ isChoice: Bool) -> Place? {
+        visits.withLock { $0.append("\(what) \(endpoint)" + (isChoice ? " by choice" : "")) }
+        return places.withLock { $0[endpoint] }
+    }
+
+    private static let refused = Refusal(
+        .forbidden, code: "address.refused", reason: "a private address", remedy: "name another")
+    private static let closed = Refusal(
+        .unavailable, code: "server.unreachable", reason: "nothing answers", remedy: "start it")
+
+    func probe(_ endpoint: Endpoint, isOperatorsChoice: Bool) async -> [Finding] {
+        guard let place = visit("probe", endpoint, isOperatorsChoice) else {
+            return [.wrong("tcp", "tcp.refused", "closed", "open it")]
+        }
+        return place.isPrivate && !isOperatorsChoice ? [Finding("dns", Self.refused)] : place.findings
+    }
+
+    func card(at endpoint: Endpoint, isOperatorsChoice: Bool) async throws(Refusal) -> String {
+        guard let place = visit("card", endpoint, isOperatorsChoice), let card = place.card else { throw Self.closed }
+        guard isOperatorsChoice || !place.isPrivate else { throw Self.refused }
+        return card
+    }
+
+    func ask(_ inquiry: String, at endpoint: Endpoint, isOperatorsChoice: Bool) async throws(Refusal) -> String {
+        guard let place = visit("ask", endpoint, isOperatorsChoice) else { throw Self.closed }
+        return try await place.answer(inquiry)
+    }
+
+    func listing(of server: ServerID, at registry: String) async throws(Refusal) -> [UInt8] {
+        throw Self.closed
+    }
+}
