@@ -175,9 +175,15 @@ extension FederationServer {
         let cause = dial.lastCode ?? "unreachable"
         return [
             .wrong(
-                "channel", "channel.\(cause.split(separator: ".").last ?? "unreachable")",
-                "no channel with \(server): \(reason)", Self.remedy(for: cause, server))
+                "channel", Self.channelCode(cause), "no channel with \(server): \(reason)",
+                Self.remedy(for: cause, server))
         ]
+    }
+
+    /// A code for a channel that does not open; close codes without a name, such as 1006, are one.
+    private static func channelCode(_ cause: String) -> String {
+        let code = "channel.\(cause.split(separator: ".").last ?? "closed")"
+        return Refusal.isCode(code) ? code : "channel.closed"
     }
 
     /// What an operator can do about a channel that does not open, by the code that `aether peers list` shows.
