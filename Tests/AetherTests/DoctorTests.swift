@@ -49,7 +49,8 @@ extension Programs {
                 breaks: [(false, "PATCH", "/v1/routes/garden-gate", #"{"active":false}"#)],
                 mends: [(false, "PATCH", "/v1/routes/garden-gate", #"{"active":true}"#)]),
             Fault(
-                testDescription: "a route to a world that the peer does not have", expected: "route world.unknown wrong",
+                testDescription: "a route to a world that the peer does not have",
+                expected: "route world.unknown wrong",
                 breaks: [
                     (false, "POST", "/v1/routes", #"{"portal":"hole","destination":"beta","world":"nowhere"}"#)
                 ], mends: [(false, "DELETE", "/v1/routes/hole", nil)]),
@@ -63,18 +64,25 @@ extension Programs {
                 breaks: [(false, "POST", "/v1/peers/beta/suspend", #"{"reason":"a quarrel"}"#)],
                 mends: [(false, "POST", "/v1/peers/beta/reinstate", nil)]),
             Fault(
-                testDescription: "a peer that has suspended this server", expected: "there.trust server.suspended wrong",
+                testDescription: "a peer that has suspended this server",
+                expected: "there.trust server.suspended wrong",
                 breaks: [(true, "POST", "/v1/peers/alpha/suspend", #"{"reason":"a quarrel"}"#)],
                 mends: [(true, "POST", "/v1/peers/alpha/reinstate", nil)]),
             Fault(
                 testDescription: "a peer that the policy denies", expected: "trust policy.denied wrong",
                 breaks: [
-                    (false, "PUT", "/v1/policy", openPolicy.replacingOccurrences(of: #""deny":[]"#, with: #""deny":["id:b*"]"#))
+                    (
+                        false, "PUT", "/v1/policy",
+                        openPolicy.replacingOccurrences(of: #""deny":[]"#, with: #""deny":["id:b*"]"#)
+                    )
                 ], mends: [(false, "PUT", "/v1/policy", openPolicy)]),
             Fault(
                 testDescription: "a peer whose policy denies this server", expected: "there.trust policy.denied wrong",
                 breaks: [
-                    (true, "PUT", "/v1/policy", openPolicy.replacingOccurrences(of: #""deny":[]"#, with: #""deny":["id:a*"]"#))
+                    (
+                        true, "PUT", "/v1/policy",
+                        openPolicy.replacingOccurrences(of: #""deny":[]"#, with: #""deny":["id:a*"]"#)
+                    )
                 ], mends: [(true, "PUT", "/v1/policy", openPolicy)]),
             Fault(
                 testDescription: "a peer that may do nothing here", expected: "trust peer.scopeMissing.heartbeat wrong",
@@ -186,7 +194,8 @@ extension Programs {
                 let found = try await Diagnosis(of: alpha, "doctor", "beta", in: scratch)
                 #expect(found.code == 1 && found.names("asked peer.unknownThere wrong"), "\(found)")
                 #expect(found.names("channel channel.untrustedPeer wrong"), "\(found)")
-                #expect(!found.lines.contains { $0.check.hasPrefix("back.") || $0.check.hasPrefix("there.") }, "\(found)")
+                #expect(
+                    !found.lines.contains { $0.check.hasPrefix("back.") || $0.check.hasPrefix("there.") }, "\(found)")
             }
         }
 
@@ -233,7 +242,8 @@ extension Programs {
             let made = try await scratch.run(
                 "/usr/bin/env",
                 [
-                    "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
+                    "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-days",
                     "2", "-subj", "/CN=test", "-addext", "subjectAltName=\(name)", "-keyout", path + ".key", "-out",
                     path + ".pem",
                 ])
@@ -312,7 +322,9 @@ extension Programs {
             }
         }
 
-        @Test("A registry that is down, does not list this server or has suspended it is named; private addresses are no way")
+        @Test(
+            "A registry that is down, does not list this server or has suspended it is named; private addresses are no way"
+        )
         func registries() async throws {
             try await Scratch.use { scratch in
                 let strict = try await Node("strict", in: scratch, "--registry")
@@ -333,7 +345,9 @@ extension Programs {
                 }
                 let found = try await Diagnosis(of: alpha, "doctor", "--self", in: scratch)
                 #expect(found.code == 1, "\(found)")
-                for named in ["registry ok ok", "registry registry.notListed wrong", "registry registry.unreachable wrong"] {
+                for named in [
+                    "registry ok ok", "registry registry.notListed wrong", "registry registry.unreachable wrong",
+                ] {
                     #expect(found.names(named), "\(named): \(found)")
                 }
                 let suspended = try await open.api("POST", "/v1/servers/alpha/suspend", json: #"{"reason":"spam"}"#)
@@ -344,8 +358,8 @@ extension Programs {
                 let policy = #"{"allow":[],"deny":[],"introduces":true,"registryListed":{"scopes":["heartbeat"]}}"#
                 let set = try await alpha.api("PUT", "/v1/policy", json: policy)
                 #expect(set.status == 200, "\(set.text)")
-                let private_ = try await Diagnosis(of: alpha, "doctor", "beta", in: scratch)
-                #expect(private_.code == 1 && private_.names("dns address.refused wrong"), "\(private_)")
+                let hidden = try await Diagnosis(of: alpha, "doctor", "beta", in: scratch)
+                #expect(hidden.code == 1 && hidden.names("dns address.refused wrong"), "\(hidden)")
             }
         }
     }

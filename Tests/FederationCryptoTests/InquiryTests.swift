@@ -114,7 +114,8 @@ struct InquiryTests {
             ("findings", Self.finding("check", .string("Dns"))),
             ("findings", Self.finding("check", .string(String(repeating: "d", count: 33)))),
             ("findings", Self.finding("status", .string("fine"))), ("findings", Self.finding("code", .string("a b"))),
-            ("findings", Self.finding("found", .string("a\u{1B}[2J"))), ("findings", Self.finding("found", .string(""))),
+            ("findings", Self.finding("found", .string("a\u{1B}[2J"))),
+            ("findings", Self.finding("found", .string(""))),
             ("findings", Self.finding("found", .string(String(repeating: "x", count: 201)))),
             ("findings", Self.finding("remedy", .string("a\nb"))), ("you", .null), ("you", .object([:])),
             ("you", .object(["connected": .bool(true), "scopes": .array([.string("a\u{7}")])])),
@@ -152,7 +153,8 @@ struct InquiryTests {
                 sequence: .max, trust: long, scopes: ["heartbeat", "route", "assets", "handoff"],
                 refusal: .init(refusal), health: .unreachable, isConnected: true),
             findings: (0..<40).map { _ in Finding(check, .wrong, code: code, long, remedy: long) },
-            worlds: (0..<40).map { _ in .init(WorldID(unchecked: String(repeating: "w", count: 64)), refusal: refusal) })
+            worlds: (0..<40).map { _ in .init(WorldID(unchecked: String(repeating: "w", count: 64)), refusal: refusal) }
+        )
         let text = full.issue(by: beta)
         #expect(text.utf8.count <= Limits.jwsBytes, "\(text.utf8.count)")
         let read = try InquiryAnswer.verify(text, to: inquiry, key: beta.publicKey)

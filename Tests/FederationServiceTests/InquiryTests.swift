@@ -2,6 +2,7 @@ import FederationCore
 import FederationCrypto
 import FederationModel
 import FederationService
+import ServiceTestKit
 import Testing
 
 @Suite("Answering inquiries, and asking", .timeLimit(.minutes(1)))
@@ -37,7 +38,8 @@ struct InquiryTests {
         }
 
         /// What beta answers, or the code with which it refuses.
-        func ask(_ inquiry: Inquiry, by identity: ServerIdentity? = nil) async throws -> Result<InquiryAnswer, Refusal> {
+        func ask(_ inquiry: Inquiry, by identity: ServerIdentity? = nil) async throws -> Result<InquiryAnswer, Refusal>
+        {
             let compact: String
             do throws(Refusal) {
                 compact = try await beta.server.answer(inquiry: inquiry.issue(by: identity ?? alpha.identity))

@@ -35,11 +35,15 @@ struct ProbeTests {
             let literal = try endpoint("127.0.0.1", server.port, secure: secure)
             #expect(codes(await examiner.probe(literal, isOperatorsChoice: false)) == ["dns address.refused"])
             await #expect(throws: Refusal.self) { try await examiner.card(at: literal, isOperatorsChoice: false) }
-            await #expect(throws: Refusal.self) { try await examiner.ask("a.b.c", at: literal, isOperatorsChoice: false) }
+            await #expect(throws: Refusal.self) {
+                try await examiner.ask("a.b.c", at: literal, isOperatorsChoice: false)
+            }
         }
         #expect(server.asked.isEmpty)
         #expect(
-            codes(await examiner.probe(place, isOperatorsChoice: true)) == ["dns ok", "tcp ok", "upgrade upgrade.refused"])
+            codes(await examiner.probe(place, isOperatorsChoice: true)) == [
+                "dns ok", "tcp ok", "upgrade upgrade.refused",
+            ])
         #expect(server.asked.map(\.uri) == ["/federation"])
         #expect(server.asked.first?.headers["Host"] == ["beta.test:\(server.port)"])
         try await server.stop()
@@ -91,7 +95,8 @@ struct ProbeTests {
             }
             let head = server.asked.first
             #expect(head?.method == .POST && head?.uri == "/v1/inquiries")
-            #expect(head?.headers["Content-Type"] == ["application/jose"] && head?.headers["Authorization"].isEmpty == true)
+            #expect(
+                head?.headers["Content-Type"] == ["application/jose"] && head?.headers["Authorization"].isEmpty == true)
             try await server.stop()
         }
     }

@@ -62,7 +62,8 @@ public struct FederationRoutes: Sendable {
 
     /// Every route, grouped as PROTOCOL.md groups them.
     var routes: [APIRoute] {
-        statusRoutes + registryRoutes + registryLogRoutes + keyRoutes + peerRoutes + trustRoutes + examinationRoutes + portalRoutes
+        statusRoutes + registryRoutes + registryLogRoutes + keyRoutes + peerRoutes + trustRoutes + examinationRoutes
+            + portalRoutes
             + worldRoutes + assetRoutes + playerRoutes
             + worldEventRoutes + reclaimRoutes + crossingRoutes + socketRoutes
     }

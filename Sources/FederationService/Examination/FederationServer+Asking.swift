@@ -102,7 +102,8 @@ extension FederationServer {
         guard own.versions.highestInCommon(with: answer.versions) != nil else {
             return [
                 .wrong(
-                    "suites", "versions.none", "\(answer.issuer) speaks no version of the protocol that this server speaks",
+                    "suites", "versions.none",
+                    "\(answer.issuer) speaks no version of the protocol that this server speaks",
                     "update the older of the two")
             ]
         }
@@ -188,7 +189,8 @@ extension FederationServer {
             }
             guard let answer, let world = answer.worlds.first(where: { $0.world == route.world }) else {
                 return .warning(
-                    "route", "route.untried", "\(route.portal) is open here; \(route.destination) was not asked about \(route.world)",
+                    "route", "route.untried",
+                    "\(route.portal) is open here; \(route.destination) was not asked about \(route.world)",
                     "try it: aether travel NAME \(route.portal)")
             }
             if let refusal = world.refusal {

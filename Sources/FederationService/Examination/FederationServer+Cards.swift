@@ -41,7 +41,8 @@ extension FederationServer {
         } catch {
             return Finding(
                 "card", .wrong, code: error.code, error.reason,
-                remedy: error.remedy + "; compare fingerprints before you trust it: it shows \(card.publicKey.fingerprint)")
+                remedy: error.remedy
+                    + "; compare fingerprints before you trust it: it shows \(card.publicKey.fingerprint)")
         }
         if let known = node.registry.server(server), known.publicKey == card.publicKey,
             card.sequence < known.recordSequence
@@ -55,7 +56,8 @@ extension FederationServer {
                 "card", "card.otherEndpoint", "the card of \(server) does not name \(endpoint)",
                 "its operator corrects the endpoint: \(card.endpoint)")
         }
-        return .ok("card", "the card of \(server) is its own, number \(card.sequence), key \(card.publicKey.fingerprint)")
+        return .ok(
+            "card", "the card of \(server) is its own, number \(card.sequence), key \(card.publicKey.fingerprint)")
     }
 
     private func examineOwn(_ card: ServerCard, at endpoint: Endpoint) -> Finding {

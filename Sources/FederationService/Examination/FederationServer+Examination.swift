@@ -16,7 +16,8 @@ extension FederationServer {
             guard finding.status == .wrong, finding.check != "dns" else { return finding }
             return Finding(
                 finding.check, finding.status, code: finding.code, finding.found,
-                remedy: "correct the endpoint in aether.json, or what stands between: proxy, port, firewall")
+                remedy: "correct the endpoint in aether.json, or what stands between: proxy, port, firewall; where a router does "
+                    + "not lead back in, see what a peer finds: aether doctor PEER")
         }
         if !examination.isWrong {
             let card: Finding
@@ -213,7 +214,8 @@ extension FederationServer {
                 verified.suite.isHybrid
                     ? .ok("suite", "version \(verified.version), \(verified.suite.name)")
                     : .warning(
-                        "suite", "suite.classical", "the channel has no post-quantum key exchange: \(verified.suite.name)",
+                        "suite", "suite.classical",
+                        "the channel has no post-quantum key exchange: \(verified.suite.name)",
                         "update the peer, or switch suites.allowClassical off on both sides"))
         }
         switch standing.health {

@@ -66,7 +66,8 @@ extension FederationServer {
             case .expired, .notYetValid:
                 throw Refusal(
                     .forbidden, code: "inquiry.expired",
-                    reason: "the inquiry \(error.reason): the clocks differ by more than 300 s, or it was long on its way",
+                    reason:
+                        "the inquiry \(error.reason): the clocks differ by more than 300 s, or it was long on its way",
                     remedy: "set both clocks (NTP)")
             }
         }

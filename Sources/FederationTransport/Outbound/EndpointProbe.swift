@@ -25,7 +25,8 @@ struct EndpointProbe: Sendable {
         }
         let shown = addresses.map { "\($0)" }.joined(separator: ", ")
         let named = Finding.ok(
-            "dns", endpoint.host.address == nil ? "\(endpoint.host) is \(shown)" : "\(endpoint.host) needs no name server")
+            "dns",
+            endpoint.host.address == nil ? "\(endpoint.host) is \(shown)" : "\(endpoint.host) needs no name server")
         let watch = StageWatch.Stages()
         do throws(WebSocketDialer.Failure) {
             let sockets = addresses.compactMap { try? SocketAddress(ipAddress: "\($0)", port: Int(endpoint.port)) }
@@ -116,7 +117,8 @@ struct EndpointProbe: Sendable {
                 "tls", "tls.timedOut", "\(endpoint) takes the connection and does not answer in TLS",
                 "see whether TLS is spoken there: wss:// or ws://")
         }
-        if reason.contains("WRONG_VERSION_NUMBER") || reason.contains("HTTP_REQUEST") || reason.contains("uncleanShutdown")
+        if reason.contains("WRONG_VERSION_NUMBER") || reason.contains("HTTP_REQUEST")
+            || reason.contains("uncleanShutdown")
             || reason.contains("the connection ended")
         {
             return .wrong(
@@ -135,7 +137,8 @@ struct EndpointProbe: Sendable {
                 "renew it, or trust its root here with tls.trustRoots")
         }
         return .wrong(
-            "tls", "tls.failed", "\(endpoint) agrees on no TLS: \(reason)", "see to the certificate and the TLS proxy there")
+            "tls", "tls.failed", "\(endpoint) agrees on no TLS: \(reason)",
+            "see to the certificate and the TLS proxy there")
     }
 
     private static func upgrade(_ failure: WebSocketDialer.Failure, _ endpoint: Endpoint) -> Finding {
@@ -157,7 +160,8 @@ struct EndpointProbe: Sendable {
             return .wrong(
                 check, "upgrade.broken", "\(endpoint) breaks the connection off: \(reason)",
                 endpoint.isSecure
-                    ? "see what answers there" : "see what answers there; if it speaks TLS, write its endpoint as wss://")
+                    ? "see what answers there"
+                    : "see what answers there; if it speaks TLS, write its endpoint as wss://")
         }
     }
 }

@@ -59,7 +59,9 @@ struct FindingReport {
         let width = lines.map(\.finding.check.count).max() ?? 0
         var server: String?
         for (index, line) in lines.enumerated() {
-            if index == 0 || line.server != server { Terminal.say(Terminal.styled(line.server ?? "this server", .bold)) }
+            if index == 0 || line.server != server {
+                Terminal.say(Terminal.styled(line.server ?? "this server", .bold))
+            }
             server = line.server
             Terminal.say(Self.text(line.finding, width))
         }
@@ -67,7 +69,8 @@ struct FindingReport {
         Terminal.say(
             counts[2] > 0
                 ? "\(counts[2]) wrong, \(counts[1]) to look at, \(counts[0]) ok."
-                : counts[1] > 0 ? "Nothing is wrong; \(counts[1]) to look at, \(counts[0]) ok." : "All \(counts[0]) are ok.")
+                : counts[1] > 0
+                    ? "Nothing is wrong; \(counts[1]) to look at, \(counts[0]) ok." : "All \(counts[0]) are ok.")
     }
 
     private static func text(_ finding: Finding, _ width: Int) -> String {

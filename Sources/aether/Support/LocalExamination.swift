@@ -102,7 +102,8 @@ struct LocalExamination {
         }
         if FileManager.default.fileExists(atPath: files.recoveryFile) {
             check {
-                guard ContentHash(try PrivateFile.read(files.recoveryFile, what: "the recovery key's hash")) != nil else {
+                guard ContentHash(try PrivateFile.read(files.recoveryFile, what: "the recovery key's hash")) != nil
+                else {
                     throw Refusal(
                         .unavailable, code: "recovery.damaged",
                         reason: "\(files.recoveryFile) does not hold a hash (64 hex digits)",
@@ -124,7 +125,8 @@ struct LocalExamination {
     private func adminKey() throws {
         guard ContentHash.of(Array(try home.adminKey().utf8)) == (try home.adminHash()) else {
             throw Refusal(
-                .conflict, code: "admin.mismatch", reason: "\(home.adminKeyFile) is not the key that the server expects",
+                .conflict, code: "admin.mismatch",
+                reason: "\(home.adminKeyFile) is not the key that the server expects",
                 remedy: "restore both admin files, or make a new key as SECURITY.md says")
         }
     }
@@ -193,7 +195,8 @@ struct LocalExamination {
         switch failure {
         case EACCES:
             return .wrong(
-                "port", "port.denied", "this user may not listen at \(place)", "choose a port from 1024 on (listen.port)")
+                "port", "port.denied", "this user may not listen at \(place)",
+                "choose a port from 1024 on (listen.port)")
         case EADDRINUSE:
             return .wrong(
                 "port", "port.taken", "something else listens at \(place)",
