@@ -16,8 +16,8 @@ extension FederationServer {
             guard finding.status == .wrong, finding.check != "dns" else { return finding }
             return Finding(
                 finding.check, finding.status, code: finding.code, finding.found,
-                remedy: "correct the endpoint in aether.json, or what stands between: proxy, port, firewall; where a router does "
-                    + "not lead back in, see what a peer finds: aether doctor PEER")
+                remedy: "correct the endpoint in aether.json, or what stands between: proxy, port, firewall; where a "
+                    + "router does not lead back in, see what a peer finds: aether doctor PEER")
         }
         if !examination.isWrong {
             let card: Finding
