@@ -30,7 +30,7 @@ extension Programs {
                 "routes add p b w --spawn 1,2,nan",
                 "routes on BAD", "routes off BAD", "routes remove BAD", "routes resolve BAD", "worlds add BAD .",
                 "assets verify BAD", "assets add", "travel alice BAD", "travel a@b@c p", "travel Alice p",
-                "demo --break all",
+                "demo --break all", "doctor BAD", "doctor beta --self",
             ])
         func misuse(line: String) async throws {
             try await Scratch.use { scratch in

@@ -322,6 +322,28 @@ extension Programs {
             }
         }
 
+        @Test("Who is reached by a peer need not reach themselves")
+        func hairpin() async throws {
+            try await Scratch.use { scratch in
+                let alpha = try await Node("alpha", in: scratch)
+                let beta = try await Node("beta", in: scratch)
+                try alpha.set("endpoint", "ws://127.0.0.1:\(try Loopback.freePort())")
+                // As beta's operator knows better.
+                try beta.set("dial", ["alpha=ws://127.0.0.1:\(alpha.port)"])
+                try await alpha.start()
+                try await beta.start()
+                try await alpha.trust(beta)
+                let alone = try await Diagnosis(of: alpha, "doctor", "--self", in: scratch)
+                #expect(alone.code == 1 && alone.names("tcp tcp.refused wrong"), "\(alone)")
+                try await beta.trust(alpha)
+                try await alpha.awaitHealthy(beta)
+                try await beta.awaitHealthy(alpha)
+                let found = try await Diagnosis(of: alpha, "doctor", in: scratch)
+                #expect(found.code == 0 && found.names("tcp tcp.refused warning"), "\(found)")
+                #expect(found.names("peer ok ok"), "\(found)")
+            }
+        }
+
         @Test(
             "A registry that is down, does not list this server or has suspended it is named; private addresses are no way"
         )

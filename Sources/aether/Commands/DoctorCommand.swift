@@ -73,8 +73,8 @@ struct DoctorCommand: AsyncParsableCommand {
             return report.add([Self.finding("peers", error)], of: nil)
         }
         let shown = ids.prefix(Self.peersInAll)
-        let lines = await withTaskGroup(of: (Int, FindingReport.Line).self) { group in
-            var lines: [Int: FindingReport.Line] = [:]
+        let lines = await withTaskGroup(of: (Int, Summary).self) { group in
+            var lines: [Int: Summary] = [:]
             var next = shown.startIndex
             while lines.count < shown.count {
                 while next < shown.endIndex, next - lines.count < Self.peersAtOnce {
@@ -88,7 +88,8 @@ struct DoctorCommand: AsyncParsableCommand {
             }
             return lines.sorted { $0.key < $1.key }.map(\.value)
         }
-        report.add(lines)
+        if lines.contains(where: \.isReached) { report.forgiveWayIn() }
+        report.add(lines.map(\.line))
         if ids.count > shown.count {
             report.add(
                 [
@@ -99,21 +100,32 @@ struct DoctorCommand: AsyncParsableCommand {
         }
     }
 
-    private func summary(of id: String, _ client: AdminClient) async -> FindingReport.Line {
+    /// What is said of a peer among others.
+    private struct Summary: Sendable {
+        let line: FindingReport.Line
+        /// Whether it reaches this server.
+        var isReached = false
+    }
+
+    private func summary(of id: String, _ client: AdminClient) async -> Summary {
         let lines: [FindingReport.Line]
         do {
             lines = try await examination(client, of: id)
         } catch {
-            return FindingReport.Line(id, Self.finding("peer", error))
+            return Summary(line: FindingReport.Line(id, Self.finding("peer", error)))
         }
-        guard let worst = lines.map(\.finding).max(by: { $0.status < $1.status }), worst.status != .ok,
-            let first = lines.map(\.finding).first(where: { $0.status == worst.status })
-        else {
-            return FindingReport.Line(id, .ok("peer", "\(lines.count) checks, from both directions, found nothing"))
+        let findings = lines.map(\.finding)
+        let back = findings.filter { $0.check.hasPrefix("back.") }
+        let isReached = !back.isEmpty && back.allSatisfy { $0.status == .ok }
+        let worst = findings.map(\.status).max() ?? .ok
+        guard worst != .ok, let first = findings.first(where: { $0.status == worst }) else {
+            let well = Finding.ok("peer", "\(lines.count) checks, from both directions, found nothing")
+            return Summary(line: FindingReport.Line(id, well), isReached: isReached)
         }
         // What the operator has done on purpose is no fault.
         let isMeant = ["server.suspended", "policy.denied", "peer.scopeMissing.heartbeat"].contains(first.code)
-        return FindingReport.Line(id, isMeant && first.check == "trust" ? first.asked(.warning) : first)
+        let shown = isMeant && first.check == "trust" ? first.asked(.warning) : first
+        return Summary(line: FindingReport.Line(id, shown), isReached: isReached)
     }
 
     private func examine(_ peer: ServerID, into report: inout FindingReport) async {
