@@ -21,7 +21,7 @@ extension FederationServer {
         do {
             let compact = try await examiner.ask(
                 inquiry.issue(by: node.identity), at: endpoint,
-                isOperatorsChoice: standing.trust == .pinned || standing.isAddressSet)
+                within: reach(to: standing))
             guard let key = node.countingKey(of: server, for: compact, at: clock.now()) else {
                 throw StatementFailure.badSignature
             }

@@ -12,7 +12,7 @@ extension FederationServer {
         let examiner = try readyExaminer()
         let endpoint = node.configuration.endpoint
         var examination = Examination(of: id)
-        examination.findings = await examiner.probe(endpoint, isOperatorsChoice: true).map { finding in
+        examination.findings = await examiner.probe(endpoint, within: reach(true)).map { finding in
             guard finding.status == .wrong, finding.check != "dns" else { return finding }
             return Finding(
                 finding.check, finding.status, code: finding.code, finding.found,
@@ -22,7 +22,7 @@ extension FederationServer {
         if !examination.isWrong {
             let card: Finding
             do throws(Refusal) {
-                let compact = try await examiner.card(at: endpoint, isOperatorsChoice: true)
+                let compact = try await examiner.card(at: endpoint, within: reach(true))
                 card = examine(compact, of: id, at: endpoint)
             } catch {
                 card = Finding("card", error)
@@ -73,6 +73,15 @@ extension FederationServer {
                 source.lastError?.remedy ?? "wait a minute: this server registers itself")
         }
         return .ok(check, "\(source.address) lists this server with its key")
+    }
+
+    func reach(_ isOperatorsChoice: Bool) -> ExaminationReach {
+        ExaminationReach(isOperatorsChoice: isOperatorsChoice, denied: node.policy.deniedAddresses)
+    }
+
+    /// Where to a server's addresses may lead: as for a dial.
+    func reach(to standing: ServerStanding) -> ExaminationReach {
+        reach(standing.trust == .pinned || standing.isAddressSet)
     }
 
     func readyExaminer() throws(Refusal) -> any ExaminationLink {
@@ -129,14 +138,14 @@ extension FederationServer {
         _ server: ServerID, _ standing: ServerStanding, _ examination: inout Examination,
         by examiner: any ExaminationLink
     ) async -> Endpoint? {
-        let isOperatorsChoice = standing.trust == .pinned || standing.isAddressSet
+        let reach = reach(to: standing)
         var failed: [Finding] = []
         for endpoint in standing.endpoints.prefix(Limits.examinedEndpoints) {
-            var findings = await examiner.probe(endpoint, isOperatorsChoice: isOperatorsChoice)
+            var findings = await examiner.probe(endpoint, within: reach)
             let isOpen = !findings.contains { $0.status == .wrong }
             if isOpen {
                 do throws(Refusal) {
-                    let compact = try await examiner.card(at: endpoint, isOperatorsChoice: isOperatorsChoice)
+                    let compact = try await examiner.card(at: endpoint, within: reach)
                     let finding = examine(compact, of: server, at: endpoint)
                     // Where the operator has said where the peer is reached, its card names another address.
                     let isExpected = standing.isAddressSet && finding.code == "card.otherEndpoint"

@@ -101,8 +101,8 @@ extension FederationServer {
     ) async -> [Finding] {
         var findings: [Finding] = []
         if !standing.isAddressSet {
-            findings = await examiner.probe(endpoint, isOperatorsChoice: false)
-            let isPrivate = findings.contains { $0.code == "address.refused" }
+            findings = await examiner.probe(endpoint, within: reach(false))
+            let isPrivate = findings.contains { ["address.refused", "address.denied"].contains($0.code) }
             guard isPrivate else {
                 guard !findings.contains(where: { $0.status == .wrong }) else { return findings }
                 let card = await shownCard(of: server, key: standing.key, at: endpoint, false, by: examiner)
@@ -133,7 +133,7 @@ extension FederationServer {
         by examiner: any ExaminationLink
     ) async -> Finding {
         do throws(Refusal) {
-            let compact = try await examiner.card(at: endpoint, isOperatorsChoice: isOperatorsChoice)
+            let compact = try await examiner.card(at: endpoint, within: reach(isOperatorsChoice))
             return examine(compact, of: server, at: endpoint)
         } catch {
             return Finding("card", error)

@@ -6,20 +6,35 @@ public protocol ExaminationLink: Sendable {
     /// Looks whether a server can be reached, stage by stage: `dns`, `tcp`, `tls` where it is `wss://`, `upgrade`. Nothing is
     /// said on the WebSocket. The first stage that is wrong is the last.
     ///
-    /// - Parameter isOperatorsChoice: whether an operator has chosen the server by hand, so that it may be anywhere.
-    func probe(_ endpoint: Endpoint, isOperatorsChoice: Bool) async -> [Finding]
+    /// - Parameter reach: where to the endpoint may lead.
+    func probe(_ endpoint: Endpoint, within reach: ExaminationReach) async -> [Finding]
 
     /// The card that is served there, as compact JWS. Nothing about it is verified. The refusal says what really happened, and
     /// is for this server's operator only.
-    func card(at endpoint: Endpoint, isOperatorsChoice: Bool) async throws(Refusal) -> String
+    func card(at endpoint: Endpoint, within reach: ExaminationReach) async throws(Refusal) -> String
 
     /// Sends an inquiry and returns the answer. Whoever is asked tries back first, so it takes its time.
     ///
     /// - Throws: what the other server refused with, under its own code; `inquiry.notTaken` where it takes none.
-    func ask(_ inquiry: String, at endpoint: Endpoint, isOperatorsChoice: Bool) async throws(Refusal) -> String
+    func ask(
+        _ inquiry: String, at endpoint: Endpoint, within reach: ExaminationReach
+    ) async throws(Refusal) -> String
 
     /// What a registry, which the operator has named, says of a server: a JSON object.
     ///
     /// - Throws: `server.unknown` when it does not list the server.
     func listing(of server: ServerID, at registry: String) async throws(Refusal) -> [UInt8]
+}
+
+/// Where to an examination may turn.
+public struct ExaminationReach: Hashable, Sendable {
+    /// Whether an operator has chosen the server by hand, so that it may be where strangers' words lead nobody.
+    public let isOperatorsChoice: Bool
+    /// What the deny list names: never there.
+    public let denied: [AddressRange]
+
+    public init(isOperatorsChoice: Bool, denied: [AddressRange]) {
+        self.isOperatorsChoice = isOperatorsChoice
+        self.denied = denied
+    }
 }

@@ -23,25 +23,30 @@ public struct GuardedExaminer: ExaminationLink {
         endpoints = EndpointProbe(resolver: resolver, group: group, tls: try configuration.tls.context())
     }
 
-    public func probe(_ endpoint: Endpoint, isOperatorsChoice: Bool) async -> [Finding] {
-        await endpoints.run(endpoint, policy: isOperatorsChoice ? nil : fetcher.configuration.policy)
+    public func probe(_ endpoint: Endpoint, within reach: ExaminationReach) async -> [Finding] {
+        await endpoints.run(
+            endpoint,
+            policy: reach.isOperatorsChoice ? .allBut(reach.denied) : fetcher.configuration.policy.denying(reach.denied)
+        )
     }
 
-    public func card(at endpoint: Endpoint, isOperatorsChoice: Bool) async throws(Refusal) -> String {
+    public func card(at endpoint: Endpoint, within reach: ExaminationReach) async throws(Refusal) -> String {
         var request = FetchRequest.card(of: endpoint)
-        request.isOperatorsChoice = isOperatorsChoice
+        request.isOperatorsChoice = reach.isOperatorsChoice
+        request.denied = reach.denied
         return try await GuardedCards.card(request, by: fetcher)
     }
 
     public func ask(
-        _ inquiry: String, at endpoint: Endpoint, isOperatorsChoice: Bool
+        _ inquiry: String, at endpoint: Endpoint, within reach: ExaminationReach
     ) async throws(Refusal) -> String {
         var request = try Self.request(endpoint, FetchRequest.inquiryPath)
         request.method = .post
         request.body = Array(inquiry.utf8)
         request.contentType = "application/jose"
         request.accept = "application/jose"
-        request.isOperatorsChoice = isOperatorsChoice
+        request.isOperatorsChoice = reach.isOperatorsChoice
+        request.denied = reach.denied
         request.timeLimit = Self.askLimit
         let document = try await fetch(request)
         if document.status == 200 {

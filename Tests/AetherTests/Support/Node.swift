@@ -25,9 +25,7 @@ final class Node: Sendable {
 
     /// Makes its data directory.
     ///
-    /// - Parameters:
-    ///   - folder: the directory's name; nil for the id.
-    ///   - arguments: of `aether serve`, beside the usual ones and before them in force.
+    /// - Parameter arguments: of `aether serve`, beside the usual ones and before them in force.
     init(_ id: String, in scratch: Scratch, under folder: String? = nil, with arguments: [String]) async throws {
         self.id = id
         self.scratch = scratch

@@ -37,21 +37,23 @@ final class StubExaminer: ExaminationLink {
     private static let closed = Refusal(
         .unavailable, code: "server.unreachable", reason: "nothing answers", remedy: "start it")
 
-    func probe(_ endpoint: Endpoint, isOperatorsChoice: Bool) async -> [Finding] {
-        guard let place = visit("probe", endpoint, isOperatorsChoice) else {
+    func probe(_ endpoint: Endpoint, within reach: ExaminationReach) async -> [Finding] {
+        guard let place = visit("probe", endpoint, reach.isOperatorsChoice) else {
             return [.wrong("tcp", "tcp.refused", "closed", "open it")]
         }
-        return place.isPrivate && !isOperatorsChoice ? [Finding("dns", Self.refused)] : place.findings
+        return place.isPrivate && !reach.isOperatorsChoice ? [Finding("dns", Self.refused)] : place.findings
     }
 
-    func card(at endpoint: Endpoint, isOperatorsChoice: Bool) async throws(Refusal) -> String {
-        guard let place = visit("card", endpoint, isOperatorsChoice), let card = place.card else { throw Self.closed }
-        guard isOperatorsChoice || !place.isPrivate else { throw Self.refused }
+    func card(at endpoint: Endpoint, within reach: ExaminationReach) async throws(Refusal) -> String {
+        guard let place = visit("card", endpoint, reach.isOperatorsChoice), let card = place.card else {
+            throw Self.closed
+        }
+        guard reach.isOperatorsChoice || !place.isPrivate else { throw Self.refused }
         return card
     }
 
-    func ask(_ inquiry: String, at endpoint: Endpoint, isOperatorsChoice: Bool) async throws(Refusal) -> String {
-        guard let place = visit("ask", endpoint, isOperatorsChoice) else { throw Self.closed }
+    func ask(_ inquiry: String, at endpoint: Endpoint, within reach: ExaminationReach) async throws(Refusal) -> String {
+        guard let place = visit("ask", endpoint, reach.isOperatorsChoice) else { throw Self.closed }
         return try await place.answer(inquiry)
     }
 
