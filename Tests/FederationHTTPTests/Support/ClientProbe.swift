@@ -23,6 +23,9 @@ struct ClientProbe: Sendable {
     static func connect(to server: TestServer, saying opening: String) async throws -> ClientProbe {
         let probe = try await connect(to: server)
         #expect(try await probe.receive()["type"]?.text == "welcome")
+        // What guarded the sending of the welcome may still sleep, for as long as an arrival waits: a test that waits for the
+        // one must not see the other.
+        server.clock.advance(by: .milliseconds(1))
         try await probe.connection.send(opening)
         return probe
     }
