@@ -65,7 +65,7 @@ struct InquiryTests {
         #expect(answer.findings.map(\.check) == ["dns", "tcp", "upgrade", "card"])
         #expect(answer.findings.allSatisfy { $0.status == .ok }, "\(answer.findings)")
         #expect(answer.worlds.map { $0.refusal?.code } == [nil, "world.unknown"])
-        #expect(scene.examiner.visited == ["probe ws://alpha.example:7700", "card ws://alpha.example:7700"])
+        #expect(scene.examiner.visited == ["card ws://alpha.example:7700 by choice", "probe ws://alpha.example:7700"])
     }
 
     @Test("who is unknown, or does not hold the key, is told the same, and nobody is tried")
@@ -135,6 +135,26 @@ struct InquiryTests {
         let last = try scene.inquiry()
         #expect(try await scene.code(last) == "inquiry.tooMany")
         #expect(scene.examiner.visited.count == visits + 2)
+    }
+
+    @Test("unless its own card answers, a peer is told nothing of what is at an address, wherever that is")
+    func noOracle() async throws {
+        var scene = try await Scene()
+        let other = try #require(await scene.beta.server.card()?.compact)
+        for findings: [Finding] in [
+            [.wrong("dns", "dns.unresolved", "no such name", "spell it")],
+            [.ok("dns", "found"), .wrong("tcp", "tcp.refused", "closed", "open it")],
+            [.ok("dns", "found"), .ok("tcp", "open"), .wrong("upgrade", "upgrade.refused", "HTTP 200", "look")],
+        ] {
+            for card in [nil, other, "a.b.c"] {
+                scene.examiner.put(StubExaminer.Place(findings: findings, card: card), at: try Scene.home)
+                let inquiry = try scene.inquiry()
+                let told = try await scene.ask(inquiry).get().findings
+                #expect(told.map { "\($0.check) \($0.code)" } == ["endpoint endpoint.unproven"], "\(told)")
+                #expect(!"\(told)".contains("closed") && !"\(told)".contains("HTTP"))
+            }
+        }
+        #expect(!scene.examiner.visited.contains { $0.hasPrefix("probe") })
     }
 
     @Test("where only the operator's word leads, a peer is told whether it was itself, and not what else is there")

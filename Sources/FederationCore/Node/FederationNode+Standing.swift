@@ -62,13 +62,14 @@ extension FederationNode {
     /// without the player. A world with a guard still has the last word.
     public func refusal(toEnter world: WorldID, from server: ServerID, at now: Now) -> Refusal? {
         if let refusal = refusal(of: server, at: now) { return refusal }
+        // Before anything is told of worlds.
+        for scope in [PeerScopes.route, .assets, .handoff] {
+            if let refusal = missing(scope, of: server) { return refusal }
+        }
         guard worlds[world] != nil else {
             return Refusal(
                 .notFound, code: "world.unknown", reason: "there is no world \(world) on \(id)",
                 remedy: "change the route, or offer the world there: aether worlds add \(world)", step: .handoff)
-        }
-        for scope in [PeerScopes.route, .assets, .handoff] {
-            if let refusal = missing(scope, of: server) { return refusal }
         }
         guard ledger.openCount < Limits.openHandoffs,
             players.stateBytes + ledger.snapshotBytes + arrivalBytes + Limits.snapshotBytes <= Limits.allSnapshotsBytes

@@ -75,8 +75,8 @@ extension FederationServer {
 
     // MARK: Trying back
 
-    /// Looks whether a peer is reached from here. Where only the operator's word lets this server go, as into its own network,
-    /// the peer is told nothing but whether it was itself that answered: its card could name any address there.
+    /// Looks whether a peer is reached from here. Unless its own card answers at an address it is told nothing of what is there:
+    /// its card could name anybody's.
     private func triedBack(_ server: ServerID) async -> [Finding] {
         guard let examiner, let standing = node.standing(of: server, at: clock.now()), standing.isPeer,
             standing.refusal == nil, !standing.endpoints.isEmpty
@@ -99,22 +99,14 @@ extension FederationServer {
     private func triedBack(
         _ server: ServerID, _ standing: ServerStanding, at endpoint: Endpoint, by examiner: any ExaminationLink
     ) async -> [Finding] {
-        var findings: [Finding] = []
-        if !standing.isAddressSet {
-            findings = await examiner.probe(endpoint, within: reach(false))
-            let isPrivate = findings.contains { ["address.refused", "address.denied"].contains($0.code) }
-            guard isPrivate else {
-                guard !findings.contains(where: { $0.status == .wrong }) else { return findings }
-                let card = await shownCard(of: server, key: standing.key, at: endpoint, false, by: examiner)
-                return findings + [card]
-            }
-            guard standing.trust == .pinned else {
-                return [Self.unproven(server, "an address to which the word of others leads nobody")]
-            }
-        }
-        let card = await shownCard(of: server, key: standing.key, at: endpoint, true, by: examiner)
+        // Its own card must answer there first: until then the address may be anybody's, and all failures look the same.
+        let isOperatorsChoice = standing.isAddressSet || standing.trust == .pinned
+        let card = await shownCard(of: server, key: standing.key, at: endpoint, isOperatorsChoice, by: examiner)
         guard card.status != .wrong else { return [Self.unproven(server, "its address")] }
-        return [.ok("endpoint", "\(server) answers with its own card")]
+        guard !standing.isAddressSet else { return [.ok("endpoint", "\(server) answers with its own card")] }
+        let findings = await examiner.probe(endpoint, within: reach(false))
+        let isPrivate = findings.contains { ["address.refused", "address.denied"].contains($0.code) }
+        return isPrivate ? [.ok("endpoint", "\(server) answers with its own card")] : findings + [card]
     }
 
     /// What a server is told of an address that it might not own.

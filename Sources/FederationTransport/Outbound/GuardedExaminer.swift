@@ -33,6 +33,7 @@ public struct GuardedExaminer: ExaminationLink {
     public func card(at endpoint: Endpoint, within reach: ExaminationReach) async throws(Refusal) -> String {
         var request = FetchRequest.card(of: endpoint)
         request.isOperatorsChoice = reach.isOperatorsChoice
+        request.isProvoked = !reach.isOperatorsChoice
         request.denied = reach.denied
         return try await GuardedCards.card(request, by: fetcher)
     }
