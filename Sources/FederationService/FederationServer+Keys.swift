@@ -80,7 +80,9 @@ extension FederationServer {
                 do {
                     let card = try await cardSource.card(
                         at: endpoint, isOperatorsChoice: isPinned, denied: denied)
-                    guard try ServerCard.verify(card, at: clock.now().timestamp).id == server else { continue }
+                    let now = clock.now()
+                    let found = try ServerCard.verify(card, at: now.timestamp)
+                    guard found.id == server, node.isExpected(found, at: now) else { continue }
                     _ = try await register(card)
                     return
                 } catch let refusal as Refusal {

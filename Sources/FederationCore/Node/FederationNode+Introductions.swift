@@ -1,5 +1,5 @@
-import FederationCrypto
-import FederationModel
+public import FederationCrypto
+public import FederationModel
 import FederationWire
 
 /// Introductions: what this server tells its peers of one another, and what they tell it.
@@ -192,6 +192,17 @@ extension FederationNode {
     }
 
     // MARK: Cards of the introduced
+
+    /// Whether a card that was found where others had said may be believed: what is known of its server speaks for itself;
+    /// of a stranger only the key counts that its introducers agree on, whoever answers at the address that one of them named.
+    public func isExpected(_ card: ServerCard, at now: Now) -> Bool {
+        let view = trustView
+        guard bindings[card.id] == nil, registry.server(card.id) == nil, registry.tombstone(card.id) == nil else {
+            return true
+        }
+        let introduced = view.introduced(card.id, key: card.publicKey, at: now)
+        return !introduced.by.isEmpty && !introduced.isContested
+    }
 
     /// Looks for the card of a server that enough peers have introduced: seldom, ever more seldom, and for few at one time, so
     /// that nobody can make this server knock at many doors.

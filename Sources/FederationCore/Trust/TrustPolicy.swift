@@ -123,7 +123,12 @@ public struct TrustPolicy: Hashable, Sendable {
 
     /// Whether the allow list leaves the server in.
     public func allows(_ server: ServerID, key: PublicKey?, endpoints: [Endpoint]) -> Bool {
-        allow.isEmpty || allow.contains { $0.matches(server, key: key, endpoints: endpoints) }
+        if allow.isEmpty || allow.contains(where: { $0.matches(server, key: key, endpoints: []) }) { return true }
+        // Every place must be one that is allowed: a server may name others' beside its own.
+        return !endpoints.isEmpty
+            && endpoints.allSatisfy { place in
+                allow.contains { $0.matches(server, key: key, endpoints: [place]) }
+            }
     }
 
     /// Whether anybody can be trusted whom the operator has not pinned.

@@ -66,7 +66,7 @@ struct TrustView {
             server, key: key, endpoints: endpoints(of: server),
             evidence: TrustPolicy.Evidence(
                 pinned: record?.trust == .pinned ? record?.scopes : nil, registries: listings[server]?.sorted() ?? [],
-                introducers: introduced.by, isContested: introduced.isContested,
+                introducers: introduced.by, isContested: introduced.isContested && record == nil,
                 // Whoever is known by card or binding has the key that is bound; any other never gets this far.
                 isFirstUse: registry.tombstone(server) == nil, hasEquivocated: equivocations[server] != nil))
     }
@@ -83,19 +83,22 @@ struct TrustView {
         guard let record = peers[server], !denied.contains(server), record.scopes.contains(.heartbeat),
             registry.server(server)?.status != .suspended, bindings[server]?.isDead != true
         else { return false }
-        return record.trust.isOwnJudgement
+        // Nobody's word gives more than the policy gives to whoever says it.
+        return record.trust == .pinned
+            || record.trust.isOwnJudgement && record.scopes.isSuperset(of: policy.introducedBy?.scopes ?? [])
     }
 
     /// Who has introduced a server with this key, and whether somebody has with another one.
     func introduced(_ server: ServerID, key: PublicKey, at now: Now) -> (by: [ServerID], isContested: Bool) {
         var introducers: [ServerID] = []
         var isContested = false
+        // A peer has proved its key. Who names another for it may have heard of a rotation sooner or later than this server; and if
+        // it lies, its one word does not part those who know each other.
+        let isPeer = peers[server] != nil
         for heard in counting(server, at: now) {
-            if heard.introduction.key == key {
-                introducers.append(heard.introducer)
-            } else if !isPast(heard.introduction) {
-                isContested = true
-            }
+            let isSame = heard.introduction.key == key
+            if isSame || isPeer { introducers.append(heard.introducer) }
+            if !isSame, !isPast(heard.introduction) { isContested = true }
         }
         return (introducers, isContested)
     }

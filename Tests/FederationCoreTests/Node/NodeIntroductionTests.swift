@@ -20,6 +20,9 @@ struct NodeIntroductionTests {
             health: isLasting
                 ? try HealthThresholds(degraded: 100, unreachable: 1_000, interval: .seconds(24 * 3_600)) : .standard,
             trustLifetime: isLasting ? .seconds(30 * 24 * 3_600) : Limits.trustLifetime,
+            configure: { name, configuration in
+                configuration.commitment = KeyCommitment(next: try next(of: name).publicKey.commitment, recovery: nil)
+            },
             trusts: { left, right in
                 guard let left = names.firstIndex(of: left), let right = names.firstIndex(of: right) else {
                     return false
@@ -30,6 +33,12 @@ struct NodeIntroductionTests {
         try federation.settle()
         try federation.enter(ada, at: federation.node("alpha"))
         return (federation, federation.node("alpha"), federation.node("beta"), federation.node("gamma"))
+    }
+
+    /// The key that a server has committed to.
+    private static func next(of name: String) throws -> ServerIdentity {
+        try ServerIdentity(
+            id: ServerID(unchecked: name), seed: [UInt8](repeating: UInt8(name.utf8.count + 60), count: 32))
     }
 
     private static func set(_ policy: TrustPolicy, at node: TestNode, _ federation: TestFederation) throws {
@@ -239,29 +248,102 @@ struct NodeIntroductionTests {
         #expect(try Self.tell(many, by: beta, to: alpha, federation) == ["report refused introduction.tooMany"])
     }
 
-    @Test("two keys for one server: nobody is trusted for that, and it is reported")
-    func contradiction() throws {
+    private static func isExpected(_ card: ServerCard, at node: TestNode, _ federation: TestFederation) -> Bool {
+        node.node.isExpected(card, at: federation.now)
+    }
+
+    /// Alpha with two introducers, beta and delta, neither of which knows gamma itself.
+    private static func twoIntroducers() throws -> (
+        TestFederation, alpha: TestNode, beta: TestNode, delta: TestNode, gamma: TestNode
+    ) {
         let federation = try TestFederation(
             ["alpha", "beta", "delta", "gamma"], trusts: { $0 != "gamma" && $1 != "gamma" })
         try federation.connectAll()
         try federation.settle()
-        let (alpha, beta, delta) = (federation.node("alpha"), federation.node("beta"), federation.node("delta"))
-        let gamma = federation.node("gamma")
-        try Self.set(Self.one, at: alpha, federation)
+        try set(one, at: federation.node("alpha"), federation)
+        return (
+            federation, federation.node("alpha"), federation.node("beta"), federation.node("delta"),
+            federation.node("gamma")
+        )
+    }
+
+    @Test("two keys for one server: nobody is trusted for that, and no card is taken")
+    func contradiction() throws {
+        let (federation, alpha, beta, delta, gamma) = try Self.twoIntroducers()
+        let card = try #require(gamma.card)
+        let read = try ServerCard.verify(card, at: federation.now.timestamp)
+        #expect(!Self.isExpected(read, at: alpha, federation))
         let now = federation.now.timestamp
         _ = try Self.tell(
             [Self.introduction(by: beta, key: gamma.identity.publicKey, at: now)], by: beta, to: alpha, federation)
         try federation.settle()
         #expect(alpha.fetched == [gamma.id])
-        alpha.enqueue(try alpha.node.register(try #require(gamma.card), at: federation.now).effects)
-        try federation.settle()
-        #expect(alpha.node.peers[gamma.id]?.trust == .introduced([beta.id]))
+        #expect(Self.isExpected(read, at: alpha, federation))
         _ = try Self.tell(
             [Self.introduction(by: delta, key: delta.identity.publicKey, at: now)], by: delta, to: alpha, federation)
         try federation.settle()
         #expect(alpha.reported.contains(.introductionsContradict(gamma.id)))
-        #expect(alpha.reported.contains(.trustEnded(gamma.id, code: "policy.contested")))
+        #expect(!Self.isExpected(read, at: alpha, federation))
+        alpha.enqueue(try alpha.node.register(card, at: federation.now).effects)
+        try federation.settle()
         #expect(alpha.node.peers[gamma.id] == nil)
+    }
+
+    @Test("a card under a key that no introducer has named is not expected, wherever it was found")
+    func otherKey() throws {
+        let (federation, alpha, beta, _, gamma) = try Self.twoIntroducers()
+        let read = try ServerCard.verify(try #require(gamma.card), at: federation.now.timestamp)
+        _ = try Self.tell(
+            [Self.introduction(by: beta, key: beta.identity.publicKey, at: federation.now.timestamp)], by: beta,
+            to: alpha, federation)
+        try federation.settle()
+        #expect(alpha.fetched == [gamma.id] && !Self.isExpected(read, at: alpha, federation))
+    }
+
+    @Test("who is a peer keeps its place when one introducer names another key, and that is reported")
+    func oneWord() throws {
+        let (federation, alpha, beta, delta, gamma) = try Self.twoIntroducers()
+        let now = federation.now.timestamp
+        _ = try Self.tell(
+            [Self.introduction(by: beta, key: gamma.identity.publicKey, at: now)], by: beta, to: alpha, federation)
+        alpha.enqueue(try alpha.node.register(try #require(gamma.card), at: federation.now).effects)
+        try federation.settle()
+        #expect(alpha.node.peers[gamma.id] != nil)
+        _ = try Self.tell(
+            [Self.introduction(by: delta, key: delta.identity.publicKey, at: now)], by: delta, to: alpha, federation)
+        try federation.settle()
+        #expect(alpha.reported.contains(.introductionsContradict(gamma.id)))
+        #expect(alpha.node.peers[gamma.id] != nil)
+    }
+
+    @Test("an introducer that may do less than it would give is not heard, unless the operator has pinned it")
+    func noEscalation() throws {
+        let (federation, alpha, beta, _, gamma) = try Self.twoIntroducers()
+        var record = try #require(alpha.node.peers[beta.id])
+        record.trust = .registry("https://registry.example")
+        for (scopes, isHeard) in [(PeerScopes.heartbeat, false), (.all, true)] {
+            record.scopes = scopes
+            alpha.node.peers[beta.id] = record
+            let isIntroducer = alpha.node.trustView.isIntroducer(beta.id)
+            #expect(isIntroducer == isHeard, "\(scopes)")
+        }
+        record.trust = .pinned
+        record.scopes = .heartbeat
+        alpha.node.peers[beta.id] = record
+        let isIntroducer = alpha.node.trustView.isIntroducer(beta.id)
+        #expect(isIntroducer)
+        _ = (federation, gamma)
+    }
+
+    @Test("an introduced peer that rotates its key stays one")
+    func rotated() throws {
+        let (federation, alpha, _, gamma) = try Self.introduced()
+        let successor = try Self.next(of: "gamma")
+        gamma.enqueue(try gamma.node.rotate(to: successor, next: nil, at: federation.now))
+        try federation.settle()
+        let after = try #require(alpha.node.peers[gamma.id])
+        #expect(after.publicKey == successor.publicKey && after.trust == .introduced([ServerID(unchecked: "beta")]))
+        #expect(alpha.node.verifiedPeer(gamma.id, at: federation.now) != nil)
     }
 
     @Test("cards of the introduced are looked for seldom, ever more seldom, and for few at one time")
