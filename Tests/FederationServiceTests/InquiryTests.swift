@@ -3,9 +3,10 @@ import FederationCrypto
 import FederationModel
 import FederationService
 import ServiceTestKit
+import TestPatience
 import Testing
 
-@Suite("Answering inquiries, and asking", .timeLimit(.minutes(1)))
+@Suite("Answering inquiries, and asking", .timeLimit(.minutes(patience)))
 struct InquiryTests {
     /// Alpha asks beta. Beta has pinned alpha, unless a test says otherwise.
     private struct Scene {
