@@ -104,16 +104,6 @@ extension FederationServer {
     static let queuedBatches = 1_024
 
     private func handshakeEntropy() -> HandshakeEntropy {
-        var generator = EntropyGenerator(source: entropy)
-        return HandshakeEntropy(using: &generator)
-    }
-}
-
-/// An entropy source in the form that Swift's random functions take.
-private struct EntropyGenerator: RandomNumberGenerator {
-    let source: any EntropySource
-
-    mutating func next() -> UInt64 {
-        source.bytes(8).reduce(0) { $0 << 8 | UInt64($1) }
+        HandshakeEntropy(drawing: entropy.bytes)
     }
 }

@@ -30,6 +30,13 @@ public struct SystemEntropy: EntropySource {
 
     public func bytes(_ count: Int) -> [UInt8] {
         var generator = SystemRandomNumberGenerator()
-        return (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+        var bytes = [UInt8](repeating: 0, count: count)
+        var word: UInt64 = 0
+        for index in bytes.indices {
+            // Each value is a system call, and has eight bytes.
+            word = index % 8 == 0 ? generator.next() : word >> 8
+            bytes[index] = UInt8(truncatingIfNeeded: word)
+        }
+        return bytes
     }
 }

@@ -10,14 +10,16 @@ public struct FederationSessionKeys: ~Copyable, Sendable {
     /// The key schedule: one HKDF label for each key, IV and direction. The direction comes from the role, so one
     /// side's outbound key is the other's inbound key.
     init(secret: borrowing SecretBytes, transcript: [UInt8], suite: CipherSuite, role: HandshakeRole) {
+        self.init(KeySchedule(secret: secret, transcript: transcript), suite: suite, role: role)
+    }
+
+    init(_ schedule: borrowing KeySchedule, suite: CipherSuite, role: HandshakeRole) {
         let lowToHigh = TrafficKey(
-            aead: suite.aead,
-            key: deriveKey(from: secret.key, salt: transcript, label: Label.lowToHighKey, count: AEAD.keyBytes),
-            iv: deriveKey(from: secret.key, salt: transcript, label: Label.lowToHighIV, count: AEAD.nonceBytes))
+            aead: suite.aead, key: schedule.derive(Label.lowToHighKey, count: AEAD.keyBytes),
+            iv: schedule.derive(Label.lowToHighIV, count: AEAD.nonceBytes))
         let highToLow = TrafficKey(
-            aead: suite.aead,
-            key: deriveKey(from: secret.key, salt: transcript, label: Label.highToLowKey, count: AEAD.keyBytes),
-            iv: deriveKey(from: secret.key, salt: transcript, label: Label.highToLowIV, count: AEAD.nonceBytes))
+            aead: suite.aead, key: schedule.derive(Label.highToLowKey, count: AEAD.keyBytes),
+            iv: schedule.derive(Label.highToLowIV, count: AEAD.nonceBytes))
         switch role {
         case .low:
             outbound = lowToHigh
@@ -33,8 +35,8 @@ public struct FederationSessionKeys: ~Copyable, Sendable {
 struct ExporterSecret: ~Copyable, Sendable {
     let key: SymmetricKey
 
-    init(secret: borrowing SecretBytes, transcript: [UInt8]) {
-        key = deriveKey(from: secret.key, salt: transcript, label: Label.exporter, count: 32)
+    init(_ schedule: borrowing KeySchedule) {
+        key = schedule.derive(Label.exporter, count: 32)
     }
 
     func derive(_ label: String, count: Int) -> SecretBytes {

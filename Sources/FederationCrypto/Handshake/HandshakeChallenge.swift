@@ -21,7 +21,7 @@ public struct HandshakeChallenge: Hashable, Sendable {
     public let encapsulationKey: [UInt8]
 
     func encoded() -> [UInt8] {
-        var writer = FieldWriter()
+        var writer = FieldWriter(capacity: 1_536)
         writer.integer(Self.kind)
         writer.integer(versions.maximum)
         writer.integer(versions.minimum)

@@ -26,7 +26,15 @@ public struct HandshakeEntropy: ~Copyable, Sendable {
         self.init(x25519: SecretBytes(taking: &x25519), mlkem: SecretBytes(taking: &mlkem))
     }
 
-    /// Draws the seeds from `generator`, which must be a cryptographic one such as `SystemRandomNumberGenerator`.
+    /// Draws both seeds from `bytes`, which returns as many bytes as it is asked for.
+    public init(drawing bytes: (_ count: Int) -> [UInt8]) {
+        var x25519 = bytes(Self.x25519Bytes)
+        var mlkem = bytes(Self.mlkemBytes)
+        self.init(x25519: SecretBytes(taking: &x25519), mlkem: SecretBytes(taking: &mlkem))
+    }
+
+    /// Draws the seeds from `generator`, a value for each byte. For a seeded one, as in tests: each value of
+    /// `SystemRandomNumberGenerator` is a system call, and 96 of them cost more than a key exchange.
     public init(using generator: inout some RandomNumberGenerator) {
         self.init(
             x25519: Self.draw(Self.x25519Bytes, from: &generator), mlkem: Self.draw(Self.mlkemBytes, from: &generator))

@@ -16,7 +16,7 @@ public struct HandshakeResponse: Hashable, Sendable {
     public let signature: [UInt8]
 
     func encoded() -> [UInt8] {
-        var writer = FieldWriter()
+        var writer = FieldWriter(capacity: 1_536)
         writer.integer(Self.kind)
         writer.field(signingKey.bytes)
         writer.field(exchangeKey)

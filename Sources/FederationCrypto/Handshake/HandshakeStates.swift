@@ -170,11 +170,11 @@ struct AwaitingTrust: ~Copyable, Sendable {
             ephemeral: waiting.ephemeral, peerEphemeral: waiting.peer.ephemeralKey, identity: waiting.identity,
             peerExchange: response.exchangeKey,
             encapsulated: byRole(own: waiting.ownSecret, peers: decapsulated, role: agreement.role))
+        let schedule = KeySchedule(secret: secret, transcript: transcript)
         return SecureChannel(
             peer: claim, version: agreement.version, suite: agreement.suite, clockOffset: agreement.clockOffset,
-            keys: FederationSessionKeys(
-                secret: secret, transcript: transcript, suite: agreement.suite, role: agreement.role),
-            exporterSecret: ExporterSecret(secret: secret, transcript: transcript))
+            keys: FederationSessionKeys(schedule, suite: agreement.suite, role: agreement.role),
+            exporterSecret: ExporterSecret(schedule))
     }
 
     /// What the peer encapsulated; nil in a classical suite. A forged ciphertext gives another secret (FIPS 203

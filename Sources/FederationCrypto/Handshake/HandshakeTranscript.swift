@@ -22,7 +22,7 @@ func signedTranscript(
     role: HandshakeRole, helloHash: [UInt8], server: ServerID, signingKey: PublicKey, exchangeKey: [UInt8],
     ciphertext: [UInt8]
 ) -> [UInt8] {
-    var writer = FieldWriter()
+    var writer = FieldWriter(capacity: 1_536)
     writer.field(role.rawValue.utf8)
     writer.field(helloHash)
     writer.field(server.rawValue.utf8)

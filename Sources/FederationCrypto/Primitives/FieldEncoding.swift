@@ -4,6 +4,9 @@
 struct FieldWriter {
     private(set) var bytes: [UInt8] = []
 
+    /// - Parameter capacity: how many bytes will be written, about; growing copies them.
+    init(capacity: Int = 256) { bytes.reserveCapacity(capacity) }
+
     mutating func integer(_ value: some FixedWidthInteger) {
         withUnsafeBytes(of: value.bigEndian) { bytes.append(contentsOf: $0) }
     }

@@ -29,7 +29,7 @@ func extractKey(from secret: SymmetricKey, salt: [UInt8]) -> SymmetricKey {
 }
 
 /// HKDF-Expand (RFC 5869 §2.3).
-private func expandKey(_ key: SymmetricKey, info: [UInt8], count: Int) -> SymmetricKey {
+func expandKey(_ key: SymmetricKey, info: [UInt8], count: Int) -> SymmetricKey {
     let blocks = (count + SHA256.byteCount - 1) / SHA256.byteCount
     precondition(blocks <= 255, "HKDF-SHA256 gives at most 8160 bytes")
     var output: [UInt8] = []
@@ -55,7 +55,7 @@ func deriveKey(from secret: SymmetricKey, salt: [UInt8] = [], label: String, cou
 
 /// SHA-256 over length-prefixed fields, the label first.
 func hashFields(_ label: String, _ fields: [UInt8]...) -> [UInt8] {
-    var writer = FieldWriter()
+    var writer = FieldWriter(capacity: fields.reduce(label.utf8.count + 2) { $0 + $1.count + 2 })
     writer.field(label.utf8)
     for field in fields { writer.field(field) }
     return Array(SHA256.hash(data: writer.bytes))
