@@ -25,6 +25,12 @@ public struct Host: Hashable, Comparable, Sendable, Codable, LosslessStringConve
         }
     }
 
+    /// A host that was parsed before: `name` as in ``name``.
+    package init(unchecked name: String, isIPv6: Bool) {
+        self.name = name
+        self.isIPv6 = isIPv6
+    }
+
     public var description: String { isIPv6 ? "[\(name)]" : name }
 
     public static func < (left: Self, right: Self) -> Bool { left.description < right.description }

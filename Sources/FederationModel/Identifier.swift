@@ -3,9 +3,10 @@
 /// 1 to ``Limits/identifierBytes`` characters of `a`–`z`, `0`–`9`, `-`, `_` and `.`; the first and the last are a
 /// letter or a digit, and no two dots stand together. Lower-case ASCII only, so that two identifiers that look alike
 /// are equal, and none needs escaping in a path, a URL, a log line or a file name.
-public protocol Identifier: RawRepresentable<String>, Hashable, Comparable, Sendable, Codable,
-    LosslessStringConvertible
-{
+public protocol Identifier: Hashable, Comparable, Sendable, Codable, LosslessStringConvertible {
+    /// The text.
+    var rawValue: String { get }
+
     /// Makes an identifier whose text is known to follow the grammar.
     init(unchecked rawValue: String)
 
@@ -26,6 +27,7 @@ extension Identifier {
 
     public var description: String { rawValue }
 
+    @inlinable
     public static func < (left: Self, right: Self) -> Bool {
         left.rawValue < right.rawValue
     }

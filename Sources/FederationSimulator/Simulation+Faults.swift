@@ -149,7 +149,7 @@ extension Simulation {
     private func readTruth(_ server: SimulatedServer) throws {
         for peer in server.truth.indices where peer != server.index {
             server.truth[peer].isPeer = server.node.peers[serverID(peer)] != nil
-            server.truth[peer].isSuspended = server.node.registry.server(serverID(peer))?.status == .suspended
+            server.truth[peer].isSuspended = server.node.registry.status(of: serverID(peer)) == .suspended
             server.truth[peer].heardAt = time
         }
     }

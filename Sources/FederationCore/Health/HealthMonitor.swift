@@ -72,7 +72,9 @@ public struct HealthMonitor: Sendable {
     public func count(status: HealthStatus) -> Int { byStatus[status]?.count ?? 0 }
 
     /// nil for a server that is not watched.
-    public func status(of server: ServerID) -> HealthStatus? { peers[server]?.status }
+    public func status(of server: ServerID) -> HealthStatus? {
+        peers.slot(of: server).map { peers[slot: $0].status }
+    }
 
     /// nil for a server that is not watched.
     public func health(of server: ServerID) -> ServerHealth? {
@@ -101,9 +103,9 @@ public struct HealthMonitor: Sendable {
 
     /// Begins to watch a server, which counts as healthy until it fails. Watching a watched one changes nothing.
     public mutating func watch(_ server: ServerID, at now: Instant) {
-        guard peers[server] == nil else { return }
+        guard peers.slot(of: server) == nil else { return }
         let deadline = now + thresholds.interval
-        peers[server] = Peer(observedAt: now, silentSince: now, queued: deadline)
+        peers.insert(server, Peer(observedAt: now, silentSince: now, queued: deadline))
         byStatus[.healthy, default: OrderedKeys()].insert(server)
         deadlines.insert(Deadline(at: deadline, server: server))
     }
@@ -127,11 +129,11 @@ public struct HealthMonitor: Sendable {
     public mutating func recordSuccess(
         _ server: ServerID, at time: Instant, now: Instant? = nil
     ) -> HealthChange? {
-        guard let peer = peers[server], time >= peer.observedAt, time <= now ?? time else {
+        guard let slot = peers.slot(of: server), time >= peers[slot: slot].observedAt, time <= now ?? time else {
             ignoredObservations += 1
             return nil
         }
-        return observe(server, peer, at: time, failures: 0)
+        return observe(server, in: slot, at: time, failures: 0)
     }
 
     /// An attempt to reach the server failed. The interval of silence begins anew, so that one missing answer is not
@@ -141,16 +143,19 @@ public struct HealthMonitor: Sendable {
     public mutating func recordFailure(
         _ server: ServerID, at time: Instant, now: Instant? = nil
     ) -> HealthChange? {
-        guard let peer = peers[server], time >= peer.observedAt, time >= peer.silentSince, time <= now ?? time else {
+        guard let slot = peers.slot(of: server), time >= peers[slot: slot].observedAt,
+            time >= peers[slot: slot].silentSince, time <= now ?? time
+        else {
             ignoredObservations += 1
             return nil
         }
-        return observe(server, peer, at: time, failures: Self.sum(peer.failures, 1))
+        return observe(server, in: slot, at: time, failures: Self.sum(peers[slot: slot].failures, 1))
     }
 
     private mutating func observe(
-        _ server: ServerID, _ peer: Peer, at time: Instant, failures: Int
+        _ server: ServerID, in slot: Int, at time: Instant, failures: Int
     ) -> HealthChange? {
+        let peer = peers[slot: slot]
         var observed = peer
         observed.failures = failures
         if failures > 0 {
@@ -166,7 +171,7 @@ public struct HealthMonitor: Sendable {
             observed.queued = deadline
             deadlines.insert(Deadline(at: deadline, server: server))
         }
-        peers[server] = observed
+        peers[slot: slot] = observed
         if failures > 0 { noteDoubt(server, observed) }
         return moved(server, from: peer, to: observed)
     }

@@ -172,7 +172,7 @@ extension FederationNode {
             effects += apply(change, at: now)
         }
         effects += tellProbes(of: server)
-        let before = registry.server(server)?.status
+        let before = registry.status(of: server)
         do {
             try registry.recordHeartbeat(server, at: now.timestamp)
         } catch .heartbeatBackwards {

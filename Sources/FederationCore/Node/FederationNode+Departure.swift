@@ -19,7 +19,7 @@ extension FederationNode {
             return try routing.resolve(
                 portal,
                 isTrusted: { self.verifiedPeer($0, at: now) != nil },
-                registryStatus: { registry.server($0)?.status },
+                registryStatus: { registry.status(of: $0) },
                 health: { plantedBug == .staleHealthUsed ? .healthy : health.status(of: $0) })
         } catch {
             throw error.refusal

@@ -233,7 +233,7 @@ extension FederationNode {
     /// - Throws: `key.revoked` for a server whose owner has revoked it for good.
     public mutating func reinstate(_ server: ServerID, at now: Now) throws(Refusal) -> [Effect] {
         guard bindings[server]?.isDead != true else { throw KeyBinding.Failure.revoked(server).refusal }
-        let wasSuspended = registry.server(server)?.status == .suspended
+        let wasSuspended = registry.status(of: server) == .suspended
         let entry: FederatedServer
         do {
             entry = try registry.reinstate(server)

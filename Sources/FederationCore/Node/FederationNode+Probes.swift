@@ -17,7 +17,7 @@ extension FederationNode {
     /// Asks common peers about those that have failed again and are about to be given up.
     mutating func askAboutDoubtful(at now: Now) -> [Effect] {
         var effects: [Effect] = []
-        let targets = health.takeDoubtful().filter { peers[$0] != nil && registry.server($0)?.status != .suspended }
+        let targets = health.takeDoubtful().filter { peers[$0] != nil && registry.status(of: $0) != .suspended }
         guard !targets.isEmpty else { return [] }
         let helpers = channels.keys.filter {
             health.status(of: $0) == .healthy && verifiedPeer($0, at: now) != nil

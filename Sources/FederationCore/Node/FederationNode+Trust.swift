@@ -157,7 +157,7 @@ extension FederationNode {
             .filter {
                 $0.trust != .pinned && channels[$0.server] == nil && routing.routes(to: $0.server, limit: 1).isEmpty
             }
-            .map { (heard: registry.server($0.server)?.lastHeartbeat ?? $0.addedAt, server: $0.server) }
+            .map { (heard: registry.lastHeartbeat(of: $0.server) ?? $0.addedAt, server: $0.server) }
             .min { ($0.heard, $0.server) < ($1.heard, $1.server) }?.server
     }
 

@@ -238,7 +238,7 @@ public struct FederationNode: ~Copyable, Sendable {
     /// The proof that a peer is trusted: its handshake was completed, has not expired, and the operator still wants it.
     public func verifiedPeer(_ server: ServerID, at now: Now) -> VerifiedPeer? {
         if plantedBug == .trustKeptAfterSuspension { return handshakes.verifiedPeer(server, at: now) }
-        guard let record = peers[server], registry.server(server)?.status != .suspended,
+        guard let record = peers[server], registry.status(of: server) != .suspended,
             !denied.contains(server), record.scopes.contains(.heartbeat),
             let peer = handshakes.verifiedPeer(server, at: now),
             counts(peer.publicKey, of: record, at: now) || plantedBug == .trustKeptAfterKeyChange

@@ -27,17 +27,17 @@ extension ServerRegistry {
         var examined = 0
         while examined < Limits.searchedServers {
             let portion = min(text == nil && search.world == nil ? limit : 512, Limits.searchedServers - examined)
-            let ids = candidates(world: search.world, status: search.status, after: last, limit: portion)
-            for id in ids {
-                last = id
-                guard let server = server(id), search.status == nil || server.status == search.status,
+            let servers = list(world: search.world, status: search.status, after: last, limit: portion)
+            for server in servers {
+                last = server.id
+                guard search.status == nil || server.status == search.status,
                     text.map({ Self.mentions($0, server) }) ?? true
                 else { continue }
                 found.append(server)
-                if found.count == limit { return (found, id) }
+                if found.count == limit { return (found, server.id) }
             }
-            examined += ids.count
-            if ids.count < portion { return (found, nil) }
+            examined += servers.count
+            if servers.count < portion { return (found, nil) }
         }
         return (found, last)
     }

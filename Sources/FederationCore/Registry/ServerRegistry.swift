@@ -22,10 +22,11 @@ public struct ServerRegistry: Sendable {
         }
     }
 
-    private var servers = SlotTable<ServerID, FederatedServer>()
-    private var byStatus: [ServerStatus: OrderedKeys<ServerID>] = [:]
+    private var servers = SlotTable<ServerID, ServerRow>()
+    /// Slots, in the order of their ids.
+    private var byStatus: [ServerStatus: SortedChunks<UInt32>] = [:]
+    private var byWorld: [WorldID: SortedChunks<UInt32>] = [:]
     private var tombstonesByID: [ServerID: ServerTombstone] = [:]
-    private var byWorld: [WorldID: OrderedKeys<ServerID>] = [:]
 
     public init() {}
 
@@ -35,20 +36,39 @@ public struct ServerRegistry: Sendable {
 
     public func count(status: ServerStatus) -> Int { byStatus[status]?.count ?? 0 }
 
-    public func server(_ id: ServerID) -> FederatedServer? { servers[id] }
+    /// The whole entry. Where the status is enough, ``status(of:)`` costs a fraction.
+    public func server(_ id: ServerID) -> FederatedServer? {
+        servers.slot(of: id).map { servers[slot: $0].server(id) }
+    }
+
+    /// nil for a server that is not known.
+    public func status(of id: ServerID) -> ServerStatus? {
+        servers.slot(of: id).map { servers[slot: $0].status }
+    }
+
+    /// When a known server was last heard, if ever.
+    public func lastHeartbeat(of id: ServerID) -> Timestamp? {
+        servers.slot(of: id).flatMap { servers[slot: $0].lastHeartbeat }
+    }
 
     /// Why the operator suspended a server, if they said so.
-    public func suspensionReason(of id: ServerID) -> String? { servers[id]?.suspensionReason }
+    public func suspensionReason(of id: ServerID) -> String? { server(id)?.suspensionReason }
 
     /// Up to `limit` servers, sorted by id, from the first one after `cursor` on.
     public func list(after cursor: ServerID? = nil, limit: Int) -> [FederatedServer] {
-        let indexes = ServerStatus.allCases.compactMap { byStatus[$0] }
-        return OrderedKeys.page(of: indexes, after: cursor, limit: limit).compactMap { servers[$0] }
+        list(world: nil, status: nil, after: cursor, limit: limit)
     }
 
     /// Up to `limit` servers with a status, sorted by id, from the first one after `cursor` on.
     public func list(status: ServerStatus, after cursor: ServerID? = nil, limit: Int) -> [FederatedServer] {
-        (byStatus[status]?.page(after: cursor, limit: limit) ?? []).compactMap { servers[$0] }
+        list(world: nil, status: status, after: cursor, limit: limit)
+    }
+
+    /// Up to `limit` servers after `cursor` in the smallest index that has every match.
+    func list(world: WorldID?, status: ServerStatus?, after cursor: ServerID?, limit: Int) -> [FederatedServer] {
+        slots(world: world, status: status, after: cursor, limit: limit).map { slot in
+            servers[slot: Int(slot)].server(servers.id(in: Int(slot)))
+        }
     }
 
     /// What is remembered of a removed server.
@@ -69,16 +89,17 @@ public struct ServerRegistry: Sendable {
     @discardableResult
     public mutating func register(_ server: FederatedServer) throws(Failure) -> Change {
         try check(registering: server)
-        if let known = servers[server.id] {
+        if let slot = servers.slot(of: server.id) {
+            let known = servers[slot: slot].server(server.id)
             var updated = known
             updated.name = server.name
             updated.endpoint = server.endpoint
             updated.alternatives = server.alternatives
             updated.recordSequence = server.recordSequence
             updated.worlds = server.worlds
-            servers[server.id] = updated
-            unindex(known)
-            index(updated)
+            unindex(slot, worlds: known.worlds)
+            servers[slot: slot] = ServerRow(updated)
+            index(slot, worlds: updated.worlds)
             return .updated(updated, previous: known)
         }
         var fresh = server
@@ -99,7 +120,7 @@ public struct ServerRegistry: Sendable {
     public func check(registering server: FederatedServer, isRebound: Bool = false) throws(Failure) {
         try Self.check(server)
         guard !isRebound else { return }
-        if let known = servers[server.id] {
+        if let known = self.server(server.id) {
             guard known.publicKey == server.publicKey else { throw .keyMismatch(server.id) }
             guard server.recordSequence > known.recordSequence else { throw .alreadyRegistered(server.id) }
         } else if let tombstone = tombstonesByID[server.id] {
@@ -116,10 +137,11 @@ public struct ServerRegistry: Sendable {
     /// - Throws: `notFound`.
     @discardableResult
     public mutating func deregister(_ id: ServerID, sequence: UInt64 = 0) throws(Failure) -> FederatedServer {
-        guard let server = servers[id] else { throw .notFound(id) }
-        servers[id] = nil
-        byStatus[server.status]?.remove(id)
-        unindex(server)
+        guard let slot = servers.slot(of: id) else { throw .notFound(id) }
+        let server = servers[slot: slot].server(id)
+        leave(server.status, slot)
+        unindex(slot, worlds: server.worlds)
+        servers.remove(slot)
         tombstonesByID[id] = ServerTombstone(
             server: id, publicKey: server.publicKey, isSuspended: server.status == .suspended, sequence: sequence)
         return server
@@ -128,10 +150,10 @@ public struct ServerRegistry: Sendable {
     /// Binds an id to another key, of which the caller knows by ``KeyBinding`` that it follows: the next record of the
     /// server replaces the present one whatever its sequence number. Does nothing for an id that was never here.
     public mutating func rebind(_ id: ServerID, to key: PublicKey) {
-        if var server = servers[id] {
+        if var server = server(id) {
             server.publicKey = key
             server.recordSequence = 0
-            servers[id] = server
+            servers[id] = ServerRow(server)
         }
         if let tombstone = tombstonesByID[id] {
             tombstonesByID[id] = ServerTombstone(
@@ -148,10 +170,10 @@ public struct ServerRegistry: Sendable {
         var restored = ServerRegistry()
         for server in stored {
             try Self.check(server)
-            guard restored.servers[server.id] == nil else { throw .alreadyRegistered(server.id) }
+            guard restored.servers.slot(of: server.id) == nil else { throw .alreadyRegistered(server.id) }
             restored.insert(server)
         }
-        for tombstone in tombstones where restored.servers[tombstone.server] == nil {
+        for tombstone in tombstones where restored.servers.slot(of: tombstone.server) == nil {
             restored.tombstonesByID[tombstone.server] = tombstone
         }
         self = restored
@@ -165,16 +187,18 @@ public struct ServerRegistry: Sendable {
     /// - Throws: `notFound`, `suspended`; `heartbeatBackwards` for a time before the newest heartbeat.
     @discardableResult
     public mutating func recordHeartbeat(_ id: ServerID, at time: Timestamp) throws(Failure) -> FederatedServer? {
-        let status = try servers.update(id) { (server: inout FederatedServer) throws(Failure) -> ServerStatus in
-            guard server.status != .suspended else { throw .suspended(id) }
-            if let newest = server.lastHeartbeat, time < newest {
+        guard let slot = servers.slot(of: id) else { throw .notFound(id) }
+        let status = try servers.update(slot: slot) { (row: inout ServerRow) throws(Failure) -> ServerStatus in
+            guard row.status != .suspended else { throw .suspended(id) }
+            if let newest = row.lastHeartbeat, time < newest {
                 throw .heartbeatBackwards(id, newest: newest, offered: time)
             }
-            server.lastHeartbeat = time
-            return server.status
+            row.lastHeartbeat = time
+            return row.status
         }
-        guard let status else { throw .notFound(id) }
-        return status == .online ? nil : move(id, to: .online)
+        if status == .online { return nil }
+        move(slot, to: .online)
+        return servers[slot: slot].server(id)
     }
 
     /// Sets the status and returns the entry. Setting `suspended` is the same as suspending without a reason.
@@ -182,11 +206,11 @@ public struct ServerRegistry: Sendable {
     /// - Throws: `notFound`; `suspended` when the server is suspended and `status` is another.
     @discardableResult
     public mutating func updateStatus(_ id: ServerID, to status: ServerStatus) throws(Failure) -> FederatedServer {
-        guard let server = servers[id] else { throw .notFound(id) }
-        guard server.status != status else { return server }
-        guard server.status != .suspended else { throw .suspended(id) }
-        guard let moved = move(id, to: status) else { throw .notFound(id) }
-        return moved
+        guard let slot = servers.slot(of: id) else { throw .notFound(id) }
+        let known = servers[slot: slot].status
+        guard known == status || known != .suspended else { throw .suspended(id) }
+        move(slot, to: status)
+        return servers[slot: slot].server(id)
     }
 
     // MARK: What the operator decides
@@ -196,9 +220,11 @@ public struct ServerRegistry: Sendable {
     /// - Throws: `notFound`.
     @discardableResult
     public mutating func suspend(_ id: ServerID, reason: String) throws(Failure) -> FederatedServer {
-        guard var server = move(id, to: .suspended) else { throw .notFound(id) }
+        guard let slot = servers.slot(of: id) else { throw .notFound(id) }
+        move(slot, to: .suspended)
+        var server = servers[slot: slot].server(id)
         server.suspensionReason = reason
-        servers[id] = server
+        servers[slot: slot] = ServerRow(server)
         return server
     }
 
@@ -207,49 +233,75 @@ public struct ServerRegistry: Sendable {
     /// - Throws: `notFound`.
     @discardableResult
     public mutating func reinstate(_ id: ServerID) throws(Failure) -> FederatedServer {
-        guard let server = servers[id] else { throw .notFound(id) }
-        guard server.status == .suspended else { return server }
-        guard var moved = move(id, to: .offline) else { throw .notFound(id) }
-        moved.suspensionReason = nil
-        servers[id] = moved
-        return moved
+        guard let slot = servers.slot(of: id) else { throw .notFound(id) }
+        guard servers[slot: slot].status == .suspended else { return servers[slot: slot].server(id) }
+        move(slot, to: .offline)
+        var server = servers[slot: slot].server(id)
+        server.suspensionReason = nil
+        servers[slot: slot] = ServerRow(server)
+        return server
     }
 
     // MARK: Indexes
 
     private mutating func insert(_ server: FederatedServer) {
-        servers[server.id] = server
-        byStatus[server.status, default: OrderedKeys()].insert(server.id)
-        index(server)
+        let slot = servers.insert(server.id, ServerRow(server))
+        join(server.status, slot)
+        index(slot, worlds: server.worlds)
     }
 
-    private mutating func index(_ server: FederatedServer) {
-        for world in server.worlds { byWorld[world, default: OrderedKeys()].insert(server.id) }
+    private mutating func index(_ slot: Int, worlds: [WorldID]) {
+        for world in worlds {
+            let place = place(of: slot, in: byWorld[world])
+            byWorld[world, default: SortedChunks()].insert(UInt32(slot), at: place)
+        }
     }
 
-    private mutating func unindex(_ server: FederatedServer) {
-        for world in server.worlds {
-            byWorld[world]?.remove(server.id)
+    private mutating func unindex(_ slot: Int, worlds: [WorldID]) {
+        for world in worlds {
+            let place = place(of: slot, in: byWorld[world])
+            byWorld[world]?.remove(at: place)
             if byWorld[world]?.isEmpty == true { byWorld[world] = nil }
         }
     }
 
-    /// Up to `limit` ids after `cursor` in the smallest index that has every match.
-    func candidates(world: WorldID?, status: ServerStatus?, after cursor: ServerID?, limit: Int) -> [ServerID] {
-        if let world { return byWorld[world]?.page(after: cursor, limit: limit) ?? [] }
-        if let status { return byStatus[status]?.page(after: cursor, limit: limit) ?? [] }
-        let indexes = ServerStatus.allCases.compactMap { byStatus[$0] }
-        return OrderedKeys.page(of: indexes, after: cursor, limit: limit)
+    private mutating func join(_ status: ServerStatus, _ slot: Int) {
+        let place = place(of: slot, in: byStatus[status])
+        byStatus[status, default: SortedChunks()].insert(UInt32(slot), at: place)
     }
 
-    /// Changes the status and the index with it; nil when the server is not known.
-    private mutating func move(_ id: ServerID, to status: ServerStatus) -> FederatedServer? {
-        guard var server = servers[id] else { return nil }
-        guard server.status != status else { return server }
-        byStatus[server.status]?.remove(id)
-        byStatus[status, default: OrderedKeys()].insert(id)
-        server.status = status
-        servers[id] = server
-        return server
+    private mutating func leave(_ status: ServerStatus, _ slot: Int) {
+        let place = place(of: slot, in: byStatus[status])
+        byStatus[status]?.remove(at: place)
+    }
+
+    /// Changes the status and the index with it.
+    private mutating func move(_ slot: Int, to status: ServerStatus) {
+        let known = servers[slot: slot].status
+        guard known != status else { return }
+        leave(known, slot)
+        join(status, slot)
+        servers.update(slot: slot) { $0.status = status }
+    }
+
+    /// Where a server stands or would stand in an index.
+    private func place(of slot: Int, in index: SortedChunks<UInt32>?) -> SortedChunks<UInt32>.Place {
+        let index = index ?? SortedChunks()
+        let text = servers.text(in: slot)
+        return index.place { servers.text(in: Int($0)) < text }
+    }
+
+    private func slots(world: WorldID?, status: ServerStatus?, after cursor: ServerID?, limit: Int) -> [UInt32] {
+        if let world { return page(of: byWorld[world], after: cursor, limit: limit) }
+        if let status { return page(of: byStatus[status], after: cursor, limit: limit) }
+        var slots = ServerStatus.allCases.flatMap { page(of: byStatus[$0], after: cursor, limit: limit) }
+        slots.sort { servers.text(in: Int($0)) < servers.text(in: Int($1)) }
+        return Array(slots.prefix(max(0, limit)))
+    }
+
+    private func page(of index: SortedChunks<UInt32>?, after cursor: ServerID?, limit: Int) -> [UInt32] {
+        guard let index else { return [] }
+        let place = cursor.map { cursor in index.place { servers.text(in: Int($0)) <= cursor.rawValue } }
+        return index.page(from: place ?? index.start, limit: limit)
     }
 }

@@ -11,10 +11,17 @@ public struct ResolvedRoute: Hashable, Sendable {
 
 /// Where the portals lead. Sized for a million routes; every listing costs what it returns.
 public struct RoutingTable: Sendable {
-    private var routes = SlotTable<PortalID, PortalRoute>()
-    private var portals = OrderedKeys<PortalID>()
-    private var bySource: [ServerID: OrderedKeys<PortalID>] = [:]
-    private var byDestination: [ServerID: OrderedKeys<PortalID>] = [:]
+    private typealias Order = SortedChunks<UInt32>
+
+    private var routes = SlotTable<PortalID, RouteRow>()
+    private var servers = NameTable<ServerID>()
+    private var worlds = NameTable<WorldID>()
+    /// By slot, of the routes that have one.
+    private var spawns: [UInt32: SpawnPoint] = [:]
+    /// Slots: by portal; by number of the source, then portal; by number of the destination, then portal.
+    private var portals = Order()
+    private var bySource = Order()
+    private var byDestination = Order()
 
     public init() {}
 
@@ -22,21 +29,57 @@ public struct RoutingTable: Sendable {
 
     public var count: Int { routes.count }
 
-    public func route(for portal: PortalID) -> PortalRoute? { routes[portal] }
+    /// The whole route. Where less is enough, ``isActive(_:)`` and ``destination(of:)`` cost a fraction.
+    public func route(for portal: PortalID) -> PortalRoute? {
+        routes.slot(of: portal).map { route(portal, in: $0) }
+    }
+
+    /// Whether players may pass; nil for a portal without a route.
+    public func isActive(_ portal: PortalID) -> Bool? {
+        routes.slot(of: portal).map { routes[slot: $0].isActive }
+    }
+
+    /// The server to which a portal leads; nil for a portal without a route.
+    public func destination(of portal: PortalID) -> ServerID? {
+        routes.slot(of: portal).map { servers[routes[slot: $0].destination] }
+    }
 
     /// Up to `limit` routes, sorted by portal, from the first one after `cursor` on.
     public func list(after cursor: PortalID? = nil, limit: Int) -> [PortalRoute] {
-        portals.page(after: cursor, limit: limit).compactMap { routes[$0] }
+        let place = cursor.map { cursor in portals.place { routes.text(in: Int($0)) <= cursor.rawValue } }
+        return portals.page(from: place ?? portals.start, limit: limit).map(route(in:))
     }
 
     /// The routes whose portal stands on a server, sorted by portal, from the first one after `cursor` on.
     public func routes(from source: ServerID, after cursor: PortalID? = nil, limit: Int = .max) -> [PortalRoute] {
-        (bySource[source]?.page(after: cursor, limit: limit) ?? []).compactMap { routes[$0] }
+        list(bySource, \.source, source, after: cursor, limit: limit)
     }
 
     /// The routes that lead to a server, sorted by portal, from the first one after `cursor` on.
     public func routes(to destination: ServerID, after cursor: PortalID? = nil, limit: Int = .max) -> [PortalRoute] {
-        (byDestination[destination]?.page(after: cursor, limit: limit) ?? []).compactMap { routes[$0] }
+        list(byDestination, \.destination, destination, after: cursor, limit: limit)
+    }
+
+    private func list(
+        _ order: Order, _ end: KeyPath<RouteRow, UInt32>, _ server: ServerID, after cursor: PortalID?, limit: Int
+    ) -> [PortalRoute] {
+        guard let number = servers.number(of: server) else { return [] }
+        let first = order.place { slot in
+            let other = routes[slot: Int(slot)][keyPath: end]
+            guard other == number else { return other < number }
+            return cursor.map { routes.text(in: Int(slot)) <= $0.rawValue } ?? false
+        }
+        let behind = order.place { routes[slot: Int($0)][keyPath: end] <= number }
+        return order.page(from: first, to: behind, limit: limit).map(route(in:))
+    }
+
+    private func route(in slot: UInt32) -> PortalRoute { route(routes.id(in: Int(slot)), in: Int(slot)) }
+
+    private func route(_ portal: PortalID, in slot: Int) -> PortalRoute {
+        let row = routes[slot: slot]
+        return PortalRoute(
+            portal: portal, source: servers[row.source], destination: servers[row.destination],
+            world: worlds[row.world], spawn: row.hasSpawn ? spawns[UInt32(slot)] : nil, isActive: row.isActive)
     }
 
     // MARK: Changing
@@ -45,11 +88,16 @@ public struct RoutingTable: Sendable {
     @discardableResult
     public mutating func add(_ route: PortalRoute) throws(Failure) -> PortalRoute {
         try Self.check(route)
-        guard routes[route.portal] == nil else { throw .duplicatePortal(route.portal) }
-        routes[route.portal] = route
-        portals.insert(route.portal)
-        bySource[route.source, default: OrderedKeys()].insert(route.portal)
-        byDestination[route.destination, default: OrderedKeys()].insert(route.portal)
+        guard routes.slot(of: route.portal) == nil else { throw .duplicatePortal(route.portal) }
+        let row = RouteRow(
+            source: servers.take(route.source), destination: servers.take(route.destination),
+            world: worlds.take(route.world), isActive: route.isActive, hasSpawn: route.spawn != nil)
+        let slot = routes.insert(route.portal, row)
+        if let spawn = route.spawn { spawns[UInt32(slot)] = spawn }
+        let places = places(of: slot)
+        portals.insert(UInt32(slot), at: places.portals)
+        bySource.insert(UInt32(slot), at: places.bySource)
+        byDestination.insert(UInt32(slot), at: places.byDestination)
         return route
     }
 
@@ -58,11 +106,19 @@ public struct RoutingTable: Sendable {
     /// - Throws: `routeNotFound`.
     @discardableResult
     public mutating func remove(_ portal: PortalID) throws(Failure) -> PortalRoute {
-        guard let route = routes[portal] else { throw .routeNotFound(portal) }
-        routes[portal] = nil
-        portals.remove(portal)
-        Self.remove(portal, of: route.source, from: &bySource)
-        Self.remove(portal, of: route.destination, from: &byDestination)
+        guard let slot = routes.slot(of: portal) else { throw .routeNotFound(portal) }
+        let route = route(portal, in: slot)
+        let places = places(of: slot)
+        portals.remove(at: places.portals)
+        bySource.remove(at: places.bySource)
+        byDestination.remove(at: places.byDestination)
+        let row = routes[slot: slot]
+        // Nothing is left behind, so that servers that come and go cost nothing afterwards.
+        servers.release(row.source)
+        servers.release(row.destination)
+        worlds.release(row.world)
+        spawns[UInt32(slot)] = nil
+        routes.remove(slot)
         return route
     }
 
@@ -83,18 +139,26 @@ public struct RoutingTable: Sendable {
     }
 
     private mutating func setActive(_ portal: PortalID, _ isActive: Bool) throws(Failure) -> PortalRoute {
-        guard var route = routes[portal] else { throw .routeNotFound(portal) }
-        route.isActive = isActive
-        routes[portal] = route
-        return route
+        guard let slot = routes.slot(of: portal) else { throw .routeNotFound(portal) }
+        routes.update(slot: slot) { $0.isActive = isActive }
+        return route(portal, in: slot)
     }
 
-    /// Leaves no empty index behind, so that servers that come and go cost nothing afterwards.
-    private static func remove(
-        _ portal: PortalID, of server: ServerID, from index: inout [ServerID: OrderedKeys<PortalID>]
-    ) {
-        index[server]?.remove(portal)
-        if index[server]?.isEmpty == true { index[server] = nil }
+    /// Where a route stands or would stand in each order.
+    private func places(of slot: Int) -> (portals: Order.Place, bySource: Order.Place, byDestination: Order.Place) {
+        let row = routes[slot: slot]
+        let text = routes.text(in: slot)
+        return (
+            portals.place { routes.text(in: Int($0)) < text },
+            bySource.place {
+                let other = routes[slot: Int($0)].source
+                return other == row.source ? routes.text(in: Int($0)) < text : other < row.source
+            },
+            byDestination.place {
+                let other = routes[slot: Int($0)].destination
+                return other == row.destination ? routes.text(in: Int($0)) < text : other < row.destination
+            }
+        )
     }
 
     // MARK: Resolving
@@ -114,15 +178,15 @@ public struct RoutingTable: Sendable {
         _ portal: PortalID, isTrusted: (ServerID) -> Bool, registryStatus: (ServerID) -> ServerStatus?,
         health: (ServerID) -> HealthStatus?
     ) throws(Failure) -> ResolvedRoute {
-        guard let route = routes[portal] else { throw .routeNotFound(portal) }
-        let destination = route.destination
+        guard let slot = routes.slot(of: portal) else { throw .routeNotFound(portal) }
+        let destination = servers[routes[slot: slot].destination]
         guard let status = registryStatus(destination) else { throw .destinationUnknown(portal, destination) }
         guard status != .suspended else { throw .destinationSuspended(portal, destination) }
         guard isTrusted(destination) else { throw .destinationUntrusted(portal, destination) }
         guard let health = health(destination), health != .unreachable else {
             throw .destinationUnreachable(portal, destination)
         }
-        guard route.isActive else { throw .routeInactive(portal) }
-        return ResolvedRoute(route: route, status: status, health: health)
+        guard routes[slot: slot].isActive else { throw .routeInactive(portal) }
+        return ResolvedRoute(route: route(portal, in: slot), status: status, health: health)
     }
 }

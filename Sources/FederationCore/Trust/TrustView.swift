@@ -17,7 +17,7 @@ struct TrustView {
 
     /// What the handshake may believe about a server id.
     func answer(to server: ServerID, at now: Now) -> PeerTrust {
-        let isSuspended = registry.server(server)?.status == .suspended
+        let isSuspended = registry.status(of: server) == .suspended
         if let record = peers[server] {
             if isSuspended { return .suspended }
             return denied.contains(server) || !record.scopes.contains(.heartbeat)
@@ -81,7 +81,7 @@ struct TrustView {
     /// strangers could vouch for one another.
     func isIntroducer(_ server: ServerID) -> Bool {
         guard let record = peers[server], !denied.contains(server), record.scopes.contains(.heartbeat),
-            registry.server(server)?.status != .suspended, bindings[server]?.isDead != true
+            registry.status(of: server) != .suspended, bindings[server]?.isDead != true
         else { return false }
         // Nobody's word gives more than the policy gives to whoever says it.
         return record.trust == .pinned

@@ -103,6 +103,8 @@ struct ServerRegistryModelTests {
             #expect(agreed.0 == agreed.1, "step \(step)")
             if !agreed.0 { refused += 1 }
             #expect(registry.server(id) == model.servers[id])
+            #expect(registry.status(of: id) == model.servers[id]?.status)
+            #expect(registry.lastHeartbeat(of: id) == model.servers[id]?.lastHeartbeat)
             guard step.isMultiple(of: 100) else { continue }
             #expect(registry.count == model.servers.count)
             #expect(registry.list(after: id, limit: 7) == Array(model.list { $0.id > id }.prefix(7)))

@@ -137,7 +137,11 @@ struct RoutingTableTests {
             let destination = "s\(Int.random(in: 0..<8, using: &random))"
             switch Int.random(in: 0..<6, using: &random) {
             case 0...2:
-                let route = TableSamples.route(name, from: source, to: destination)
+                let route = PortalRoute(
+                    portal: portal, source: TableSamples.id(source), destination: TableSamples.id(destination),
+                    world: WorldID(unchecked: "w\(Int.random(in: 0..<5, using: &random))"),
+                    spawn: Bool.random(using: &random) ? SpawnPoint(x: Double(step), y: 0, z: -1) : nil,
+                    isActive: Bool.random(using: &random))
                 let isAllowed = model[portal] == nil && source != destination
                 if isAllowed { model[portal] = route }
                 #expect(((try? table.add(route)) != nil) == isAllowed)
@@ -149,6 +153,9 @@ struct RoutingTableTests {
                 let changed = isActive ? try? table.activate(portal) : try? table.deactivate(portal)
                 #expect(changed == model[portal])
             }
+            #expect(table.route(for: portal) == model[portal])
+            #expect(table.isActive(portal) == model[portal]?.isActive)
+            #expect(table.destination(of: portal) == model[portal]?.destination)
             guard step.isMultiple(of: 50) else { continue }
             #expect(table.count == model.count)
             #expect(table.list(limit: .max) == list { _ in true })
