@@ -36,11 +36,10 @@ struct SlotIndex: Sendable {
     ///
     /// - Parameters:
     ///   - slot: at most the largest ``count`` that there has been; so the bits of a bucket hold it.
-    ///   - slots: how many the table has, free ones among them.
-    ///   - hashOf: the hash of the entry in a slot; nil for a free one.
-    mutating func insert(_ slot: Int, hash: Int, among slots: Int, hashOf: (Int) -> Int?) {
+    ///   - hashOf: the hash of the entry in a slot.
+    mutating func insert(_ slot: Int, hash: Int, hashOf: (Int) -> Int) {
         // Three quarters full at most: beyond that a search passes over too many.
-        if (count + 1) * 4 > buckets.count * 3 { grow(slots, hashOf) }
+        if (count + 1) * 4 > buckets.count * 3 { grow(hashOf) }
         place(slot, hash: hash)
         count += 1
     }
@@ -76,13 +75,12 @@ struct SlotIndex: Sendable {
         buckets[bucket] = UInt32(truncatingIfNeeded: slot + 1) | mark(of: hash)
     }
 
-    private mutating func grow(_ slots: Int, _ hashOf: (Int) -> Int?) {
+    /// Needed only where there were never more entries than now: so every slot up to their number is taken.
+    private mutating func grow(_ hashOf: (Int) -> Int) {
         precondition(buckets.count < Self.most, "a table has at most 2³¹ buckets")
         let size = max(Self.fewest, buckets.count * 2)
         buckets = [UInt32](repeating: 0, count: size)
         mask = size - 1
-        for slot in 0..<slots {
-            if let hash = hashOf(slot) { place(slot, hash: hash) }
-        }
+        for slot in 0..<count { place(slot, hash: hashOf(slot)) }
     }
 }

@@ -77,9 +77,7 @@ struct SlotTable<ID: HashedIdentifier, Value: Sendable>: Sendable {
         do {
             // Its own scope: a copy of the array that outlived it would have the next change copy every entry.
             let slots = slots
-            index.insert(slot, hash: id.textHash, among: slots.count) {
-                slots[$0].value == nil ? nil : Self.hash(slots[$0].text)
-            }
+            index.insert(slot, hash: id.textHash) { Self.hash(slots[$0].text) }
         }
         let entry = Slot(text: id.rawValue, value: value)
         if slot < slots.count { slots[slot] = entry } else { slots.append(entry) }
