@@ -13,6 +13,9 @@ struct Bench: ParsableCommand {
     @Option(help: "The entries of the tables of the core.")
     var counts: [Int] = [1_000, 100_000, 1_000_000]
 
+    @Option(help: "Of the core, only the rows whose names contain this; they are not kept.")
+    var only: String?
+
     @Option(help: "Where the results are kept, as JSON.")
     var results = "Benchmarks/results.json"
 
@@ -33,9 +36,10 @@ struct Bench: ParsableCommand {
         if let build { return print(try CorePart.build(build, count)) }
         var table = ResultTable()
         FileHandle.standardOutput.write(Data((ResultTable.head + "\n").utf8))
-        if part ?? CorePart.name == CorePart.name { try CorePart(counts: counts).run(&table) }
+        if part ?? CorePart.name == CorePart.name { try CorePart(counts: counts, only: only).run(&table) }
         if part ?? HandshakePart.name == HandshakePart.name { try HandshakePart().run(&table) }
         if part ?? AssetsPart.name == AssetsPart.name { try AssetsPart().run(&table) }
+        guard only == nil else { return }
         try table.write(to: results)
         print("\(table.rows.count) rows, written to \(results)")
     }

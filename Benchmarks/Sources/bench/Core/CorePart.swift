@@ -5,22 +5,32 @@ import FederationModel
 struct CorePart {
     static let name = "core"
     let counts: [Int]
+    /// Only the rows whose names contain it.
+    var only: String?
 
     /// Operations that are timed at a time.
     private static let operations = 200_000
 
     func run(_ table: inout ResultTable) throws {
         for count in counts { try run(count, &table) }
-        for count in counts where count >= 100_000 {
-            for what in ["registry", "routing"] {
-                let ours = try Memory.measure("ours-\(what)", count)
-                let theirs = try Memory.measure("obvious-\(what)", count)
-                table.add(
-                    Row(
-                        Self.name, "\(what) memory, an entry, \(short(count))", ours: ours / Double(count),
-                        theirs: theirs / Double(count), unit: "B", atMost: count == 1_000_000 ? 0.5 : nil))
+        for count in counts where count >= 100_000 && only.map("memory".contains) ?? true {
+            let aim: Double? = count == 1_000_000 ? 0.5 : nil
+            for what in ["registry", "registry of other hosts", "routing"] {
+                try memory("\(what) memory", what, count, aim, &table)
+                try memory("\(what) memory at its peak", "peak \(what)", count, nil, &table)
             }
         }
+    }
+
+    private func memory(
+        _ name: String, _ what: String, _ count: Int, _ aim: Double?, _ table: inout ResultTable
+    ) throws {
+        let ours = try Memory.measure("ours \(what)", count)
+        let theirs = try Memory.measure("obvious \(what)", count)
+        table.add(
+            Row(
+                Self.name, "\(name), an entry, \(short(count))", ours: ours / Double(count),
+                theirs: theirs / Double(count), unit: "B", atMost: aim))
     }
 
     private func run(_ count: Int, _ table: inout ResultTable) throws {
@@ -33,57 +43,61 @@ struct CorePart {
         try routing(tables, picks, aim, &table)
     }
 
-    private func title(_ what: String, _ tables: CoreTables) -> String { "\(what), \(short(tables.ids.count))" }
+    /// Measures and adds a row, if it is wanted.
+    private func compare(
+        _ what: String, _ tables: CoreTables, _ table: inout ResultTable, operations: Int, atMost aim: Double? = nil,
+        ours: () throws -> Void, theirs: () throws -> Void
+    ) rethrows {
+        guard only.map(what.contains) ?? true else { return }
+        let comparison = try Comparison(operations: operations, ours: ours, theirs: theirs)
+        table.add(Row(Self.name, "\(what), \(short(tables.ids.count))", comparison, atMost: aim))
+    }
 
     // MARK: Registry
 
     private func registry(_ tables: CoreTables, _ picks: [Int], _ aim: Double?, _ table: inout ResultTable) throws {
-        let servers = try tables.ids.indices.map(tables.server)
+        let servers = try tables.ids.indices.map { try tables.server($0) }
         let obvious = try tables.ids.indices.map(tables.obviousServer)
-        table.add(
-            Row(
-                Self.name, title("register", tables),
-                try Comparison(operations: servers.count) {
-                    var registry = ServerRegistry()
-                    for server in servers { _ = try registry.register(server) }
-                    keep(registry.count)
-                } theirs: {
-                    var one = ObviousTables()
-                    for server in obvious { one.register(server) }
-                    keep(one.servers.count)
-                }, atMost: nil))
+        try compare("register", tables, &table, operations: servers.count) {
+            var registry = ServerRegistry()
+            for server in servers { _ = try registry.register(server) }
+            keep(registry.count)
+        } theirs: {
+            var one = ObviousTables()
+            for server in obvious { one.register(server) }
+            keep(one.servers.count)
+        }
         var registry = try tables.registry()
         var one = ObviousTables()
         for server in obvious { one.register(server) }
-        table.add(
-            Row(
-                Self.name, title("get", tables),
-                Comparison(operations: picks.count) {
-                    for pick in picks { keep(registry.server(tables.ids[pick])?.status) }
-                } theirs: {
-                    for pick in picks { keep(one.servers[tables.names[pick]]?.status) }
-                }, atMost: aim))
+        compare("get", tables, &table, operations: picks.count, atMost: aim) {
+            CoreLoops.status(registry, tables, picks)
+        } theirs: {
+            CoreLoops.status(one, tables, picks)
+        }
+        compare("get, by a text that has just come", tables, &table, operations: picks.count) {
+            CoreLoops.statusByText(registry, tables, picks)
+        } theirs: {
+            CoreLoops.status(one, tables, picks)
+        }
+        compare("get, the whole record", tables, &table, operations: picks.count) {
+            CoreLoops.server(registry, tables, picks)
+        } theirs: {
+            CoreLoops.server(one, tables, picks)
+        }
         var time: Int64 = 1_800_000_000
-        table.add(
-            Row(
-                Self.name, title("heartbeat", tables),
-                try Comparison(operations: picks.count) {
-                    time += 1
-                    for pick in picks {
-                        _ = try registry.recordHeartbeat(tables.ids[pick], at: Timestamp(seconds: time))
-                    }
-                } theirs: {
-                    time += 1
-                    for pick in picks { one.heartbeat(tables.names[pick], at: Double(time)) }
-                }, atMost: aim))
-        table.add(
-            Row(
-                Self.name, title("list by status, 1 in 1,000, an answer", tables),
-                Comparison(operations: max(1, tables.ids.count / 1_000)) {
-                    keep(registry.list(status: .degraded, limit: .max))
-                } theirs: {
-                    keep(one.list(.degraded))
-                }, atMost: nil))
+        try compare("heartbeat", tables, &table, operations: picks.count, atMost: aim) {
+            time += 1
+            try CoreLoops.heartbeat(&registry, tables, picks, at: time)
+        } theirs: {
+            time += 1
+            CoreLoops.heartbeat(&one, tables, picks, at: time)
+        }
+        compare("list by status, 1 in 1,000, an answer", tables, &table, operations: max(1, tables.ids.count / 1_000)) {
+            keep(registry.list(status: .degraded, limit: .max))
+        } theirs: {
+            keep(one.list(.degraded))
+        }
     }
 
     // MARK: Health
@@ -93,28 +107,20 @@ struct CorePart {
         var one = ObviousTables()
         for name in tables.names { one.watched[name] = ObviousTables.Watched() }
         var time: Int64 = 0
-        table.add(
-            Row(
-                Self.name, title("health success", tables),
-                Comparison(operations: picks.count) {
-                    time += 1_000_000
-                    let instant = Instant(nanoseconds: time)
-                    for pick in picks { health.recordSuccess(tables.ids[pick], at: instant) }
-                } theirs: {
-                    time += 1_000_000
-                    for pick in picks { one.succeed(tables.names[pick], at: Double(time)) }
-                }, atMost: nil))
-        table.add(
-            Row(
-                Self.name, title("health failure", tables),
-                Comparison(operations: picks.count) {
-                    time += 1_000_000
-                    let instant = Instant(nanoseconds: time)
-                    for pick in picks { health.recordFailure(tables.ids[pick], at: instant) }
-                } theirs: {
-                    time += 1_000_000
-                    for pick in picks { one.fail(tables.names[pick], at: Double(time)) }
-                }, atMost: nil))
+        compare("health success", tables, &table, operations: picks.count) {
+            time += 1_000_000
+            CoreLoops.success(&health, tables, picks, at: time)
+        } theirs: {
+            time += 1_000_000
+            CoreLoops.success(&one, tables, picks, at: time)
+        }
+        compare("health failure", tables, &table, operations: picks.count) {
+            time += 1_000_000
+            CoreLoops.failure(&health, tables, picks, at: time)
+        } theirs: {
+            time += 1_000_000
+            CoreLoops.failure(&one, tables, picks, at: time)
+        }
     }
 
     // MARK: Routing
@@ -122,18 +128,15 @@ struct CorePart {
     private func routing(_ tables: CoreTables, _ picks: [Int], _ aim: Double?, _ table: inout ResultTable) throws {
         let routes = try tables.portals.indices.map(tables.route)
         let obvious = tables.portals.indices.map(tables.obviousRoute)
-        table.add(
-            Row(
-                Self.name, title("route add", tables),
-                try Comparison(operations: routes.count) {
-                    var routing = RoutingTable()
-                    for route in routes { _ = try routing.add(route) }
-                    keep(routing.count)
-                } theirs: {
-                    var one = ObviousTables()
-                    for route in obvious { one.routes[route.portal] = route }
-                    keep(one.routes.count)
-                }, atMost: nil))
+        try compare("route add", tables, &table, operations: routes.count) {
+            var routing = RoutingTable()
+            for route in routes { _ = try routing.add(route) }
+            keep(routing.count)
+        } theirs: {
+            var one = ObviousTables()
+            for route in obvious { one.routes[route.portal] = route }
+            keep(one.routes.count)
+        }
         let routing = try tables.routing()
         let registry = try tables.registry()
         let health = tables.health()
@@ -145,73 +148,64 @@ struct CorePart {
             one.watched[tables.names[number]] = ObviousTables.Watched()
         }
         one.trusted = Set(tables.names)
-        table.add(
-            Row(
-                Self.name, title("route lookup", tables),
-                Comparison(operations: picks.count) {
-                    for pick in picks { keep(routing.route(for: tables.portals[pick])?.isActive) }
-                } theirs: {
-                    for pick in picks { keep(one.routes[tables.portalNames[pick]]?.isActive) }
-                }, atMost: aim))
-        table.add(
-            Row(
-                Self.name, title("resolve", tables),
-                try Comparison(operations: picks.count) {
-                    for pick in picks {
-                        keep(
-                            try routing.resolve(
-                                tables.portals[pick], isTrusted: { trusted.contains($0) },
-                                registryStatus: { registry.server($0)?.status }, health: { health.status(of: $0) }
-                            ).health)
-                    }
-                } theirs: {
-                    for pick in picks { keep(one.resolve(tables.portalNames[pick])?.isActive) }
-                }, atMost: aim))
+        compare("route lookup", tables, &table, operations: picks.count, atMost: aim) {
+            CoreLoops.isActive(routing, tables, picks)
+        } theirs: {
+            CoreLoops.isActive(one, tables, picks)
+        }
+        compare("route lookup, the whole route", tables, &table, operations: picks.count) {
+            CoreLoops.route(routing, tables, picks)
+        } theirs: {
+            CoreLoops.route(one, tables, picks)
+        }
+        try compare("resolve", tables, &table, operations: picks.count, atMost: aim) {
+            try CoreLoops.resolve(routing, registry, health, trusted: trusted, tables, picks)
+        } theirs: {
+            CoreLoops.resolve(one, tables, picks)
+        }
         let source = tables.ids[0]
         let answers = max(1, routing.routes(from: source).count)
-        table.add(
-            Row(
-                Self.name, title("routes of a source, an answer", tables),
-                Comparison(operations: answers) {
-                    keep(routing.routes(from: source))
-                } theirs: {
-                    keep(one.routes(from: tables.names[0]))
-                }, atMost: nil))
+        compare("routes of a source, an answer", tables, &table, operations: answers) {
+            keep(routing.routes(from: source))
+        } theirs: {
+            keep(one.routes(from: tables.names[0]))
+        }
     }
 
     // MARK: Memory
 
-    /// Builds one table, in a process of its own, and returns the bytes that it takes.
+    /// Builds one table, in a process of its own, and returns the bytes that it takes, or took at its peak.
     static func build(_ what: String, _ count: Int) throws -> Int {
         let tables = try CoreTables(count: count)
-        return try grown(what, tables, since: Memory.resident)
-    }
-
-    private static func grown(_ what: String, _ tables: CoreTables, since before: Int) throws -> Int {
         switch what {
-        case "ours-registry":
-            let registry = try tables.registry()
-            defer { keep(registry) }
-            return Memory.resident - before
-        case "ours-routing":
-            let routing = try tables.routing()
-            defer { keep(routing) }
-            return Memory.resident - before
-        case "obvious-registry":
-            var one = ObviousTables()
-            for number in tables.ids.indices { one.register(try tables.obviousServer(number)) }
-            defer { keep(one) }
-            return Memory.resident - before
-        case "obvious-routing":
-            var one = ObviousTables()
-            for number in tables.ids.indices {
-                let route = tables.obviousRoute(number)
-                one.routes[route.portal] = route
-            }
-            defer { keep(one) }
-            return Memory.resident - before
+        case "ours registry": return try resident { try tables.registry() }
+        case "ours peak registry": return try peak { try tables.registry() }
+        case "ours registry of other hosts": return try resident { try tables.registry(elsewhere: true) }
+        case "ours peak registry of other hosts": return try peak { try tables.registry(elsewhere: true) }
+        case "ours routing": return try resident { try tables.routing() }
+        case "ours peak routing": return try peak { try tables.routing() }
+        case "obvious registry", "obvious registry of other hosts":
+            return try resident { try tables.obviousRegistry() }
+        case "obvious peak registry", "obvious peak registry of other hosts":
+            return try peak { try tables.obviousRegistry() }
+        case "obvious routing": return resident { tables.obviousRouting() }
+        case "obvious peak routing": return peak { tables.obviousRouting() }
         default: throw CoreTables.Problem.sample
         }
+    }
+
+    private static func resident<Value>(_ build: () throws -> Value) rethrows -> Int {
+        let before = Memory.resident
+        let value = try build()
+        defer { keep(value) }
+        return Memory.resident - before
+    }
+
+    /// What stood in memory before was its peak too: the names, which nothing frees.
+    private static func peak<Value>(_ build: () throws -> Value) rethrows -> Int {
+        let before = Memory.peak
+        keep(try build())
+        return Memory.peak - before
     }
 }
 

@@ -31,18 +31,19 @@ struct CoreTables {
 
     // MARK: Ours
 
-    func server(_ number: Int) throws -> FederatedServer {
-        guard let endpoint = Endpoint("wss://\(names[number])") else { throw Problem.sample }
+    /// - Parameter host: where it answers; at the host of its own name if nil, as most do.
+    func server(_ number: Int, host: String? = nil) throws -> FederatedServer {
+        guard let endpoint = Endpoint("wss://\(host ?? names[number])") else { throw Problem.sample }
         return FederatedServer(
             id: ids[number], name: "Server \(number)", endpoint: endpoint, publicKey: try Self.key(number),
             registeredAt: Timestamp(seconds: 1_800_000_000), status: number % 1_000 == 0 ? .degraded : .online,
             recordSequence: 1)
     }
 
-    func registry() throws -> ServerRegistry {
+    func registry(elsewhere: Bool = false) throws -> ServerRegistry {
         var registry = ServerRegistry()
         for number in ids.indices {
-            _ = try registry.register(try server(number))
+            _ = try registry.register(try server(number, host: elsewhere ? "machine-\(number).worlds.example" : nil))
             _ = try registry.updateStatus(ids[number], to: number % 1_000 == 0 ? .degraded : .online)
         }
         return registry
@@ -80,6 +81,21 @@ struct CoreTables {
         ObviousTables.Route(
             portal: portalNames[number], source: names[source(number)], destination: names[destination(number)],
             world: "harbour", isActive: true)
+    }
+
+    func obviousRegistry() throws -> ObviousTables {
+        var one = ObviousTables()
+        for number in ids.indices { one.register(try obviousServer(number)) }
+        return one
+    }
+
+    func obviousRouting() -> ObviousTables {
+        var one = ObviousTables()
+        for number in ids.indices {
+            let route = obviousRoute(number)
+            one.routes[route.portal] = route
+        }
+        return one
     }
 
     // MARK: Both

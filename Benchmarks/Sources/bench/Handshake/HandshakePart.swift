@@ -32,12 +32,12 @@ struct HandshakePart {
     }
 
     private func handshake(_ configuration: HandshakeConfiguration) throws {
-        var random = SystemRandomNumberGenerator()
         var one = try Handshake(
             identity: low, expecting: high.id, configuration: configuration,
-            entropy: HandshakeEntropy(using: &random), at: now)
+            entropy: HandshakeEntropy(drawing: Self.random), at: now)
         var other = try Handshake(
-            identity: high, expecting: nil, configuration: configuration, entropy: HandshakeEntropy(using: &random),
+            identity: high, expecting: nil, configuration: configuration,
+            entropy: HandshakeEntropy(drawing: Self.random),
             at: now)
         let signature = try one.receive(hello: other.helloMessage, at: now)
         let answer = try other.receive(hello: one.helloMessage, at: now)
@@ -47,6 +47,18 @@ struct HandshakePart {
         let back = try other.complete(trusting: low.publicKey).records()
         _ = consume there
         _ = consume back
+    }
+
+    /// As a server draws it: eight bytes with each system call.
+    private static func random(_ count: Int) -> [UInt8] {
+        var generator = SystemRandomNumberGenerator()
+        var bytes = [UInt8](repeating: 0, count: count)
+        var word: UInt64 = 0
+        for index in bytes.indices {
+            word = index % 8 == 0 ? generator.next() : word >> 8
+            bytes[index] = UInt8(truncatingIfNeeded: word)
+        }
+        return bytes
     }
 
     /// Three or six operations on curves and lattices, whose operands are as they come.

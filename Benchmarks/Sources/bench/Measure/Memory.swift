@@ -9,6 +9,14 @@ enum Memory {
         return fields.count > 1 ? (Int(fields[1]) ?? 0) * Int(sysconf(Int32(_SC_PAGESIZE))) : 0
     }
 
+    /// The most bytes that this process has had in memory at any time.
+    static var peak: Int {
+        // The kernel's own account: what getrusage says begins with what the parent had.
+        guard let text = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8) else { return 0 }
+        let line = text.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+        return line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) }.map { $0 << 10 } ?? 0
+    }
+
     /// Runs this program again to build `what` with `count` entries, and returns the bytes that this took.
     static func measure(_ what: String, _ count: Int) throws -> Double {
         let process = Process()
