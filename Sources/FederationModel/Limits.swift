@@ -170,6 +170,10 @@ public enum Limits {
     public static let triedBack = 8
     /// Addresses of one server that an examination tries.
     public static let examinedEndpoints = 4
+    /// Peers that are told at one time that this server is back.
+    public static let returnNotices = 8
+    /// The longest pause before the same peer is told again; the first is ``dialBackoffMaximum``.
+    public static let returnNoticePause: Duration = .seconds(3_600)
     /// First pause before dialling again; doubles, with jitter, up to ``dialBackoffMaximum``.
     public static let dialBackoffMinimum: Duration = .seconds(1)
     public static let dialBackoffMaximum: Duration = .seconds(30)

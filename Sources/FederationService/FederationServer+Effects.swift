@@ -97,8 +97,13 @@ extension FederationServer {
                 for effect in batch.effects {
                     switch effect {
                     case .dial(let server, let endpoints): await transport?.dial(server, at: endpoints)
-                    case .dialNow(let server): await transport?.dialNow(server)
-                    case .hangUp(let server): await transport?.hangUp(server)
+                    case .dialNow(let server):
+                        logger.info("\(server) says that it is back")
+                        Counter(label: "aether_comebacks_total").increment()
+                        await transport?.dialNow(server)
+                    case .hangUp(let server):
+                        returnNotices.forget(server)
+                        await transport?.hangUp(server)
                     case .persist, .send, .close, .serveAsset, .assetAnswered, .worldAnswered, .notify, .report,
                         .fetchCard:
                         perform(effect)
@@ -200,6 +205,7 @@ extension FederationServer {
         case .channelEstablished(let server, let direction):
             logger.info("channel to \(server) established", metadata: ["direction": "\(direction.rawValue)"])
             Counter(label: "aether_channels_established_total").increment()
+            returnNotices.forget(server)
         case .channelClosed(let server):
             logger.info("channel to \(server) closed")
             Counter(label: "aether_channels_closed_total").increment()

@@ -73,13 +73,12 @@ extension FederationServer {
     /// Looks for the card of a peer whose key does not match; what is found must convince the key's binding.
     func fetchCard(of server: ServerID, at endpoints: [Endpoint]) {
         guard let cardSource, !isStopping else { return }
-        let isPinned = isPinned(server)
-        let denied = node.policy.deniedAddresses
         Task {
             for endpoint in endpoints {
                 do {
+                    // As the policy stands at each attempt: it may have changed meanwhile.
                     let card = try await cardSource.card(
-                        at: endpoint, isOperatorsChoice: isPinned, denied: denied)
+                        at: endpoint, isOperatorsChoice: isPinned(server), denied: node.policy.deniedAddresses)
                     let now = clock.now()
                     let found = try ServerCard.verify(card, at: now.timestamp)
                     guard found.id == server, node.isExpected(found, at: now) else { continue }

@@ -21,6 +21,8 @@ public actor FederationServer {
     var cardSource: (any CardSource)?
     var keeper: (any IdentityKeeper)?
     var examiner: (any ExaminationLink)?
+    var heartbeats: (any HeartbeatLink)?
+    var returnNotices = ReturnNotices()
     var inquiries = InquiryGate()
     var isChangingKeys = false
     var channels: [ChannelID: Channel] = [:]
@@ -68,7 +70,7 @@ public actor FederationServer {
         let address: NetworkAddress?
     }
 
-    /// Loads what the store holds and makes the server from it. Nothing is sent before ``start(transport:cards:keys:examiner:)``.
+    /// Loads what the store holds and makes the server from it. Nothing is sent before ``start(transport:cards:keys:examiner:heartbeats:)``.
     public static func open(
         identity: ServerIdentity, configuration: NodeConfiguration, store: any FederationStore,
         assets: any AssetStore, clock: any FederationClock = SystemClock(),
@@ -124,14 +126,16 @@ public actor FederationServer {
     ///   - cards: where the cards of peers whose keys do not match are looked up; nil to wait for the peers to come.
     ///   - keys: where this server's keys are kept, so that they can be changed; nil when they cannot.
     ///   - examiner: with what this server looks for what is the matter; nil when it cannot.
+    ///   - heartbeats: how peers that it cannot dial are told that it is back; nil to wait for them.
     public func start(
         transport: any PeerTransport, cards: (any CardSource)? = nil, keys: (any IdentityKeeper)? = nil,
-        examiner: (any ExaminationLink)? = nil
+        examiner: (any ExaminationLink)? = nil, heartbeats: (any HeartbeatLink)? = nil
     ) async throws(Refusal) {
         self.transport = transport
         cardSource = cards
         keeper = keys
         self.examiner = examiner
+        self.heartbeats = heartbeats
         try await commit(node.start(at: clock.now()))
     }
 

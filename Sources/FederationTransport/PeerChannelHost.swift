@@ -25,10 +25,15 @@ public protocol PeerChannelHost: Sendable {
     /// Which addresses may be dialled for the peer; nil for any, when an operator pinned the peer by hand and so chose
     /// where it is.
     func addressPolicy(for peer: ServerID) async -> AddressPolicy?
+
+    /// A dial has failed: there was no channel at `endpoint`.
+    func dialFailed(_ peer: ServerID, at endpoint: Endpoint) async
 }
 
 extension PeerChannelHost {
     public func addressPolicy(for peer: ServerID) async -> AddressPolicy? { nil }
+
+    public func dialFailed(_ peer: ServerID, at endpoint: Endpoint) async {}
 
     /// A host that does not know leaves it to the handshake to find out.
     public func isConnected(to peer: ServerID) async -> Bool { false }

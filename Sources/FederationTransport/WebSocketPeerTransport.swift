@@ -206,6 +206,7 @@ public actor WebSocketPeerTransport: PeerTransport {
             }
         } catch {
             metrics.dialFailed()
+            await host.dialFailed(peer, at: endpoint)
             let refusal = error as? Refusal
             return DialFailure(
                 reason: "\(endpoint): \(refusal?.reason ?? "\(error)")", code: refusal?.code ?? "unreachable",
@@ -216,7 +217,10 @@ public actor WebSocketPeerTransport: PeerTransport {
             guard mayRun, isWanted else { return await driver.refuse(.goingAway) }
             return await driver.run { await self.established(peer, number) }
         }
-        if !end.wasEstablished { metrics.dialFailed() }
+        if !end.wasEstablished, end.code != .duplicateChannel {
+            metrics.dialFailed()
+            await host.dialFailed(peer, at: endpoint)
+        }
         return DialFailure(
             reason: "\(endpoint): \(end.reason)", code: end.code.map { "\($0)" } ?? "\(end.closure.code)",
             isSettled: end.code == .duplicateChannel)

@@ -90,6 +90,31 @@ extension Programs {
             }
         }
 
+        @Test("A server whose dials do not get through says, signed, that it is back, and is dialled")
+        func comeback() async throws {
+            try await Scratch.use { scratch in
+                let (alpha, beta) = (try await Node("alpha", in: scratch), try await Node("beta", in: scratch))
+                let (toAlpha, toBeta) = (try Door(to: alpha.port), try Door(to: beta.port))
+                try alpha.set("dial", ["beta=ws://127.0.0.1:\(toBeta.port)"])
+                try beta.set("dial", ["alpha=ws://127.0.0.1:\(toAlpha.port)"])
+                try await alpha.start()
+                try await beta.start()
+                try await beta.trust(alpha)
+                try await alpha.trust(beta)
+                func taken(_ node: Node) async throws -> Bool {
+                    try await node.api("GET", "/metrics").text.contains("aether_comebacks_total 1\n")
+                }
+                try await eventually("beta takes alpha's word that it is back") { try await taken(beta) }
+                #expect(try await alpha.peer(beta)["channel"].string == nil, "nothing else follows from it")
+                // A server that starts again numbers its statements anew, and has come back once more.
+                try await alpha.kill()
+                try await alpha.start()
+                toAlpha.open()
+                try await alpha.awaitHealthy(beta)
+                try await beta.awaitHealthy(alpha)
+            }
+        }
+
         @Test("SIGTERM ends a server with exit code 0, in order, and it comes back with all that it promised")
         func stops() async throws {
             try await Scratch.use { scratch in

@@ -14,8 +14,10 @@ struct ProbeTests {
     ) throws -> GuardedExaminer {
         var configuration = GuardedFetcher.Configuration()
         configuration.policy = AddressPolicy(allowsPrivate: allowsPrivate)
+        configuration.timeLimit = .seconds(5 * patience)
         configuration.tls.trustRoots = .certificates([try TestCertificate.certificate()])
-        return try GuardedExaminer(configuration: configuration, resolver: resolver)
+        return try GuardedExaminer(
+            configuration: configuration, stageLimit: .seconds(3 * patience), resolver: resolver)
     }
 
     private func endpoint(_ host: String, _ port: Int, secure: Bool = false) throws -> Endpoint {

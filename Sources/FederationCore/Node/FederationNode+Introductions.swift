@@ -117,7 +117,8 @@ extension FederationNode {
         guard takeAllowance(of: introducer, statements.count, at: now) else {
             return [.report(.refusedFrame(introducer, code: "introduction.tooMany"))]
         }
-        var effects = expireIntroductions(at: now)
+        let expired = expireIntroductions(at: now)
+        var effects = expired.effects + reviewTrust(in: expired.concerned, at: now)
         for compact in statements {
             guard
                 let introduction = try? Introduction.verify(
@@ -158,37 +159,36 @@ extension FederationNode {
         return true
     }
 
-    mutating func expireIntroductions(at now: Now) -> [Effect] {
-        forgetIntroductions(at: now) { $0.introduction.expiresAt <= now.timestamp }
+    /// - Returns: also whom it concerns, who are not looked at yet.
+    mutating func expireIntroductions(at now: Now) -> Review {
+        forgetIntroductions { $0.introduction.expiresAt <= now.timestamp }
     }
 
     /// Forgets what a server has said that is a peer no more, or whose key others may have had.
-    mutating func forgetIntroductions(by introducer: ServerID, at now: Now) -> [Effect] {
+    ///
+    /// - Returns: also whom it concerns, who are not looked at yet.
+    mutating func forgetIntroductions(by introducer: ServerID) -> Review {
         introductionAllowances[introducer] = nil
         introductionsSent[introducer] = nil
-        return forgetIntroductions(at: now) { $0.introducer == introducer }
+        return forgetIntroductions { $0.introducer == introducer }
     }
 
-    private mutating func forgetIntroductions(
-        at now: Now, where isMeant: (HeardIntroduction) -> Bool
-    ) -> [Effect] {
-        guard introductions.count > 0 else { return [] }
+    private mutating func forgetIntroductions(where isMeant: (HeardIntroduction) -> Bool) -> Review {
+        guard introductions.count > 0 else { return Review() }
         let forgotten = introductions.forget(where: isMeant)
-        guard !forgotten.isEmpty else { return [] }
-        var effects: [Effect] = [
-            .persist(
-                forgotten.map { .trust(.removeIntroduction(introducer: $0.introducer, subject: $0.subject)) })
-        ]
-        for subject in Set(forgotten.map(\.subject)).sorted() {
-            if introductions.about(subject).isEmpty { cardSearches[subject] = nil }
-            effects += reviewTrust(in: subject, at: now)
-        }
-        return effects
+        guard !forgotten.isEmpty else { return Review() }
+        let subjects = Set(forgotten.map(\.subject)).sorted()
+        for subject in subjects where introductions.about(subject).isEmpty { cardSearches[subject] = nil }
+        return Review(
+            effects: [
+                .persist(
+                    forgotten.map { .trust(.removeIntroduction(introducer: $0.introducer, subject: $0.subject)) })
+            ], concerned: subjects)
     }
 
     /// Looks anew at those whom a server has introduced, because its word counts no more, or again.
     mutating func reviewIntroduced(by introducer: ServerID, at now: Now) -> [Effect] {
-        introductions.all.filter { $0.introducer == introducer }.flatMap { reviewTrust(in: $0.subject, at: now) }
+        reviewTrust(in: introductions.subjects(of: introducer), at: now)
     }
 
     // MARK: Cards of the introduced

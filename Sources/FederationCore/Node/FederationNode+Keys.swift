@@ -90,7 +90,8 @@ extension FederationNode {
             let replacement = bound.binding.isDead ? nil : bound.binding.key
             effects.append(.report(.keyRevoked(server, replacement: replacement)))
             effects += dropChannels(of: server)
-            effects += forgetIntroductions(by: server, at: now)
+            let forgotten = forgetIntroductions(by: server)
+            effects += forgotten.effects + reviewTrust(in: forgotten.concerned, at: now)
             effects += dialEffects(for: server)
         } else {
             effects.append(.report(.keyRotated(server, to: bound.binding.key)))

@@ -197,7 +197,14 @@ extension FederationNode {
     /// Stops trusting a server, at once: the channel closes, no dial goes out, and players who were offered to it and not
     /// yet handed over go on here. What is decided stays decided, and goes on when the server is a peer again.
     public mutating func removePeer(_ server: ServerID, at now: Now) throws(Refusal) -> [Effect] {
-        guard peers.removeValue(forKey: server) != nil else { throw Self.unknownPeer(server) }
+        guard peers[server] != nil else { throw Self.unknownPeer(server) }
+        let removed = remove(server, at: now)
+        return removed.effects + reviewTrust(in: removed.concerned, at: now)
+    }
+
+    /// Stops trusting a server, without looking yet at those whom it had introduced.
+    mutating func remove(_ server: ServerID, at now: Now) -> Review {
+        peers[server] = nil
         forgetProbes(of: server)
         health.forget(server)
         denied.remove(server)
@@ -209,8 +216,10 @@ extension FederationNode {
         {
             changes.append(.putServer(offline, card: cards[server]))
         }
-        return [.persist(changes)] + cutOff(server, at: now) { .destinationUntrusted($0, server) }
-            + forgetIntroductions(by: server, at: now)
+        var removed = Review(
+            effects: [.persist(changes)] + cutOff(server, at: now) { .destinationUntrusted($0, server) })
+        removed += forgetIntroductions(by: server)
+        return removed
     }
 
     /// Excludes a server until it is reinstated: the channel closes, routes to it refuse, and players who were offered to it

@@ -111,7 +111,8 @@ extension FederationNode {
         let server = statement.issuer
         guard channels[server] == nil, !dialEffects(for: server).isEmpty else { return [] }
         if let last = comebacks[server] {
-            guard statement.sequence > last.sequence, statement.issuedAt >= last.issuedAt,
+            // Times count first: a server that starts anew numbers anew.
+            guard (last.issuedAt, last.sequence) < (statement.issuedAt, statement.sequence),
                 now.instant >= last.dialledAt + Limits.dialBackoffMaximum
             else { return [] }
         }

@@ -62,9 +62,11 @@ extension FederationNode {
     /// without the player. A world with a guard still has the last word.
     public func refusal(toEnter world: WorldID, from server: ServerID, at now: Now) -> Refusal? {
         if let refusal = refusal(of: server, at: now) { return refusal }
-        // Before anything is told of worlds.
+        // Before anything is told of worlds. One that is no peer yet would have the policy's scopes when it comes.
+        var scopes = peers[server]?.scopes ?? []
+        if peers[server] == nil, case .trust(_, let given)? = decision(on: server, at: now) { scopes = given }
         for scope in [PeerScopes.route, .assets, .handoff] {
-            if let refusal = missing(scope, of: server) { return refusal }
+            if let refusal = missing(scope, of: server, with: scopes) { return refusal }
         }
         guard worlds[world] != nil else {
             return Refusal(

@@ -60,61 +60,95 @@ extension FederationNode {
 
     // MARK: Keeping up
 
+    /// What one judgement has brought about, and whom else it concerns: those that the server had introduced.
+    struct Review {
+        var effects: [Effect] = []
+        var concerned: [ServerID] = []
+
+        static func += (review: inout Review, other: Review) {
+            review.effects += other.effects
+            review.concerned += other.concerned
+        }
+    }
+
     /// Looks at everybody anew: at the peers, at the servers behind portals, and at those that were introduced.
     mutating func reviewTrust(at now: Now) -> [Effect] {
-        var effects = expireIntroductions(at: now)
+        let expired = expireIntroductions(at: now)
         var servers = Set(peers.keys)
         if policy.isAutomatic {
             servers.formUnion(routing.routes(from: id).map(\.destination))
             servers.formUnion(introductions.subjects)
         }
-        for server in servers.sorted() { effects += reviewTrust(in: server, at: now) }
+        let effects = expired.effects + reviewTrust(in: expired.concerned + servers.sorted(), at: now)
         scheduleReview(at: now)
         return effects
     }
 
     /// Looks at one server anew, because something that speaks for or against it has changed.
     public mutating func reviewTrust(in server: ServerID, at now: Now) -> [Effect] {
+        reviewTrust(in: [server], at: now)
+    }
+
+    /// Looks at servers anew, one after the other, and then at those whom that concerns: a policy that ends many at once must
+    /// not go as deep into them as they have introduced one another.
+    mutating func reviewTrust(in servers: [ServerID], at now: Now) -> [Effect] {
+        var effects: [Effect] = []
+        var waiting = servers
+        var next = 0
+        while next < waiting.count {
+            let review = review(waiting[next], at: now)
+            next += 1
+            effects += review.effects
+            waiting += review.concerned
+        }
+        return effects
+    }
+
+    private mutating func review(_ server: ServerID, at now: Now) -> Review {
         guard let record = peers[server] else { return welcomeBehindPortal(server, at: now) }
         let decision = trustView.decide(server, key: record.publicKey, at: now)
         switch (record.trust, decision) {
         case (.pinned, .trust):
-            guard denied.remove(server) != nil else { return [] }
-            return dialEffects(for: server) + reviewIntroduced(by: server, at: now)
+            guard denied.remove(server) != nil else { return Review() }
+            return Review(effects: dialEffects(for: server), concerned: introductions.subjects(of: server))
         case (.pinned, .refuse(let refusal)):
-            guard denied.insert(server).inserted else { return [] }
-            return [.report(.trustEnded(server, code: refusal.code))]
-                + cutOff(server, at: now) { .destinationUntrusted($0, server) }
-                + reviewIntroduced(by: server, at: now)
+            guard denied.insert(server).inserted else { return Review() }
+            return Review(
+                effects: [.report(.trustEnded(server, code: refusal.code))]
+                    + cutOff(server, at: now) { .destinationUntrusted($0, server) },
+                concerned: introductions.subjects(of: server))
         case (.registry, .trust(let source, let scopes)), (.introduced, .trust(let source, let scopes)),
             (.firstUse, .trust(let source, let scopes)):
-            guard source != record.trust || scopes != record.scopes else { return [] }
+            guard source != record.trust || scopes != record.scopes else { return Review() }
             var changed = record
             changed.trust = source
             changed.scopes = scopes
             peers[server] = changed
-            let effects: [Effect] = [.persist([.putPeer(changed)]), .report(.trustGiven(server, source))]
-            guard source.isOwnJudgement != record.trust.isOwnJudgement else { return effects }
-            return effects + reviewIntroduced(by: server, at: now)
+            return Review(
+                effects: [.persist([.putPeer(changed)]), .report(.trustGiven(server, source))],
+                concerned: source.isOwnJudgement != record.trust.isOwnJudgement
+                    ? introductions.subjects(of: server) : [])
         case (.registry, .refuse(let refusal)), (.introduced, .refuse(let refusal)), (.firstUse, .refuse(let refusal)):
             return endTrust(in: server, code: refusal.code, at: now)
         }
     }
 
     /// Ends automatic trust as if the operator had removed the peer.
-    private mutating func endTrust(in server: ServerID, code: String, at now: Now) -> [Effect] {
-        let removed = (try? removePeer(server, at: now)) ?? []
-        return [.report(.trustEnded(server, code: code))] + removed
+    private mutating func endTrust(in server: ServerID, code: String, at now: Now) -> Review {
+        var review = Review(effects: [.report(.trustEnded(server, code: code))])
+        review += remove(server, at: now)
+        return review
     }
 
     /// Makes a server a peer to which a portal leads, when the policy trusts it; or looks for its card.
-    private mutating func welcomeBehindPortal(_ server: ServerID, at now: Now) -> [Effect] {
-        guard policy.isAutomatic else { return [] }
+    private mutating func welcomeBehindPortal(_ server: ServerID, at now: Now) -> Review {
+        guard policy.isAutomatic else { return Review() }
         let search = searchCard(of: server, at: now)
         guard !routing.routes(to: server, limit: 1).isEmpty, let record = trustView.candidate(server, at: now),
-            let effects = welcome(record, at: now)
-        else { return search }
-        return effects + dialEffects(for: server)
+            var review = welcome(record, at: now)
+        else { return Review(effects: search) }
+        review.effects += dialEffects(for: server)
+        return review
     }
 
     /// A server that was no peer has completed a handshake: it becomes one when the policy still trusts it with the key that it
@@ -122,22 +156,25 @@ extension FederationNode {
     mutating func welcome(_ peer: VerifiedPeer, at now: Now) -> [Effect]? {
         if peers[peer.serverID] != nil { return [] }
         let view = trustView
-        if let record = view.candidate(peer.serverID, at: now) {
-            return record.publicKey == peer.publicKey ? welcome(record, at: now) : nil
+        let record: PeerRecord
+        if let candidate = view.candidate(peer.serverID, at: now) {
+            guard candidate.publicKey == peer.publicKey else { return nil }
+            record = candidate
+        } else {
+            guard let newcomer = view.newcomer(peer.serverID, key: peer.publicKey, at: now), takeFirstUse(at: now)
+            else { return nil }
+            record = newcomer
         }
-        guard let record = view.newcomer(peer.serverID, key: peer.publicKey, at: now), takeFirstUse(at: now) else {
-            return nil
-        }
-        return welcome(record, at: now)
+        return welcome(record, at: now).map { $0.effects + reviewTrust(in: $0.concerned, at: now) }
     }
 
     /// Makes a peer that the policy trusts. Where there are as many as there may be, the one that was heard of least recently
-    /// gives way, unless a portal leads to it or it is connected; nil when none can.
-    private mutating func welcome(_ record: PeerRecord, at now: Now) -> [Effect]? {
-        var effects: [Effect] = []
+    /// gives way, unless a portal leads to it, it is connected, or a crossing with it is not at its end; nil when none can.
+    private mutating func welcome(_ record: PeerRecord, at now: Now) -> Review? {
+        var review = Review()
         if peers.values.count(where: { $0.trust != .pinned }) >= Limits.automaticPeers {
             guard let least = leastRecentlyHeard() else { return nil }
-            effects += endTrust(in: least, code: "policy.full", at: now)
+            review += endTrust(in: least, code: "policy.full", at: now)
         }
         peers[record.server] = record
         health.watch(record.server, at: now.instant)
@@ -147,15 +184,16 @@ extension FederationNode {
             bindings[record.server] = binding
             changes.append(.putBinding(binding))
         }
-        effects += [.persist(changes), .report(.trustGiven(record.server, record.trust))]
+        review.effects += [.persist(changes), .report(.trustGiven(record.server, record.trust))]
         scheduleReview(at: now)
-        return effects
+        return review
     }
 
     private func leastRecentlyHeard() -> ServerID? {
         peers.values
             .filter {
                 $0.trust != .pinned && channels[$0.server] == nil && routing.routes(to: $0.server, limit: 1).isEmpty
+                    && ledger.openHandoffs(with: $0.server).isEmpty
             }
             .map { (heard: registry.lastHeartbeat(of: $0.server) ?? $0.addedAt, server: $0.server) }
             .min { ($0.heard, $0.server) < ($1.heard, $1.server) }?.server
@@ -192,7 +230,12 @@ extension FederationNode {
 
     /// The refusal of what takes a scope that the peer does not have; nil when it has it.
     func missing(_ scope: PeerScopes, of server: ServerID) -> Refusal? {
-        guard peers[server]?.scopes.contains(scope) != true else { return nil }
+        missing(scope, of: server, with: peers[server]?.scopes ?? [])
+    }
+
+    /// The same of one that has, or would have, these scopes.
+    func missing(_ scope: PeerScopes, of server: ServerID, with scopes: PeerScopes) -> Refusal? {
+        guard !scopes.contains(scope) else { return nil }
         switch scope {
         case .route: return PeerScopes.missing("route", of: server, "ask for worlds")
         case .assets: return PeerScopes.missing("assets", of: server, "fetch assets")

@@ -23,6 +23,12 @@ public struct IntroductionBook: Sendable {
     /// Who has been introduced, sorted.
     public var subjects: [ServerID] { bySubject.keys.sorted() }
 
+    /// Whom a server has introduced, sorted.
+    public func subjects(of introducer: ServerID) -> [ServerID] {
+        guard counts[introducer] != nil else { return [] }
+        return bySubject.filter { $0.value[introducer] != nil }.keys.sorted()
+    }
+
     /// What is said of a server, sorted by introducer.
     public func about(_ subject: ServerID) -> [HeardIntroduction] {
         guard let said = bySubject[subject] else { return [] }

@@ -30,53 +30,13 @@ extension FederationServer {
             examination.findings.append(card)
         }
         if let storageFailure { examination.findings.append(Finding("store", storageFailure)) }
-        for source in sources() {
-            examination.findings.append(await examine(source, by: examiner))
-        }
+        examination.findings += await ownEntries(by: examiner)
         return examination
     }
 
-    private func examine(_ source: RegistrySource, by examiner: any ExaminationLink) async -> Finding {
-        let check = "registry"
-        guard !source.isFaulty else {
-            return .wrong(
-                check, "registry.faulty", "what \(source.address) has signed contradicts itself",
-                "see aether registry audit \(source.address), and tell others")
-        }
-        let entry: JSONValue
-        do {
-            entry = try JSONValue.parse(try await examiner.listing(of: id, at: source.address))
-        } catch let refusal as Refusal where refusal.code == "server.unknown" {
-            let reason = source.lastError.map { ": \($0.reason)" } ?? ""
-            return .wrong(
-                check, "registry.notListed", "\(source.address) does not list this server\(reason)",
-                source.lastError?.remedy ?? "wait a minute: this server registers itself")
-        } catch let refusal as Refusal {
-            return Finding(check, refusal)
-        } catch {
-            return .wrong(
-                check, "registry.unreadable", "\(source.address) answers with something else than a server",
-                "check the address; it may be another kind of server")
-        }
-        guard entry["publicKey"]?.text == node.identity.publicKey.description else {
-            return .wrong(
-                check, "registry.otherKey", "\(source.address) lists \(id) with another key",
-                "ask its operator; if the id belongs to somebody else, choose another")
-        }
-        guard entry["status"]?.text != "suspended" else {
-            return .wrong(
-                check, "registry.suspended", "\(source.address) has suspended this server", "ask its operator why")
-        }
-        guard entry["endpoint"]?.text == node.configuration.endpoint.description else {
-            return .warning(
-                check, "registry.otherEndpoint", "\(source.address) lists another endpoint of this server",
-                source.lastError?.remedy ?? "wait a minute: this server registers itself")
-        }
-        return .ok(check, "\(source.address) lists this server with its key")
-    }
-
-    func reach(_ isOperatorsChoice: Bool) -> ExaminationReach {
-        ExaminationReach(isOperatorsChoice: isOperatorsChoice, denied: node.policy.deniedAddresses)
+    func reach(_ isOperatorsChoice: Bool, isProvoked: Bool = false) -> ExaminationReach {
+        ExaminationReach(
+            isOperatorsChoice: isOperatorsChoice, denied: node.policy.deniedAddresses, isProvoked: isProvoked)
     }
 
     /// Where to a server's addresses may lead: as for a dial.
@@ -118,10 +78,12 @@ extension FederationServer {
         guard standing.refusal == nil else { return examination }
         guard let endpoint = await reach(server, standing, &examination, by: examiner) else {
             examination.findings += await dialFindings(server, standing)
+            examination.findings += await entries(of: server, standing, by: examiner)
             return examination
         }
         examination.findings += await dialFindings(server, standing)
         examination.findings += channelFindings(server, standing)
+        examination.findings += await entries(of: server, standing, by: examiner)
         examination.findings += await ask(server, standing, at: endpoint, by: examiner)
         return examination
     }

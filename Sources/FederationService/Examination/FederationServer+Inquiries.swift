@@ -104,7 +104,7 @@ extension FederationServer {
         let card = await shownCard(of: server, key: standing.key, at: endpoint, isOperatorsChoice, by: examiner)
         guard card.status != .wrong else { return [Self.unproven(server, "its address")] }
         guard !standing.isAddressSet else { return [.ok("endpoint", "\(server) answers with its own card")] }
-        let findings = await examiner.probe(endpoint, within: reach(false))
+        let findings = await examiner.probe(endpoint, within: reach(false, isProvoked: true))
         let isPrivate = findings.contains { ["address.refused", "address.denied"].contains($0.code) }
         return isPrivate ? [.ok("endpoint", "\(server) answers with its own card")] : findings + [card]
     }
@@ -125,7 +125,8 @@ extension FederationServer {
         by examiner: any ExaminationLink
     ) async -> Finding {
         do throws(Refusal) {
-            let compact = try await examiner.card(at: endpoint, within: reach(isOperatorsChoice))
+            let compact = try await examiner.card(
+                at: endpoint, within: reach(isOperatorsChoice, isProvoked: !isOperatorsChoice))
             return examine(compact, of: server, at: endpoint)
         } catch {
             return Finding("card", error)

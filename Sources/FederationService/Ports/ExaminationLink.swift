@@ -32,9 +32,12 @@ public struct ExaminationReach: Hashable, Sendable {
     public let isOperatorsChoice: Bool
     /// What the deny list names: never there.
     public let denied: [AddressRange]
+    /// Whether another server has brought it about: then few reach one address.
+    public let isProvoked: Bool
 
-    public init(isOperatorsChoice: Bool, denied: [AddressRange]) {
+    public init(isOperatorsChoice: Bool, denied: [AddressRange], isProvoked: Bool = false) {
         self.isOperatorsChoice = isOperatorsChoice
         self.denied = denied
+        self.isProvoked = isProvoked
     }
 }

@@ -47,11 +47,6 @@ extension FederationServer {
         try await commit(node.note(known))
     }
 
-    /// A heartbeat of this server for a registry, numbered upwards.
-    func heartbeatStatement(_ sequence: UInt64) -> String {
-        HeartbeatStatement(issuer: id, sequence: sequence, issuedAt: clock.now().timestamp).issue(by: node.identity)
-    }
-
     /// This server's wish to leave a registry.
     func deregistrationStatement(for registry: ServerID) -> String {
         DeregistrationStatement(

@@ -40,8 +40,6 @@ public actor RegistryClient {
     private let configuration: Configuration
     /// The card that each registry has taken.
     private var registered: [String: String] = [:]
-    /// The number of the newest heartbeat. Times count first, so it may begin anew with the process.
-    private var heartbeats: UInt64 = 0
 
     public init(
         server: FederationServer, addresses: [String], link: any RegistryLink,
@@ -183,8 +181,7 @@ public actor RegistryClient {
     }
 
     private func beat(at address: String) async throws(Refusal) {
-        heartbeats += 1
-        let statement = await server.heartbeatStatement(heartbeats)
+        let statement = await server.heartbeatStatement()
         _ = try await link.ask(
             RegistryRequest("POST", address, "/v1/servers/\(server.id)/heartbeat", statement: statement))
     }

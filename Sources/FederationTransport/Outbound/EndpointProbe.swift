@@ -11,7 +11,7 @@ struct EndpointProbe: Sendable {
     let group: any EventLoopGroup
     let tls: NIOSSLContext
     /// For the names and each connection; and once more for TLS and the upgrade.
-    var timeLimit: Duration = .seconds(3)
+    let timeLimit: Duration
 
     /// - Parameter policy: where to it may lead; nil where an operator chose it by hand.
     func run(_ endpoint: Endpoint, policy: AddressPolicy?) async -> [Finding] {

@@ -7,20 +7,27 @@ import NIOSSL
 
 /// Looks at other servers for examinations, under the rules of ``GuardedFetcher``: the same address policy, the same bounds.
 public struct GuardedExaminer: ExaminationLink {
+    /// For what this server's operator asks.
     private let fetcher: GuardedFetcher
+    /// For trying back, so that others' inquiries keep no operator waiting.
+    private let provoked: GuardedFetcher
     private let endpoints: EndpointProbe
 
     /// Whoever is asked tries back before it answers.
     static let askLimit: Duration = .seconds(20)
 
+    /// - Parameter stageLimit: for the names and each connection; and once more for TLS and the upgrade.
     /// - Throws: When the TLS configuration is not usable.
     public init(
         configuration: GuardedFetcher.Configuration = GuardedFetcher.Configuration(),
+        stageLimit: Duration = .seconds(3),
         resolver: any NameResolver = SystemResolver.shared,
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
     ) throws {
         fetcher = try GuardedFetcher(configuration: configuration, resolver: resolver, group: group)
-        endpoints = EndpointProbe(resolver: resolver, group: group, tls: try configuration.tls.context())
+        provoked = try GuardedFetcher(configuration: configuration, resolver: resolver, group: group)
+        endpoints = EndpointProbe(
+            resolver: resolver, group: group, tls: try configuration.tls.context(), timeLimit: stageLimit)
     }
 
     public func probe(_ endpoint: Endpoint, within reach: ExaminationReach) async -> [Finding] {
@@ -33,9 +40,9 @@ public struct GuardedExaminer: ExaminationLink {
     public func card(at endpoint: Endpoint, within reach: ExaminationReach) async throws(Refusal) -> String {
         var request = FetchRequest.card(of: endpoint)
         request.isOperatorsChoice = reach.isOperatorsChoice
-        request.isProvoked = !reach.isOperatorsChoice
+        request.isProvoked = reach.isProvoked
         request.denied = reach.denied
-        return try await GuardedCards.card(request, by: fetcher)
+        return try await GuardedCards.card(request, by: request.isProvoked ? provoked : fetcher)
     }
 
     public func ask(

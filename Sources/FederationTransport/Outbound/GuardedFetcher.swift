@@ -15,7 +15,7 @@ public actor GuardedFetcher {
         /// For everything: names, connections, redirects and the answer.
         public var timeLimit: Duration = .seconds(5)
         public var redirects = 3
-        /// Requests at one time; to one server there is one.
+        /// Requests at one time; of those that strangers bring about there is one to one server.
         public var concurrent = 8
         public var tls = PeerTLS()
 
@@ -26,7 +26,8 @@ public actor GuardedFetcher {
     private let resolver: any NameResolver
     private let group: any EventLoopGroup
     private let tls: NIOSSLContext
-    private var running: Set<Endpoint> = []
+    private var running = 0
+    private var provoked: Set<Endpoint> = []
     private var budget = TargetBudget()
 
     /// - Throws: When the TLS configuration is not usable.
@@ -45,8 +46,13 @@ public actor GuardedFetcher {
     /// - Returns: the answer, also one that refuses; a redirect is never returned.
     public func fetch(_ request: FetchRequest) async throws(FetchFailure) -> FetchedDocument {
         let deadline = NIODeadline.now() + (request.timeLimit ?? configuration.timeLimit).timeAmount
-        guard running.count < configuration.concurrent, running.insert(request.origin).inserted else { throw .busy }
-        defer { running.remove(request.origin) }
+        guard running < configuration.concurrent, !request.isProvoked || provoked.insert(request.origin).inserted
+        else { throw .busy }
+        running += 1
+        defer {
+            running -= 1
+            if request.isProvoked { provoked.remove(request.origin) }
+        }
         var next = request
         for _ in 0...configuration.redirects {
             let answer = try await exchange(next, by: deadline)

@@ -55,7 +55,8 @@ struct RunningServer {
             configuration: .init(interval: max(configuration.heartbeatInterval, .seconds(5))), clock: clock)
         let federation = FederationLoop(
             server: server, transport: transport, registries: registries, cards: try cards(),
-            examiner: try GuardedExaminer(configuration: fetching), store: store, keys: keys, listener: listener,
+            examiner: try GuardedExaminer(configuration: fetching),
+            heartbeats: GuardedHeartbeats(try GuardedFetcher(configuration: fetching)), store: store, keys: keys, listener: listener,
             logger: logger)
         var services: [any Service] = [federation, application]
         if endsWithInput { services.append(InputWatch()) }
@@ -154,6 +155,7 @@ private struct FederationLoop: Service {
     let registries: RegistryClient
     let cards: GuardedCards
     let examiner: GuardedExaminer
+    let heartbeats: GuardedHeartbeats
     let store: SQLiteStore
     let keys: KeyFiles
     let listener: Listener
@@ -163,7 +165,8 @@ private struct FederationLoop: Service {
         // A port that cannot be had shuts the group down: nobody is told an address then.
         let address = await cancelWhenGracefulShutdown { await listener.address() }
         guard let address else { return try await store.close() }
-        try await server.start(transport: transport, cards: cards, keys: keys, examiner: examiner)
+        try await server.start(
+            transport: transport, cards: cards, keys: keys, examiner: examiner, heartbeats: heartbeats)
         // The owner may have replaced the keys while the server did not run.
         if let key = try await server.replaceKeys() {
             logger.notice("the keys were replaced by their owner", metadata: ["fingerprint": "\(key.fingerprint)"])

@@ -63,19 +63,13 @@ enum HTTP {
     }
 
     private static func exchange(_ request: Data, port: Int) throws -> Data {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { throw Failure(what: "socket") }
+        guard let descriptor = Loopback.connect(port) else {
+            throw Failure(what: "connect: \(String(cString: strerror(errno)))")
+        }
         defer { close(descriptor) }
         var limit = timeval(tv_sec: 10, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
-        var address = Loopback.address(port)
-        let connected = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
-        guard connected == 0 else { throw Failure(what: "connect: \(String(cString: strerror(errno)))") }
         var sent = 0
         while sent < request.count {
             let count = request.withUnsafeBytes {
@@ -126,6 +120,23 @@ enum Loopback {
         address.sin_port = in_port_t(port).bigEndian
         address.sin_addr.s_addr = in_addr_t(0x7F00_0001).bigEndian
         return address
+    }
+
+    /// A connected socket; nil, and `errno`, when nobody listens.
+    static func connect(_ port: Int) -> Int32? {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { return nil }
+        var address = address(port)
+        let connected = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                Foundation.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        if connected == 0 { return descriptor }
+        let cause = errno
+        close(descriptor)
+        errno = cause
+        return nil
     }
 
     /// A socket that listens, for as long as the test holds it; nil when the port is taken.

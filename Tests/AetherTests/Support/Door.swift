@@ -1,0 +1,76 @@
+import Foundation
+import Synchronization
+import Testing
+
+/// Stands before a server as a badly configured proxy does: requests and answers pass, WebSockets do not, until it is told
+/// to let them.
+final class Door: Sendable {
+    let port: Int
+    private let descriptor: Mutex<Int32>
+    private let isOpen = Mutex(false)
+
+    init(to server: Int) throws {
+        port = try Loopback.freePort()
+        let listener = try #require(Loopback.listen(port), "port \(port) is not free")
+        descriptor = Mutex(listener)
+        Thread.detachNewThread { [weak self] in
+            while true {
+                let connection = accept(listener, nil, nil)
+                guard connection >= 0 else { return }
+                let passesAll = self?.isOpen.withLock { $0 } == true
+                Thread.detachNewThread { Self.serve(connection, to: server, passesAll: passesAll) }
+            }
+        }
+    }
+
+    /// From now on WebSockets pass, too.
+    func open() { isOpen.withLock { $0 = true } }
+
+    func end() {
+        descriptor.withLock { descriptor in
+            guard descriptor >= 0 else { return }
+            shutdown(descriptor, Int32(SHUT_RDWR))
+            close(descriptor)
+            descriptor = -1
+        }
+    }
+
+    deinit { end() }
+
+    private static func serve(_ client: Int32, to server: Int, passesAll: Bool) {
+        defer { close(client) }
+        guard let head = receive(from: client) else { return }
+        let isWebSocket = String(decoding: head, as: UTF8.self).lowercased().contains("\r\nupgrade: websocket")
+        guard passesAll || !isWebSocket, let there = Loopback.connect(server) else { return }
+        defer { close(there) }
+        guard pass(head, to: there) else { return }
+        let back = DispatchGroup()
+        back.enter()
+        Thread.detachNewThread {
+            while let bytes = receive(from: there), pass(bytes, to: client) {}
+            shutdown(client, Int32(SHUT_RDWR))
+            back.leave()
+        }
+        while let bytes = receive(from: client), pass(bytes, to: there) {}
+        shutdown(there, Int32(SHUT_RDWR))
+        back.wait()
+    }
+
+    private static func receive(from socket: Int32) -> [UInt8]? {
+        var buffer = [UInt8](repeating: 0, count: 1 << 14)
+        let count = recv(socket, &buffer, buffer.count, 0)
+        return count > 0 ? Array(buffer[..<count]) : nil
+    }
+
+    private static func pass(_ bytes: [UInt8], to socket: Int32) -> Bool {
+        var sent = 0
+        while sent < bytes.count {
+            let count = bytes.withUnsafeBytes {
+                send(socket, $0.baseAddress?.advanced(by: sent), bytes.count - sent, Int32(MSG_NOSIGNAL))
+            }
+            guard count > 0 else { return false }
+            sent += count
+        }
+        return true
+    }
+}
