@@ -1,10 +1,11 @@
 import FederationCore
 import FederationCrypto
 import FederationModel
-import FederationService
 import ServiceTestKit
 import TestPatience
 import Testing
+
+@testable import FederationService
 
 @Suite("Answering inquiries, and asking", .timeLimit(.minutes(patience)))
 struct InquiryTests {
@@ -138,6 +139,37 @@ struct InquiryTests {
         #expect(scene.examiner.visited.count == visits + 2)
     }
 
+    @Test("all servers together are answered so many times at once, and then twice in a second")
+    func boundedInAll() throws {
+        var gate = InquiryGate()
+        let clock = ManualClock()
+        var number = 0
+        func admit() throws -> String? {
+            number += 1
+            let server = try #require(ServerID("s\(number)"))
+            do throws(Refusal) {
+                try gate.admit("n", from: server, until: clock.now().timestamp + .seconds(10_000), at: clock.now())
+                return nil
+            } catch {
+                return error.code
+            }
+        }
+        for _ in 0..<Limits.inquiries { #expect(try admit() == nil) }
+        #expect(try admit() == "inquiry.tooMany")
+        clock.advance(by: Limits.inquiryPauseOfAll)
+        #expect(try admit() == nil)
+        #expect(try admit() == "inquiry.tooMany")
+        // What is remembered is bounded as well, however slowly it comes, until it has expired.
+        for _ in Limits.inquiries + 1..<Limits.rememberedInquiries {
+            clock.advance(by: Limits.inquiryPauseOfAll)
+            #expect(try admit() == nil)
+        }
+        clock.advance(by: Limits.inquiryPauseOfAll)
+        #expect(try admit() == "inquiry.tooMany")
+        clock.advance(by: .seconds(10_000))
+        #expect(try admit() == nil)
+    }
+
     @Test("unless its own card answers, a peer is told nothing of what is at an address, wherever that is")
     func noOracle() async throws {
         var scene = try await Scene()
@@ -200,23 +232,46 @@ struct InquiryTests {
         #expect(found.findings.first { $0.check == "card" }?.status == .ok, "\(found.findings)")
     }
 
+    /// Beta's place, with an answer by whoever holds these keys, as if it were beta's.
+    private static func place(
+        _ scene: Scene, by identity: ServerIdentity, versions: ProtocolVersions = .current, suites: [UInt16] = [1]
+    ) async throws -> StubExaminer.Place {
+        let card = try #require(await scene.beta.server.card()?.compact)
+        let asker = try ServerIdentity(
+            id: try #require(ServerID("asker")), seed: [UInt8](repeating: 3, count: ServerIdentity.seedBytes))
+        return StubExaminer.Place(card: card) { compact throws(Refusal) in
+            guard
+                let asked = try? Inquiry.verify(
+                    compact, issuer: asker.id, key: asker.publicKey, audience: identity.id, at: ManualClock.start)
+            else { return "" }
+            return InquiryAnswer(
+                to: asked, at: asked.issuedAt, sequence: 1, versions: versions, suites: suites,
+                standing: .init(trust: "pinned"), findings: [], worlds: []
+            ).issue(by: identity)
+        }
+    }
+
+    @Test("a peer without a version or a suite in common is named as that")
+    func nothingInCommon() async throws {
+        let cases: [(versions: ProtocolVersions, suites: [UInt16], code: String)] = [
+            (.current, CipherSuite.allCases.map(\.rawValue), "ok"), (.current, [0x7FFF], "suites.none"),
+            (.current, [], "suites.none"),
+            (try #require(ProtocolVersions(minimum: 200, maximum: 201)), [1], "versions.none"),
+        ]
+        for (versions, suites, code) in cases {
+            let found = try await examine {
+                try await Self.place($0, by: $0.beta.identity, versions: versions, suites: suites)
+            }
+            let finding = try #require(found.findings.first { $0.check == "suites" }, "\(found.findings)")
+            #expect(finding.code == code && finding.status == (code == "ok" ? .ok : .wrong), "\(code): \(finding)")
+        }
+    }
+
     @Test("an answer that is not signed by the peer is wrong, whatever it says")
     func forged() async throws {
         let found = try await examine { scene in
-            let card = try #require(await scene.beta.server.card()?.compact)
             let thief = try ServerIdentity(id: scene.beta.id, seed: [UInt8](repeating: 9, count: 32))
-            let asker = try ServerIdentity(
-                id: try #require(ServerID("asker")), seed: [UInt8](repeating: 3, count: ServerIdentity.seedBytes))
-            return StubExaminer.Place(card: card) { compact throws(Refusal) in
-                guard
-                    let asked = try? Inquiry.verify(
-                        compact, issuer: asker.id, key: asker.publicKey, audience: thief.id, at: ManualClock.start)
-                else { return "" }
-                return InquiryAnswer(
-                    to: asked, at: asked.issuedAt, sequence: 1, versions: .current, suites: [1],
-                    standing: .init(trust: "pinned"), findings: [], worlds: []
-                ).issue(by: thief)
-            }
+            return try await Self.place(scene, by: thief)
         }
         #expect(found.findings.first { $0.check == "asked" }?.code == "inquiry.forged", "\(found.findings)")
     }

@@ -1,6 +1,7 @@
 import FederationCrypto
 import FederationModel
 import FederationWire
+import Foundation
 import Testing
 
 @testable import FederationCore
@@ -285,7 +286,46 @@ struct NodeTrustTests {
         #expect(beta.channel(to: alpha) != nil)
     }
 
-    @Test("where there is no place, the automatic peer heard of least recently gives way, and none behind a portal")
+    @Test("however many have introduced one another in a row, trust in all of them ends at once, on a small stack")
+    func chain() async throws {
+        let now = HandoffSamples.now
+        var stored = StoredState()
+        let ids = (0..<Limits.automaticPeers).map { ServerID(unchecked: "s\(10_000 + $0)") }
+        for (id, next) in zip(ids, ids.dropFirst() + [ids[0]]) {
+            stored.servers.append(TableSamples.server(id.rawValue, key: TableSamples.key(3)))
+            stored.peers.append(
+                PeerRecord(
+                    server: id, publicKey: TableSamples.key(3), addedAt: now.timestamp, trust: .registry("r"),
+                    scopes: .all))
+            stored.introductions.append(
+                HeardIntroduction(
+                    introduction: Introduction(
+                        issuer: id, subject: next, key: TableSamples.key(3), endpoint: TableSamples.endpoint(),
+                        issuedAt: now.timestamp, expiresAt: now.timestamp + .seconds(1_000)), heardAt: now.timestamp))
+        }
+        stored.policy = TrustPolicy(registryListed: .all, introducedBy: .init(count: 1, scopes: .all))
+        let state = stored
+        let left = await withCheckedContinuation { continuation in
+            let thread = Thread {
+                let node = try? FederationNode(
+                    identity: ServerIdentity(
+                        id: ServerID(unchecked: "alpha"), seed: [UInt8](repeating: 1, count: 32)),
+                    configuration: NodeConfiguration(name: "A", endpoint: TableSamples.endpoint()), restoring: state,
+                    at: now)
+                guard var node else { return continuation.resume(returning: (before: 0, after: -1)) }
+                let before = min(node.peers.count, node.introductions.count)
+                _ = node.setPolicy(TrustPolicy(), at: now)
+                continuation.resume(returning: (before, node.peers.count))
+            }
+            thread.stackSize = 128 << 10
+            thread.start()
+        }
+        #expect(left == (Limits.automaticPeers, 0))
+    }
+
+    @Test(
+        "where there is no place, the automatic peer heard of least recently gives way, but none behind a portal and none that has a crossing to end"
+    )
     func bound() throws {
         let now = HandoffSamples.now
         var stored = StoredState()
@@ -305,6 +345,15 @@ struct NodeTrustTests {
             TableSamples.route("g1", from: "alpha", to: "new"),
             TableSamples.route("g2", from: "alpha", to: last.rawValue),
         ]
+        // The second last is to hear of a crossing that is decided.
+        let committed = ServerID(unchecked: "s\(10_000 + Limits.automaticPeers - 2)")
+        stored.handoffs = [
+            HandoffRecord(
+                id: HandoffSamples.id(1), role: .source, player: Self.ada, peer: committed,
+                portal: HandoffSamples.portal, world: HandoffSamples.world, spawn: nil, epoch: Epoch(2), revision: 7,
+                snapshotHash: ContentHash.of([]), snapshot: [], clientKey: nil, state: .committed,
+                openedAt: now.timestamp, changedAt: now.timestamp)
+        ]
         stored.policy = TrustPolicy(registryListed: .all)
         var node = try FederationNode(
             identity: try ServerIdentity(id: ServerID(unchecked: "alpha"), seed: [UInt8](repeating: 1, count: 32)),
@@ -317,7 +366,8 @@ struct NodeTrustTests {
         let labels = try node.register(card, at: now).effects.labels
         let peers = node.peers
         #expect(peers.count == Limits.automaticPeers && peers[newcomer.id] != nil && peers[last] != nil)
-        let evicted = "s\(10_000 + Limits.automaticPeers - 2)"
+        #expect(peers[committed] != nil && node.ledger.openHandoffs(with: committed).count == 1)
+        let evicted = "s\(10_000 + Limits.automaticPeers - 3)"
         #expect(peers[ServerID(unchecked: evicted)] == nil)
         #expect(labels.contains("report \(evicted) untrusted policy.full"))
     }
