@@ -236,6 +236,27 @@ extension Programs {
             }
         }
 
+        @Test(
+            "The operator's own commands reach a server that speaks TLS, by its certificate's name, with no name server"
+        )
+        func ownCommands() async throws {
+            try await Scratch.use { scratch in
+                let alpha = try await Node("alpha", in: scratch)
+                for (name, isRight) in [("alpha.example", true), ("elsewhere.example", false)] {
+                    let file = try await certificate("DNS:\(name)", name, scratch)
+                    try alpha.set("endpoint", "wss://alpha.example:\(alpha.port)")
+                    try alpha.set("tls", ["certificate": file + ".pem", "key": file + ".key"])
+                    try await alpha.start(at: nil)
+                    let listed = try await scratch.aether("peers", "list", "--data", alpha.home, "--json")
+                    #expect((listed.code == 0) == isRight, "\(listed)")
+                    #expect(listed.err.contains("https://alpha.example:\(alpha.port)") != isRight, "\(listed.err)")
+                    let found = try await Diagnosis(of: alpha, "doctor", "--self", in: scratch)
+                    #expect(found.names(isRight ? "server ok ok" : "server server.certificate warning"), "\(found)")
+                    try await alpha.kill()
+                }
+            }
+        }
+
         /// A certificate that has signed itself, and its key: `NAME.pem`, `NAME.key`.
         private func certificate(_ name: String, _ file: String, _ scratch: Scratch) async throws -> String {
             let path = scratch.path + "/" + file

@@ -15,13 +15,18 @@ struct AdminClient: Sendable {
     /// What to do when nobody answers.
     var remedy = "start it with: aether serve"
 
-    /// One for the whole program. It says at once that nobody listens, where the standard one tries for a minute.
-    private static let http: HTTPClient = {
+    var http = Self.plain
+
+    /// Says at once that nobody listens, where the standard one tries for a minute.
+    static var settings: HTTPClient.Configuration {
         var configuration = HTTPClient.Configuration()
         configuration.connectionPool.retryConnectionEstablishment = false
         configuration.timeout.connect = .seconds(10)
-        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
-    }()
+        return configuration
+    }
+
+    /// One for the whole program.
+    static let plain = HTTPClient(eventLoopGroupProvider: .singleton, configuration: settings)
 
     /// An answer with a status of 2xx.
     struct Response: Sendable {
@@ -58,7 +63,7 @@ struct AdminClient: Sendable {
         let response: HTTPClientResponse
         let data: Data
         do {
-            response = try await Self.http.execute(request, timeout: timeout)
+            response = try await http.execute(request, timeout: timeout)
             data = Data(buffer: try await response.body.collect(upTo: 64 << 20))
         } catch {
             throw unreachable(error)
@@ -73,7 +78,7 @@ struct AdminClient: Sendable {
         var request = HTTPClientRequest(url: base + path)
         if let key { request.headers.add(name: "Authorization", value: "Bearer \(key)") }
         do {
-            let response = try await Self.http.execute(request, timeout: .hours(1))
+            let response = try await http.execute(request, timeout: .hours(1))
             guard (200..<300).contains(Int(response.status.code)) else {
                 throw refusal(response.status, Data(buffer: try await response.body.collect(upTo: 1 << 20)))
             }
@@ -90,7 +95,7 @@ struct AdminClient: Sendable {
         var request = HTTPClientRequest(url: base + path)
         if let key { request.headers.add(name: "Authorization", value: "Bearer \(key)") }
         do {
-            let response = try await Self.http.execute(request, timeout: .hours(365 * 24))
+            let response = try await http.execute(request, timeout: .hours(365 * 24))
             guard (200..<300).contains(Int(response.status.code)) else {
                 throw refusal(response.status, Data(buffer: try await response.body.collect(upTo: 1 << 20)))
             }

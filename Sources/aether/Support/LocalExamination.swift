@@ -35,7 +35,7 @@ struct LocalExamination {
         // Whether something listens is seen by trying to, before anybody is spoken to.
         let port = port(configuration)
         if port.status == .ok || port.code == "port.unusable" {
-            found.findings += [port, Self.notRunning(ServerOptions.base(of: configuration))]
+            found.findings += [port, Self.notRunning(LocalServer(configuration).base)]
             if let store = await store() { found.findings.append(store) }
             return found
         }
@@ -147,9 +147,10 @@ struct LocalExamination {
 
     /// Whether this server answers where it is to listen.
     private func answer(_ configuration: ServerConfiguration) async -> Finding {
-        let base = ServerOptions.base(of: configuration)
+        let local = LocalServer(configuration)
+        let base = local.base
         do {
-            let response = try await AdminClient(base: base, key: nil)
+            let response = try await AdminClient(base: base, key: nil, http: local.http)
                 .request("GET", "/.well-known/aether-federation", timeout: .seconds(5))
             guard let compact = GuardedCards.compact(Array(response.body)),
                 let card = try? ServerCard.verify(compact, at: Self.now(configuration))
@@ -164,7 +165,7 @@ struct LocalExamination {
             if base.hasPrefix("https"), reason.contains("ertificate") || reason.contains("CERTIFICATE") {
                 return .warning(
                     "server", "server.certificate", "the certificate at \(base) is not for that name",
-                    "name the server as its certificate does: aether doctor --server https://HOST:PORT")
+                    "name the server in 'endpoint' as its certificate does, or get one for that name")
             }
             if reason.contains("in time") {
                 return .wrong(

@@ -26,15 +26,8 @@ struct ServerOptions: ParsableArguments {
         }
         let directory = ServerHome(data)
         let configuration = try await configuration(of: directory)
-        return AdminClient(base: Self.base(of: configuration), key: try directory.adminKey())
-    }
-
-    /// Where a server answers callers on its own machine.
-    static func base(of configuration: ServerConfiguration) -> String {
-        let scheme = configuration.tlsCertificate == nil ? "http" : "https"
-        let host = ["0.0.0.0", "::"].contains(configuration.host) ? "127.0.0.1" : configuration.host
-        let shown = host.contains(":") ? "[\(host)]" : host
-        return "\(scheme)://\(shown):\(configuration.port)"
+        let local = LocalServer(configuration)
+        return AdminClient(base: local.base, key: try directory.adminKey(), http: local.http)
     }
 
     /// The configuration of the server whose data directory is here; nil when another one is named by its address.
