@@ -174,6 +174,28 @@ struct BadCardTests {
         }
     }
 
+    @Test("are not believed when a trusted peer passes them on", arguments: wrongForAll)
+    func noticed(_ sample: Bad) async throws {
+        let cards = StubCards()
+        try await registry(cards, access: .signed) { registry, _ in
+            try await TestServer.run("alpha", clock: registry.clock) { alpha async throws in
+                let link = try await Link.connect(registry.server, alpha.server)
+                var before = try await registry.store.load()
+                while before.servers.first(where: { $0.id == alpha.id })?.status != .online {
+                    await Task.yield()
+                    before = try await registry.store.load()
+                }
+                let card = try sample.body(cards)
+                let answered = link.there.sent.count { $0 == "acknowledgement" }
+                link.back.inject(.notice(.card(card)))
+                // What comes after it is answered when it is done with.
+                link.back.inject(.heartbeat(.init(sequence: 900, sentAt: registry.clock.now().timestamp)))
+                while link.there.sent.count(where: { $0 == "acknowledgement" }) == answered { await Task.yield() }
+                Self.expectUnchanged(try await registry.store.load(), before, sample)
+            }
+        }
+    }
+
     @Test("are not believed when a registry lists them", arguments: wrongForAll)
     func listed(_ sample: Bad) async throws {
         let cards = StubCards()

@@ -109,11 +109,12 @@ public struct TrustPolicy: Hashable, Sendable {
     /// Whether the deny list names the server.
     public func denies(_ server: ServerID, key: PublicKey?, endpoints: [Endpoint]) -> Bool {
         deny.contains { $0.matches(server, key: key, endpoints: endpoints) }
+            || endpoints.contains { $0.host.address.map(denies) ?? false }
     }
 
     /// Whether the deny list names an address, whoever is there.
     public func denies(_ address: NetworkAddress) -> Bool {
-        deny.contains { if case .address(let range) = $0 { range.contains(address) } else { false } }
+        deny.contains { if case .address(let range) = $0 { range.reaches(address) } else { false } }
     }
 
     /// The addresses that the deny list names: nothing is dialled or fetched there, and nobody is let in from there.

@@ -47,7 +47,7 @@ public struct AddressPolicy: Hashable, Sendable {
 
     public func permits(_ address: NetworkAddress) -> Bool { !denies(address) && permits(address.kind) }
 
-    private func denies(_ address: NetworkAddress) -> Bool { denied.contains { $0.contains(address) } }
+    private func denies(_ address: NetworkAddress) -> Bool { denied.contains { $0.reaches(address) } }
 
     /// Checks the addresses that `host` resolved to: one that may not be turned to spoils all, because nobody says to which
     /// of them the next attempt would go.

@@ -54,6 +54,12 @@ public struct AddressRange: Hashable, Comparable, Sendable, Codable, LosslessStr
         return address.isIPv6 == base.isIPv6 && address.value & Self.mask(prefix, base.bitCount) == base.value
     }
 
+    /// Whether what is sent to the address ends in the block: the address lies in it, or an IPv4 address that it carries does
+    /// (NAT64, 6to4, Teredo).
+    public func reaches(_ address: NetworkAddress) -> Bool {
+        contains(address) || address.embedded?.contains(where: contains) == true
+    }
+
     /// By the first address, the larger block first.
     public static func < (left: Self, right: Self) -> Bool {
         left.base == right.base ? left.prefix < right.prefix : left.base < right.base

@@ -13,6 +13,22 @@ struct TrustPolicyTests {
         TableSamples.endpoint("wss://10.1.2.3:7700"), TableSamples.endpoint("wss://play.example.org"),
     ]
 
+    @Test("a denied address is denied in every form that leads to it, and allowed only in its own")
+    func carriedAddresses() throws {
+        let range = try #require(AddressRange("8.8.8.0/24"))
+        let server = ServerID(unchecked: "north.guild")
+        for text in [
+            "ws://8.8.8.8:1", "ws://[::ffff:8.8.8.8]:1", "ws://[64:ff9b::808:808]:1", "ws://[2002:808:808::1]:1",
+        ] {
+            let place = try #require(Endpoint(text))
+            #expect(TrustPolicy(deny: [.address(range)]).denies(server, key: nil, endpoints: [place]), "\(text)")
+            let isAllowed = TrustPolicy(allow: [.address(range)]).allows(server, key: nil, endpoints: [place])
+            #expect(isAllowed == !(text.contains("64:ff9b") || text.contains("2002")), "\(text)")
+        }
+        let other = try #require(Endpoint("ws://[64:ff9b::909:909]:1"))
+        #expect(!TrustPolicy(deny: [.address(range)]).denies(server, key: nil, endpoints: [other]))
+    }
+
     @Test(
         "a pattern means whom it says, whoever else looks like them",
         arguments: [

@@ -118,7 +118,11 @@ struct AddressPolicyTests {
             AddressPolicy.publicOnly.denying(denied), AddressPolicy(allowsPrivate: true, denied: denied),
             .allBut(denied), AddressPolicy.allBut([denied[0]]).denying([denied[1]]),
         ]
-        for text in ["8.8.8.8", "::ffff:8.8.8.8", "10.1.2.3"] {
+        // Also where the address carries a denied one in it: NAT64, 6to4, Teredo's server and client.
+        for text in [
+            "8.8.8.8", "::ffff:8.8.8.8", "10.1.2.3", "64:ff9b::808:808", "2002:808:808::1", "2001:0:808:808::",
+            "2001:0:101:101:0:0:f7f7:f7f7",
+        ] {
             let address = try #require(NetworkAddress(text))
             #expect(policies.allSatisfy { !$0.permits(address) })
         }
