@@ -11,7 +11,8 @@ extension FederationServer {
             returnNotices.begin(peer, at: clock.now().instant)
         else { return }
         let statement = heartbeatStatement()
-        let reach = ExaminationReach(isOperatorsChoice: isPinned(peer), denied: node.policy.deniedAddresses,
+        let reach = ExaminationReach(
+            isOperatorsChoice: isPinned(peer), denied: node.policy.deniedAddresses,
             isProvoked: !isPinned(peer))
         Task {
             do throws(Refusal) {

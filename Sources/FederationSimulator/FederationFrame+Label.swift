@@ -67,21 +67,6 @@ extension FederationFrame {
         case .probeResult: 24
         }
     }
-
-    /// The handoff that the frame speaks of.
-    var handoff: HandoffID? {
-        switch self {
-        case .offer(let offer): offer.handoff
-        case .accept(let handoff), .abort(let handoff), .query(let handoff): handoff
-        case .reject(let rejection): rejection.handoff
-        case .commit(let commit): commit.handoff
-        case .admitted(let admitted): admitted.handoff
-        case .verdict(let verdict): verdict.handoff
-        case .ready, .heartbeat, .acknowledgement, .worldRequest, .worldResponse, .assetRequest, .assetResponse,
-            .position, .evidence, .recall, .notice, .introductions, .probe, .probeResult:
-            nil
-        }
-    }
 }
 
 extension CrossingEvent.Kind {

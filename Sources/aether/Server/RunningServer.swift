@@ -56,7 +56,8 @@ struct RunningServer {
         let federation = FederationLoop(
             server: server, transport: transport, registries: registries, cards: try cards(),
             examiner: try GuardedExaminer(configuration: fetching),
-            heartbeats: GuardedHeartbeats(try GuardedFetcher(configuration: fetching)), store: store, keys: keys, listener: listener,
+            heartbeats: GuardedHeartbeats(try GuardedFetcher(configuration: fetching)), store: store, keys: keys,
+            listener: listener,
             logger: logger)
         var services: [any Service] = [federation, application]
         if endsWithInput { services.append(InputWatch()) }

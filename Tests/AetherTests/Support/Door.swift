@@ -6,36 +6,22 @@ import Testing
 /// to let them.
 final class Door: Sendable {
     let port: Int
-    private let descriptor: Mutex<Int32>
+    private let listener: LoopbackListener
     private let isOpen = Mutex(false)
 
     init(to server: Int) throws {
         port = try Loopback.freePort()
-        let listener = try #require(Loopback.listen(port), "port \(port) is not free")
-        descriptor = Mutex(listener)
-        Thread.detachNewThread { [weak self] in
-            while true {
-                let connection = accept(listener, nil, nil)
-                guard connection >= 0 else { return }
-                let passesAll = self?.isOpen.withLock { $0 } == true
-                Thread.detachNewThread { Self.serve(connection, to: server, passesAll: passesAll) }
-            }
+        listener = try LoopbackListener(at: port)
+        listener.serve { [weak self] connection in
+            let passesAll = self?.isOpen.withLock { $0 } == true
+            Thread.detachNewThread { Self.serve(connection, to: server, passesAll: passesAll) }
         }
     }
 
     /// From now on WebSockets pass, too.
     func open() { isOpen.withLock { $0 = true } }
 
-    func end() {
-        descriptor.withLock { descriptor in
-            guard descriptor >= 0 else { return }
-            shutdown(descriptor, Int32(SHUT_RDWR))
-            close(descriptor)
-            descriptor = -1
-        }
-    }
-
-    deinit { end() }
+    func end() { listener.end() }
 
     private static func serve(_ client: Int32, to server: Int, passesAll: Bool) {
         defer { close(client) }
