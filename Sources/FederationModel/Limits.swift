@@ -174,6 +174,8 @@ public enum Limits {
     public static let returnNotices = 8
     /// The longest pause before the same peer is told again; the first is ``dialBackoffMaximum``.
     public static let returnNoticePause: Duration = .seconds(3_600)
+    /// The longest when the last notice did not reach it.
+    public static let lostReturnNoticePause: Duration = .seconds(240)
     /// First pause before dialling again; doubles, with jitter, up to ``dialBackoffMaximum``.
     public static let dialBackoffMinimum: Duration = .seconds(1)
     public static let dialBackoffMaximum: Duration = .seconds(30)

@@ -7,23 +7,26 @@ extension FederationServer {
     /// A dial of a peer has failed. It is told by plain HTTP, signed, that this server lives, so that it dials at once; it
     /// believes nothing else of it (PROTOCOL.md, "Health").
     public func dialFailed(_ peer: ServerID, at endpoint: Endpoint) {
-        guard let heartbeats, !isStopping, node.peers[peer] != nil, !isConnected(to: peer),
-            returnNotices.begin(peer, at: clock.now().instant)
+        let now = clock.now()
+        // Whoever was suspended or denied while it was dialled hears nothing any more.
+        guard let heartbeats, !isStopping, !isConnected(to: peer), let standing = node.standing(of: peer, at: now),
+            standing.isPeer, standing.refusal == nil, returnNotices.begin(peer, at: now.instant)
         else { return }
         let statement = heartbeatStatement()
         let reach = ExaminationReach(
             isOperatorsChoice: isPinned(peer), denied: node.policy.deniedAddresses,
             isProvoked: !isPinned(peer))
         Task {
+            var isTaken = false
             do throws(Refusal) {
                 try await heartbeats.send(statement, of: id, to: endpoint, within: reach)
+                isTaken = true
                 logger.info("\(peer) was told that this server is back")
-                Counter(label: "aether_return_notices_total", dimensions: [("taken", "true")]).increment()
             } catch {
                 logger.debug("\(peer) was not told that this server is back", metadata: ["code": "\(error.code)"])
-                Counter(label: "aether_return_notices_total", dimensions: [("taken", "false")]).increment()
             }
-            returnNotices.ended(peer)
+            Counter(label: "aether_return_notices_total", dimensions: [("taken", "\(isTaken)")]).increment()
+            returnNotices.ended(peer, isTaken: isTaken)
         }
     }
 

@@ -5,7 +5,7 @@ import FederationModel
 struct ReturnNotices {
     private struct Notice {
         let due: Instant
-        let pause: Duration
+        var pause: Duration
     }
 
     private var notices: [ServerID: Notice] = [:]
@@ -17,12 +17,19 @@ struct ReturnNotices {
     mutating func begin(_ peer: ServerID, at now: Instant) -> Bool {
         if let notice = notices[peer], now < notice.due { return false }
         guard underWay.count < Limits.returnNotices, underWay.insert(peer).inserted else { return false }
-        let pause = notices[peer].map { min($0.pause * 2, Limits.returnNoticePause) } ?? Limits.dialBackoffMaximum
-        notices[peer] = Notice(due: now + pause, pause: pause)
+        let pause = notices[peer].map { $0.pause * 2 } ?? Limits.dialBackoffMaximum
+        notices[peer] = Notice(due: now + min(pause, Limits.returnNoticePause), pause: pause)
         return true
     }
 
-    mutating func ended(_ peer: ServerID) { underWay.remove(peer) }
+    /// A notice has reached its peer or has not. One that has not must not keep the next one waiting for long: it may have been
+    /// this server that was cut off.
+    mutating func ended(_ peer: ServerID, isTaken: Bool) {
+        underWay.remove(peer)
+        guard var notice = notices[peer] else { return }
+        notice.pause = min(notice.pause, isTaken ? Limits.returnNoticePause : Limits.lostReturnNoticePause / 2)
+        notices[peer] = notice
+    }
 
     /// There is a channel with the peer, or it is a peer no more: when it is lost again, that is another return.
     mutating func forget(_ peer: ServerID) { notices[peer] = nil }

@@ -70,6 +70,22 @@ extension Programs {
                 #expect(caught.code == 1 && caught.out.contains("[log.withheld]"), "\(caught.out) \(caught.err)")
                 let evidence = try String(contentsOfFile: other.path + "/state.evidence.json", encoding: .utf8)
                 #expect(evidence.contains("log.withheld"))
+                // A log that is long enough, in which beta has another key.
+                let impostor = try await Node("beta", in: other, "--registry-url", twin.address)
+                try await impostor.start()
+                try await eventually("the twin lists the other beta", within: 60) {
+                    try await twin.api("GET", "/v1/servers/beta").status == 200
+                }
+                for _ in 0..<4 {
+                    for (action, body) in [("suspend", #"{"reason":"more entries"}"#), ("reinstate", "{}")] {
+                        let done = try await twin.api("POST", "/v1/servers/beta/\(action)", json: body)
+                        #expect(done.status == 200, "\(done.text)")
+                    }
+                }
+                let forked = try await aether(
+                    "registry audit \(twin.address) --state \(other.path)/other.json --compare \(alpha.home)/audits/\(state)",
+                    in: other)
+                #expect(forked.code == 1 && forked.out.contains("[log.inconsistent]"), "\(forked.out) \(forked.err)")
             }
         }
     }

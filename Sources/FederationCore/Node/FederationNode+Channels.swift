@@ -47,6 +47,11 @@ extension FederationNode {
                 return (.close(.untrustedPeer), effects)
             }
             effects += welcome
+            // Whoever had to give way for it may have been the one that spoke for it.
+            guard peers[peer.serverID] != nil else {
+                _ = handshakes.revoke(peer.serverID)
+                return (.close(.untrustedPeer), effects)
+            }
             effects += established(channel, with: peer, direction: direction, at: now)
             return (.established([]), effects)
         }

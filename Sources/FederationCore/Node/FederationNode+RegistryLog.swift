@@ -87,6 +87,25 @@ extension FederationNode {
         return [.persist([.registry(.removeListing(listing))])]
     }
 
+    /// Takes note that no other registries are used than these: what another one lists speaks for nobody any more. What was
+    /// read of it is read again if it is used again.
+    public mutating func use(onlyRegistries addresses: Set<String>, at now: Now) -> [Effect] {
+        var effects: [Effect] = []
+        var concerned = Set<ServerID>()
+        for (server, registries) in listings.sorted(by: { $0.key < $1.key }) {
+            for registry in registries.subtracting(addresses).sorted() {
+                effects += note(server, listedBy: registry, false)
+                concerned.insert(server)
+            }
+        }
+        for address in registries.keys.sorted() where !addresses.contains(address) {
+            guard var known = registries[address], known.frontier.count > 0 else { continue }
+            known.frontier = MerkleFrontier()
+            effects += note(known)
+        }
+        return effects + reviewTrust(in: concerned.sorted(), at: now)
+    }
+
     /// Takes note of how far a registry's log was followed.
     public mutating func note(_ known: KnownRegistry) -> [Effect] {
         guard registries[known.address] != known else { return [] }

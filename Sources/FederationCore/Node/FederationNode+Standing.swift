@@ -88,6 +88,12 @@ extension FederationNode {
         try bound(card, at: now).change
     }
 
+    /// Whether a server had this key once and has rotated away from it: this one, or another.
+    public func hasLeftBehind(_ key: PublicKey, of server: ServerID) -> Bool {
+        server == id
+            ? ownKeys.past.contains(key) : bindings[server]?.retired.contains { $0.key == key } ?? false
+    }
+
     /// The key to verify a server's statement with; nil when the statement names none that counts now.
     public func countingKey(of server: ServerID, for compact: String, at now: Now) -> PublicKey? {
         guard let named = CompactJWS.unverifiedKey(compact) else { return nil }

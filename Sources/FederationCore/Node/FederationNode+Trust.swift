@@ -126,8 +126,8 @@ extension FederationNode {
             peers[server] = changed
             return Review(
                 effects: [.persist([.putPeer(changed)]), .report(.trustGiven(server, source))],
-                concerned: source.isOwnJudgement != record.trust.isOwnJudgement
-                    ? introductions.subjects(of: server) : [])
+                // Also with other scopes: nobody's word gives more than the policy gives to whoever says it.
+                concerned: introductions.subjects(of: server))
         case (.registry, .refuse(let refusal)), (.introduced, .refuse(let refusal)), (.firstUse, .refuse(let refusal)):
             return endTrust(in: server, code: refusal.code, at: now)
         }

@@ -26,7 +26,11 @@ extension FederationServer {
         case .suspended:
             return .wrong(
                 check, "registry.suspended", "\(source.address) has suspended this server", "ask its operator why")
-        case .listed(let listed) where listed != endpoint.description:
+        case .formerKey:
+            return .warning(
+                check, "registry.formerKey", "\(source.address) lists this server with its former key",
+                source.lastError?.remedy ?? "wait a minute: this server registers its new card")
+        case .listed(let listed) where listed != endpoint:
             return .warning(
                 check, "registry.otherEndpoint", "\(source.address) lists another endpoint of this server",
                 source.lastError?.remedy ?? "wait a minute: this server registers itself")
@@ -62,7 +66,11 @@ extension FederationServer {
         case .suspended:
             return .warning(
                 check, "registry.suspended", "\(source.address) has suspended \(server)", "ask its operator why")
-        case .listed(let listed) where standing.entry.map { $0.endpoint.description != listed } ?? false:
+        case .formerKey:
+            return .warning(
+                check, "registry.formerKey", "\(source.address) lists \(server) with its former key",
+                "wait a minute: a server that has rotated its key registers itself anew")
+        case .listed(let listed) where standing.entry.map { $0.endpoint != listed } ?? false:
             return .warning(
                 check, "registry.otherEndpoint", "\(source.address) lists another endpoint of \(server)",
                 "wait a minute: a server that moves registers itself anew")
@@ -78,7 +86,9 @@ extension FederationServer {
     /// How a registry lists a server.
     private enum Listing {
         /// With the key that is known, and at this endpoint.
-        case listed(String)
+        case listed(Endpoint)
+        /// With a key that the server has rotated away from.
+        case formerKey
         case notListed
         case suspended
         case wrong(Finding)
@@ -106,7 +116,15 @@ extension FederationServer {
                     Self.check, "registry.unreadable", "\(source.address) answers with something else than a server",
                     "check the address; it may be another kind of server"))
         }
-        guard entry["publicKey"]?.text == key.description else {
+        // Only what the server itself has signed speaks for its key and endpoint; the rest are the registry's own words.
+        guard let card = Self.card(in: entry), card.id == server else {
+            return .wrong(
+                .wrong(
+                    Self.check, "registry.unsigned", "\(source.address) lists \(server) without a card of its own",
+                    "ask its operator; believe nothing that only a registry says"))
+        }
+        guard card.publicKey == key else {
+            if node.hasLeftBehind(card.publicKey, of: server) { return .formerKey }
             return .wrong(
                 .wrong(
                     Self.check, "registry.otherKey", "\(source.address) lists \(server) with another key",
@@ -115,6 +133,14 @@ extension FederationServer {
                         : "compare fingerprints with the operator of \(server); see aether registry audit"))
         }
         guard entry["status"]?.text != "suspended" else { return .suspended }
-        return .listed(entry["endpoint"]?.text ?? "")
+        return .listed(card.endpoint)
+    }
+
+    /// The card in an entry; one that has expired still tells what its server has signed.
+    private static func card(in entry: JSONValue) -> ServerCard? {
+        guard let card = entry["card"], let header = card["protected"]?.text, let payload = card["payload"]?.text,
+            let signature = card["signature"]?.text
+        else { return nil }
+        return try? ServerCard.verifySignature("\(header).\(payload).\(signature)")
     }
 }

@@ -126,7 +126,7 @@ extension FederationServer {
     ) async -> Finding {
         do throws(Refusal) {
             let compact = try await examiner.card(
-                at: endpoint, within: reach(isOperatorsChoice, isProvoked: !isOperatorsChoice))
+                at: endpoint, within: reach(isOperatorsChoice, isProvoked: true))
             return examine(compact, of: server, at: endpoint)
         } catch {
             return Finding("card", error)

@@ -34,6 +34,12 @@ extension FederationServer {
         }
     }
 
+    /// Uses these registries and no others: what is remembered of others gives trust no more.
+    func use(only addresses: [String]) async throws(Refusal) {
+        use(addresses)
+        try await commit(node.use(onlyRegistries: Set(addresses), at: clock.now()))
+    }
+
     func update(_ address: String, _ change: @Sendable (inout RegistrySource) -> Void) {
         if var source = registrySources[address] {
             change(&source)

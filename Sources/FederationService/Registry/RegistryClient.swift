@@ -54,9 +54,13 @@ public actor RegistryClient {
         self.entropy = entropy
     }
 
-    /// Goes on until the task is cancelled.
+    /// Forgets what registries list that are used no more, and then goes on until the task is cancelled.
     public func run() async {
-        await server.use(addresses)
+        do throws(Refusal) {
+            try await server.use(only: addresses)
+        } catch {
+            server.logger.error("what other registries listed is still remembered", metadata: ["code": "\(error.code)"])
+        }
         await withTaskGroup { group in
             for address in addresses {
                 group.addTask { await self.keep(address) }

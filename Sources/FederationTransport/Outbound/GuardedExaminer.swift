@@ -40,9 +40,10 @@ public struct GuardedExaminer: ExaminationLink {
     public func card(at endpoint: Endpoint, within reach: ExaminationReach) async throws(Refusal) -> String {
         var request = FetchRequest.card(of: endpoint)
         request.isOperatorsChoice = reach.isOperatorsChoice
-        request.isProvoked = reach.isProvoked
+        // Where the operator's word leads it may lead often.
+        request.isProvoked = reach.isProvoked && !reach.isOperatorsChoice
         request.denied = reach.denied
-        return try await GuardedCards.card(request, by: request.isProvoked ? provoked : fetcher)
+        return try await GuardedCards.card(request, by: reach.isProvoked ? provoked : fetcher)
     }
 
     public func ask(
@@ -76,7 +77,8 @@ public struct GuardedExaminer: ExaminationLink {
             if document.status == 200 { return document.body }
             throw document.status == 404 ? Self.unlisted(server) : Self.refusal(document)
         } catch {
-            guard error.code == "server.unreachable" || error.code.hasPrefix("fetch.") else { throw error }
+            let isAsked = error.code != "fetch.busy" && error.code.hasPrefix("fetch.")
+            guard error.code == "server.unreachable" || isAsked else { throw error }
             throw Refusal(
                 .unavailable, code: "registry.unreachable", reason: error.reason,
                 remedy: "see that the registry runs; everything else goes on without it")

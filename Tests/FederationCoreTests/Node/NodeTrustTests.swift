@@ -286,6 +286,61 @@ struct NodeTrustTests {
         #expect(beta.channel(to: alpha) != nil)
     }
 
+    @Test("a registry that is used no more speaks for nobody, and is read anew when it is used again")
+    func formerRegistry() throws {
+        let (federation, alpha, beta) = try Self.pair(alphaPinned: false)
+        try Self.set(TrustPolicy(registryListed: .all), at: beta, federation)
+        beta.enqueue(beta.node.note(alpha.id, listedBy: "https://r", true))
+        var known = KnownRegistry(address: "https://r", registry: ServerID(unchecked: "r"), head: "a.b.c")
+        known.frontier.append([1])
+        beta.enqueue(beta.node.note(known))
+        beta.enqueue(try beta.node.register(try #require(alpha.card), at: federation.now).effects)
+        try federation.settle()
+        try federation.connect(beta, alpha)
+        try federation.settle()
+        #expect(beta.node.peers[alpha.id]?.trust == .registry("https://r"))
+        beta.enqueue(beta.node.use(onlyRegistries: ["https://r", "https://other"], at: federation.now))
+        #expect(beta.channel(to: alpha) != nil)
+        // Also after a restart: what is stored would bring it back.
+        federation.crash(beta)
+        try federation.restart(beta)
+        beta.enqueue(beta.node.use(onlyRegistries: ["https://other"], at: federation.now))
+        try federation.settle()
+        #expect(beta.node.peers.isEmpty && beta.node.registries(listing: alpha.id).isEmpty)
+        #expect(beta.store.state.listings.isEmpty && beta.store.state.registries.map(\.frontier.count) == [0])
+        #expect(try federation.connect(alpha, beta) == nil)
+    }
+
+    @Test(
+        "who may introduce no more speaks for nobody at once, whichever of them is looked at first",
+        arguments: ["aa", "zz"])
+    func narrowed(introducer name: String) throws {
+        let now = HandoffSamples.now
+        let (introducer, subject) = (ServerID(unchecked: name), ServerID(unchecked: "mm"))
+        var stored = StoredState()
+        for (id, trust) in [(introducer, TrustSource.registry("r")), (subject, .introduced([introducer]))] {
+            stored.servers.append(TableSamples.server(id.rawValue, key: TableSamples.key(3)))
+            stored.peers.append(
+                PeerRecord(
+                    server: id, publicKey: TableSamples.key(3), addedAt: now.timestamp, trust: trust, scopes: .all))
+        }
+        stored.listings = [RegistryListing(server: introducer, registry: "r")]
+        stored.introductions = [
+            HeardIntroduction(
+                introduction: Introduction(
+                    issuer: introducer, subject: subject, key: TableSamples.key(3), endpoint: TableSamples.endpoint(),
+                    issuedAt: now.timestamp, expiresAt: now.timestamp + .seconds(1_000)), heardAt: now.timestamp)
+        ]
+        let introduced = TrustPolicy.Introduced(count: 1, scopes: .all)
+        stored.policy = TrustPolicy(registryListed: .all, introducedBy: introduced)
+        var node = try FederationNode(
+            identity: ServerIdentity(id: ServerID(unchecked: "me"), seed: [UInt8](repeating: 1, count: 32)),
+            configuration: NodeConfiguration(name: "A", endpoint: TableSamples.endpoint()), restoring: stored, at: now)
+        #expect(node.reviewTrust(at: now).isEmpty && node.peers.count == 2)
+        _ = node.setPolicy(TrustPolicy(registryListed: .heartbeat, introducedBy: introduced), at: now)
+        #expect(node.peers.keys.sorted() == [introducer] && node.peers[introducer]?.scopes == .heartbeat)
+    }
+
     @Test("however many have introduced one another in a row, trust in all of them ends at once, on a small stack")
     func chain() async throws {
         let now = HandoffSamples.now
