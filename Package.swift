@@ -31,6 +31,12 @@ let package = Package(
         .library(
             name: "Federation",
             targets: ["FederationModel", "FederationCrypto", "FederationWire", "FederationCore"]),
+        // For Benchmarks/, a package of its own, which measures the servers' ends as well.
+        .library(
+            name: "FederationAdapters",
+            targets: [
+                "FederationService", "FederationWebSocket", "FederationTransport", "FederationHTTP", "FederationSQLite",
+            ]),
         .executable(name: "aether", targets: ["aether"]),
     ],
     dependencies: [

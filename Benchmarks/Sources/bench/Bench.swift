@@ -3,11 +3,11 @@ import Foundation
 
 /// Measures, and compares with what one would use otherwise, in one run. It fails on nothing: it is a measure, not a test.
 @main
-struct Bench: ParsableCommand {
+struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measures the federation's parts beside what they could be replaced with.")
 
-    @Option(help: "core, handshake or assets; all of them when left out.")
+    @Option(help: "core, handshake, channel, assets or registry; all of them when left out.")
     var part: String?
 
     @Option(help: "The entries of the tables of the core.")
@@ -27,17 +27,19 @@ struct Bench: ParsableCommand {
 
     func validate() throws {
         guard let part else { return }
-        guard [CorePart.name, HandshakePart.name, AssetsPart.name].contains(part) else {
-            throw ValidationError("there is no part '\(part)': core, handshake, assets")
+        guard [CorePart.name, HandshakePart.name, ChannelPart.name, AssetsPart.name].contains(part) else {
+            throw ValidationError("there is no part '\(part)': core, handshake, channel, assets")
         }
     }
 
-    func run() throws {
+    func run() async throws {
+        if build == ChannelPart.name { return print(try await ChannelPart.peak(count)) }
         if let build { return print(try CorePart.build(build, count)) }
         var table = ResultTable()
         FileHandle.standardOutput.write(Data((ResultTable.head + "\n").utf8))
         if part ?? CorePart.name == CorePart.name { try CorePart(counts: counts, only: only).run(&table) }
         if part ?? HandshakePart.name == HandshakePart.name { try HandshakePart().run(&table) }
+        if part ?? ChannelPart.name == ChannelPart.name { try await ChannelPart().run(&table) }
         if part ?? AssetsPart.name == AssetsPart.name { try AssetsPart().run(&table) }
         guard only == nil else { return }
         try table.write(to: results)
