@@ -141,10 +141,16 @@ final class PeerChannelHandler: ChannelInboundHandler {
             close(error.closeCode)
             return
         }
-        if inbox.offer(.frame(frame)) {
+        if inbox.put(.frame(frame)) {
             metrics.reached(.inboundQueue)
             webSocket.pause()
         }
+    }
+
+    /// Frames that came together wake the driver once.
+    func channelReadComplete(context: ChannelHandlerContext) {
+        inbox.wake()
+        context.fireChannelReadComplete()
     }
 
     // MARK: Sending

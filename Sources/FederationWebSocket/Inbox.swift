@@ -11,16 +11,29 @@ public final class Inbox<Element: Sendable>: AsyncSequence, Sendable {
         var reader: CheckedContinuation<Element?, Never>?
         var isFinished = false
         var isPaused = false
+
+        /// The reader if one waits, with what it gets: the first element, or nothing at the end.
+        mutating func takeReader() -> Reader? {
+            guard let continuation = reader.take() else { return nil }
+            return Reader(continuation: continuation, element: waiting.popFirst())
+        }
     }
 
-    private enum Step {
-        case give(Element?, resumes: Bool)
-        case wait
+    /// Resumed outside the lock.
+    private struct Reader {
+        let continuation: CheckedContinuation<Element?, Never>
+        let element: Element?
+
+        func resume() {
+            continuation.resume(returning: element)
+        }
     }
 
     private let state = Mutex(State())
     private let high: Int
     private let low: Int
+    /// Elements that are put before a waiting reader is woken without being asked for.
+    private let burst: Int
     private let resume: @Sendable () -> Void
 
     /// - Parameters:
@@ -30,58 +43,64 @@ public final class Inbox<Element: Sendable>: AsyncSequence, Sendable {
         precondition(high > 0, "an inbox must hold something")
         self.high = high
         low = high / 2
+        burst = Swift.min(32, high)
         self.resume = resume
     }
 
     /// Adds an element; true when the giver must pause until `resume` is called. Nothing is added after ``finish()``.
     public func offer(_ element: Element) -> Bool {
-        let (reader, pauses) = state.withLock { state -> (CheckedContinuation<Element?, Never>?, Bool) in
-            guard !state.isFinished else { return (nil, false) }
-            if let reader = state.reader {
-                state.reader = nil
-                return (reader, false)
-            }
-            state.waiting.append(element)
-            if state.waiting.count > high { state.isPaused = true }
-            return (nil, state.isPaused)
-        }
-        reader?.resume(returning: element)
+        let pauses = put(element)
+        wake()
         return pauses
     }
+
+    /// Adds an element like ``offer(_:)``, for a reader that need not wake up for it alone: ``wake()`` must follow as soon as
+    /// no more comes at once. Waking a task costs more than most of what it is woken for.
+    public func put(_ element: Element) -> Bool {
+        let (reader, pauses) = state.withLock { state -> (Reader?, Bool) in
+            guard !state.isFinished else { return (nil, false) }
+            state.waiting.append(element)
+            // Who waits has seen an empty queue: it cannot be the reader that is too slow.
+            guard state.reader != nil else {
+                if state.waiting.count > high { state.isPaused = true }
+                return (nil, state.isPaused)
+            }
+            return (state.waiting.count >= burst ? state.takeReader() : nil, false)
+        }
+        reader?.resume()
+        return pauses
+    }
+
+    /// Wakes the reader if anything waits for it.
+    public func wake() {
+        let reader = state.withLock { state in state.waiting.isEmpty ? nil : state.takeReader() }
+        reader?.resume()
+    }
+
+    /// Whether a reader waits.
+    var isAwaited: Bool { state.withLock { $0.reader != nil } }
 
     /// Ends the sequence after what is waiting.
     public func finish() {
         let reader = state.withLock { state in
             state.isFinished = true
-            let reader = state.reader
-            state.reader = nil
-            return reader
+            return state.takeReader()
         }
-        reader?.resume(returning: nil)
+        reader?.resume()
     }
 
     /// The next element; nil at the end, or when the task is cancelled.
     public func next() async -> Element? {
-        await withTaskCancellationHandler {
+        if let element = takeWaiting() { return element }
+        return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                let step = state.withLock { state -> Step in
-                    if let element = state.waiting.popFirst() {
-                        let resumes = state.isPaused && state.waiting.count <= low
-                        if resumes { state.isPaused = false }
-                        return .give(element, resumes: resumes)
-                    }
-                    guard !state.isFinished, !Task.isCancelled else { return .give(nil, resumes: false) }
+                let isOver = state.withLock { state in
+                    guard state.waiting.isEmpty, !state.isFinished, !Task.isCancelled else { return true }
                     precondition(state.reader == nil, "an inbox has one reader")
                     state.reader = continuation
-                    return .wait
+                    return false
                 }
-                switch step {
-                case .give(let element, let resumes):
-                    continuation.resume(returning: element)
-                    if resumes { resume() }
-                case .wait:
-                    break
-                }
+                if isOver { continuation.resume(returning: takeWaiting()) }
             }
         } onCancel: {
             let reader = state.withLock { state in
@@ -91,6 +110,17 @@ public final class Inbox<Element: Sendable>: AsyncSequence, Sendable {
             }
             reader?.resume(returning: nil)
         }
+    }
+
+    private func takeWaiting() -> Element? {
+        let (element, resumes) = state.withLock { state -> (Element?, Bool) in
+            guard let element = state.waiting.popFirst() else { return (nil, false) }
+            let resumes = state.isPaused && state.waiting.count <= low
+            if resumes { state.isPaused = false }
+            return (element, resumes)
+        }
+        if resumes { resume() }
+        return element
     }
 
     public func makeAsyncIterator() -> Iterator {

@@ -194,5 +194,7 @@ private func sealRaw(_ plaintext: [UInt8]) throws -> [UInt8] {
     var key = TrafficKey(
         aead: .aes256gcm, key: deriveKey(from: material, salt: transcript, label: Label.lowToHighKey, count: 32),
         iv: deriveKey(from: material, salt: transcript, label: Label.lowToHighIV, count: 12))
-    return try key.seal(plaintext)
+    var record = plaintext + [UInt8](repeating: 0, count: AEAD.tagBytes)
+    try key.seal(&record)
+    return record
 }

@@ -36,6 +36,35 @@ import Testing
         #expect(await inbox.next() == 1)
     }
 
+    @Test("what is put wakes nobody until it is asked for, is enough for a burst, or is the end")
+    func bursts() async {
+        let inbox = Inbox<Int>(high: 100) {}
+        let woken = Count()
+        let reader = Task {
+            for await _ in inbox { woken.value.withLock { $0 += 1 } }
+        }
+        /// Waits until the reader has had so many and waits again.
+        func handled(_ count: Int) async {
+            while woken.value.withLock({ $0 }) < count || !inbox.isAwaited { await Task.yield() }
+        }
+        await handled(0)
+        for number in 1...31 { #expect(!inbox.put(number)) }
+        #expect(inbox.isAwaited)
+        #expect(woken.value.withLock { $0 } == 0)
+        _ = inbox.put(32)
+        await handled(32)
+        _ = inbox.put(33)
+        #expect(inbox.isAwaited)
+        inbox.wake()
+        await handled(33)
+        inbox.wake()
+        #expect(inbox.isAwaited)
+        for number in 34...36 { _ = inbox.put(number) }
+        inbox.finish()
+        await reader.value
+        #expect(woken.value.withLock { $0 } == 36)
+    }
+
     @Test("a producer and a consumer on different threads lose nothing and keep the order")
     func threads() async {
         let inbox = Inbox<Int>(high: 16) {}
@@ -51,4 +80,8 @@ import Testing
         await producer.value
         #expect(expected == 20_000)
     }
+}
+
+private final class Count: Sendable {
+    let value = Mutex(0)
 }

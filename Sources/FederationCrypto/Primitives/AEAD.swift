@@ -3,8 +3,8 @@ import Crypto
 /// Authenticated encryption with 256-bit keys, 96-bit nonces and 128-bit tags. A sealed message is the ciphertext
 /// followed by the tag.
 ///
-/// The only place that knows how sealing is done: an implementation that works in place on a buffer replaces these two
-/// functions and nothing else.
+/// The plain way, with the copies that swift-crypto's boxes make. ``AEADContext`` does the same in place, and is tested
+/// against this.
 enum AEAD: Sendable {
     /// AES-256-GCM (NIST SP 800-38D).
     case aes256gcm

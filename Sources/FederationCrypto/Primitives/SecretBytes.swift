@@ -35,12 +35,15 @@ public struct SecretBytes: ~Copyable, Sendable {
 
 /// Fills `bytes` with zeros in a way that the optimizer does not remove.
 func overwrite(_ bytes: inout [UInt8]) {
-    bytes.withUnsafeMutableBytes { buffer in
-        guard let base = buffer.baseAddress else { return }
-        #if canImport(Darwin)
-            memset_s(base, buffer.count, 0, buffer.count)
-        #else
-            explicit_bzero(base, buffer.count)
-        #endif
-    }
+    bytes.withUnsafeMutableBytes { overwrite($0) }
+}
+
+/// The same for any memory.
+func overwrite(_ bytes: UnsafeMutableRawBufferPointer) {
+    guard let base = bytes.baseAddress else { return }
+    #if canImport(Darwin)
+        memset_s(base, bytes.count, 0, bytes.count)
+    #else
+        explicit_bzero(base, bytes.count)
+    #endif
 }

@@ -83,7 +83,7 @@ public struct RecordLayer: ~Copyable, Sendable {
     }
 
     /// What `record` holds. The caller passes records in the order in which they arrived.
-    public mutating func open(_ record: [UInt8]) throws(Failure) -> Opened {
+    public mutating func open(_ record: consuming [UInt8]) throws(Failure) -> Opened {
         guard !isClosed else { throw .closed }
         do {
             return try openContent(record)
@@ -102,34 +102,41 @@ public struct RecordLayer: ~Copyable, Sendable {
     private mutating func sealContent(
         _ content: UInt8, _ body: [UInt8], at now: Instant
     ) throws(Failure) -> [UInt8] {
-        var plaintext: [UInt8] = []
-        plaintext.reserveCapacity(body.count + 1)
-        plaintext.append(content)
-        plaintext.append(contentsOf: body)
+        let count = body.count + Limits.recordOverheadBytes
+        var record = [UInt8](unsafeUninitializedCapacity: count) { bytes, initialized in
+            _ = bytes.initialize(fromContentsOf: CollectionOfOne(content))
+            _ = bytes[1...].initialize(fromContentsOf: body)
+            bytes[(body.count + 1)...].initialize(repeating: 0)
+            initialized = count
+        }
         if outboundSince == nil { outboundSince = now }
         do {
-            return try outbound.seal(plaintext)
+            try outbound.seal(&record)
+            return record
         } catch {
             isClosed = true
             throw .unavailable
         }
     }
 
-    private mutating func openContent(_ record: [UInt8]) throws(Failure) -> Opened {
+    private mutating func openContent(_ sealed: consuming [UInt8]) throws(Failure) -> Opened {
+        // Opened where it stands, when the caller has no further use for it.
+        var record = sealed
         guard record.count <= Limits.recordBytes else { throw .oversized(record.count) }
         let counter = inbound.counter
-        let plaintext: [UInt8]
         do {
-            plaintext = try inbound.open(record)
+            try inbound.open(&record)
         } catch {
             throw .doesNotOpen
         }
-        switch plaintext.first {
+        record.removeLast(AEAD.tagBytes)
+        switch record.first {
         case Self.frameContent:
             guard counter < recordsPerKey else { throw .overdueRekey }
-            return .frame(Array(plaintext.dropFirst()))
+            record.removeFirst()
+            return .frame(record)
         case Self.rekeyContent:
-            guard plaintext.count == 1 else { throw .malformed }
+            guard record.count == 1 else { throw .malformed }
             guard counter > 0 else { throw .needlessRekey }
             inbound.advance()
             return .rekeyed

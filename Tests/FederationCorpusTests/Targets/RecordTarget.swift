@@ -133,14 +133,26 @@ private struct RecordStage: ~Copyable {
     }
 
     private mutating func seal(_ plaintext: [UInt8]) throws(Violation) -> [UInt8] {
-        let record: [UInt8]
+        var record = plaintext + [UInt8](repeating: 0, count: AEAD.tagBytes)
+        let boxed: [UInt8]
         do {
-            record = try peer.seal(plaintext)
+            boxed = try Self.boxed(plaintext, peer)
+            try peer.seal(&record)
         } catch {
             throw Violation("a record cannot be sealed: \(error)")
         }
+        try require(record == boxed, "sealed in place a record is another than the library's box")
         if plaintext == [1] { peer.advance() }
         return record
+    }
+
+    /// What `key` makes of `plaintext` next, by swift-crypto's own boxes: the oracle for sealing in place.
+    private static func boxed(_ plaintext: [UInt8], _ key: borrowing TrafficKey) throws -> [UInt8] {
+        var nonce = key.iv.withUnsafeBytes { Array($0) }
+        for index in 0..<8 {
+            nonce[nonce.count - 1 - index] ^= UInt8(truncatingIfNeeded: key.counter >> (8 * UInt64(index)))
+        }
+        return try key.aead.seal(plaintext, key: key.key, nonce: nonce)
     }
 
     /// `plaintext` is what the record holds when nobody has touched it.
