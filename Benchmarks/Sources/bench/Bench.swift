@@ -25,6 +25,9 @@ struct Bench: AsyncParsableCommand {
     @Option(help: .hidden)
     var count = 0
 
+    @Option(help: "Sends sealed messages of so many bytes for ten seconds and does nothing else: for a profiler.")
+    var profileChannel: Int?
+
     func validate() throws {
         guard let part else { return }
         guard [CorePart.name, HandshakePart.name, ChannelPart.name, AssetsPart.name].contains(part) else {
@@ -33,12 +36,14 @@ struct Bench: AsyncParsableCommand {
     }
 
     func run() async throws {
+        if let profileChannel { return try await ChannelPart.profile(profileChannel) }
         if build == ChannelPart.name { return print(try await ChannelPart.peak(count)) }
         if let build { return print(try CorePart.build(build, count)) }
         var table = ResultTable()
         FileHandle.standardOutput.write(Data((ResultTable.head + "\n").utf8))
         if part ?? CorePart.name == CorePart.name { try CorePart(counts: counts, only: only).run(&table) }
         if part ?? HandshakePart.name == HandshakePart.name { try HandshakePart().run(&table) }
+        if part ?? HandshakePart.name == HandshakePart.name { try await SocketHandshakePart().run(&table) }
         if part ?? ChannelPart.name == ChannelPart.name { try await ChannelPart().run(&table) }
         if part ?? AssetsPart.name == AssetsPart.name { try AssetsPart().run(&table) }
         guard only == nil else { return }

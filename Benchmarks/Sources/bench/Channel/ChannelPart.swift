@@ -99,6 +99,15 @@ struct ChannelPart {
         return .offer(.init(handoff: handoff, token: "t", snapshot: bytes))
     }
 
+    /// Ours alone, for ten seconds.
+    static func profile(_ bytes: Int) async throws {
+        let link = try await PeerLink(suites: [.hybridAES256GCM], groups: Loops())
+        let frame = try frame(bytes)
+        let window = max(8, min(2_048, (4 << 20) / max(1, bytes)))
+        let end = ContinuousClock.now + .seconds(10)
+        while ContinuousClock.now < end { await link.stream(frame, count: window * 8, window: window) }
+    }
+
     // MARK: Memory
 
     /// The most memory that a process ever had that sent large messages and did nothing else.

@@ -164,7 +164,12 @@ private final class PlainHandler: ChannelInboundHandler {
         guard case .binary(let buffer) = unwrapInboundIn(data),
             let frame = try? FrameCodec.decode(Array(buffer.readableBytesView))
         else { return context.close(promise: nil) }
-        if inbox.offer(frame) { pause() }
+        if inbox.put(frame) { pause() }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        inbox.wake()
+        context.fireChannelReadComplete()
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {

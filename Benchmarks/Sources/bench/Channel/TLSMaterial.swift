@@ -32,7 +32,8 @@ struct TLSMaterial: Sendable {
         let certificateFile = folder.appending(path: "certificate.pem").path
         try OpenSSL.run(
             ["req", "-x509", "-newkey"] + key.arguments + [
-                "-nodes", "-keyout", keyFile, "-out", certificateFile, "-days", "2", "-subj", "/CN=localhost", "-addext",
+                "-nodes", "-keyout", keyFile, "-out", certificateFile, "-days", "2", "-subj", "/CN=localhost",
+                "-addext",
                 "subjectAltName=IP:127.0.0.1",
             ])
         let certificate = try NIOSSLCertificate.fromPEMFile(certificateFile)
@@ -87,7 +88,8 @@ enum OpenSSL {
         try process.run()
         process.waitUntilExit()
         guard process.terminationStatus == 0 else {
-            throw Failure(description: "openssl \(arguments.joined(separator: " ")) ended with \(process.terminationStatus)")
+            let command = arguments.joined(separator: " ")
+            throw Failure(description: "openssl \(command) ended with \(process.terminationStatus)")
         }
     }
 }

@@ -71,7 +71,8 @@ struct Contest {
 extension Row {
     /// A rate: `scale` × operations for each second of `time`, ours against that of a contender.
     init(
-        _ part: String, _ name: String, rate contest: Contest, to contender: Int, by time: KeyPath<Contest.Sample, Double>,
+        _ part: String, _ name: String, rate contest: Contest, to contender: Int,
+        by time: KeyPath<Contest.Sample, Double>,
         scale: Double = 1, unit: String, atLeast aim: Double? = nil
     ) {
         let ratios = contest.ratios(to: contender, by: time).map { 1 / $0 }
@@ -83,7 +84,8 @@ extension Row {
 
     /// A cost of one operation in `unit`, which is so many nanoseconds.
     init(
-        _ part: String, _ name: String, cost contest: Contest, to contender: Int, by time: KeyPath<Contest.Sample, Double>,
+        _ part: String, _ name: String, cost contest: Contest, to contender: Int,
+        by time: KeyPath<Contest.Sample, Double>,
         unit: String, nanoseconds: Double, atMost aim: Double? = nil
     ) {
         let ratios = contest.ratios(to: contender, by: time)
