@@ -12,7 +12,7 @@ ARGS ?=
 MINUTES ?= 10
 # Of make chaos; a fresh one when left out.
 SEED ?=
-# Of make bench: core, handshake or assets.
+# Of make bench: core, handshake, channel, assets or registry.
 PART ?=
 SOURCES := Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources
 

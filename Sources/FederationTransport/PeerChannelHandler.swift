@@ -112,25 +112,25 @@ final class PeerChannelHandler: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         // The WebSocket takes no text here.
         guard case .binary(let buffer) = unwrapInboundIn(data) else { return }
-        let message = Array(buffer.readableBytesView)
         switch state {
         case .awaitingPeer:
             state = .awaitingHost
             webSocket.pause()
-            _ = inbox.offer(.handshake(message))
+            _ = inbox.offer(.handshake(Array(buffer.readableBytesView)))
         case .established:
-            receive(record: message)
+            receive(record: Array(buffer.readableBytesView))
         case .awaitingHost, .closed:
             break
         }
     }
 
-    private func receive(record: [UInt8]) {
+    /// The record is given away: it is opened where it stands.
+    private func receive(record: consuming [UInt8]) {
         metrics.recordsIn.increment()
         metrics.bytesIn.increment(by: record.count)
         let frame: FederationFrame
         do throws(RecordLayer.Failure) {
-            guard case .frame(let bytes)? = try records?.open(record) else { return }
+            guard case .frame(let bytes)? = try records?.open(consume record) else { return }
             do throws(FrameFailure) {
                 frame = try FrameCodec.decode(bytes)
             } catch {

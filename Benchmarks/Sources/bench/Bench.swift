@@ -30,8 +30,9 @@ struct Bench: AsyncParsableCommand {
 
     func validate() throws {
         guard let part else { return }
-        guard [CorePart.name, HandshakePart.name, ChannelPart.name, AssetsPart.name].contains(part) else {
-            throw ValidationError("there is no part '\(part)': core, handshake, channel, assets")
+        guard [CorePart.name, HandshakePart.name, ChannelPart.name, AssetsPart.name, RegistryPart.name].contains(part)
+        else {
+            throw ValidationError("there is no part '\(part)': core, handshake, channel, assets, registry")
         }
     }
 
@@ -45,7 +46,8 @@ struct Bench: AsyncParsableCommand {
         if part ?? HandshakePart.name == HandshakePart.name { try HandshakePart().run(&table) }
         if part ?? HandshakePart.name == HandshakePart.name { try await SocketHandshakePart().run(&table) }
         if part ?? ChannelPart.name == ChannelPart.name { try await ChannelPart().run(&table) }
-        if part ?? AssetsPart.name == AssetsPart.name { try AssetsPart().run(&table) }
+        if part ?? AssetsPart.name == AssetsPart.name { try await AssetsPart().run(&table) }
+        if part ?? RegistryPart.name == RegistryPart.name { try await RegistryPart().run(&table) }
         guard only == nil else { return }
         try table.write(to: results)
         print("\(table.rows.count) rows, written to \(results)")

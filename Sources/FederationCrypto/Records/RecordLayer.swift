@@ -86,7 +86,7 @@ public struct RecordLayer: ~Copyable, Sendable {
     public mutating func open(_ record: consuming [UInt8]) throws(Failure) -> Opened {
         guard !isClosed else { throw .closed }
         do {
-            return try openContent(record)
+            return try openContent(consume record)
         } catch {
             isClosed = true
             throw error
@@ -121,7 +121,7 @@ public struct RecordLayer: ~Copyable, Sendable {
 
     private mutating func openContent(_ sealed: consuming [UInt8]) throws(Failure) -> Opened {
         // Opened where it stands, when the caller has no further use for it.
-        var record = sealed
+        var record = consume sealed
         guard record.count <= Limits.recordBytes else { throw .oversized(record.count) }
         let counter = inbound.counter
         do {

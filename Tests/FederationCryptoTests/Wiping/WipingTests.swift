@@ -33,12 +33,6 @@ struct WipingTests {
         Unpromised(
             secrets: ["ML-KEM secret"], place: .heap,
             reason: "swift-crypto decapsulates into a Data and frees it as it is"),
-        Unpromised(
-            secrets: ["bound key"], place: .heap,
-            reason: "swift-crypto makes a cipher's state for every record and frees it as it is"),
-        Unpromised(
-            secrets: ["bound IV"], place: .heap,
-            reason: "swift-crypto's sealed boxes hold the nonce, which is the IV with the counter"),
         // Not the identity's seed: no code of ours or of the library's leaves that on a stack.
         Unpromised(
             secrets: [

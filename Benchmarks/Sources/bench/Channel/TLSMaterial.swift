@@ -30,7 +30,8 @@ struct TLSMaterial: Sendable {
         defer { try? FileManager.default.removeItem(at: folder) }
         let keyFile = folder.appending(path: "key.pem").path
         let certificateFile = folder.appending(path: "certificate.pem").path
-        try OpenSSL.run(
+        try Tool.run(
+            "/usr/bin/openssl",
             ["req", "-x509", "-newkey"] + key.arguments + [
                 "-nodes", "-keyout", keyFile, "-out", certificateFile, "-days", "2", "-subj", "/CN=localhost",
                 "-addext",
@@ -71,25 +72,5 @@ struct TLSMaterial: Sendable {
             configuration.verifySignatureAlgorithms = [.ed25519]
         }
         return try NIOSSLContext(configuration: configuration)
-    }
-}
-
-enum OpenSSL {
-    struct Failure: Error, CustomStringConvertible {
-        let description: String
-    }
-
-    static func run(_ arguments: [String]) throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
-        process.arguments = arguments
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else {
-            let command = arguments.joined(separator: " ")
-            throw Failure(description: "openssl \(command) ended with \(process.terminationStatus)")
-        }
     }
 }

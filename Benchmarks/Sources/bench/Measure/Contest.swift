@@ -23,21 +23,27 @@ struct Contest {
     /// Rounds that are measured; the two before them warm up and do not count.
     static let rounds = 7
     private static let warmUp = 2
+    static var allRounds: Int { rounds + warmUp }
 
     let operations: Int
     let names: [String]
     /// One for each contender of each round.
     private let samples: [[Sample]]
 
-    /// - Parameter operations: how many each body carries out.
-    init(operations: Int, _ contenders: [Contender]) async throws {
+    /// - Parameters:
+    ///   - operations: how many each body carries out.
+    ///   - processorTime: nanoseconds so far; of this process and those that it has started, if nothing else is said.
+    init(
+        operations: Int, _ contenders: [Contender],
+        processorTime: () async throws -> Double = { CPUTime.now + CPUTime.ofChildren }
+    ) async throws {
         var rounds: [[Sample]] = []
         for round in 0..<(Self.rounds + Self.warmUp) {
             var samples: [Int: Sample] = [:]
             // Whoever comes next finds the caches of the one before: everybody has every place.
             for place in contenders.indices {
                 let index = (place + round) % contenders.count
-                samples[index] = try await Self.time(contenders[index].body)
+                samples[index] = try await Self.time(contenders[index].body, processorTime)
             }
             if round >= Self.warmUp { rounds.append(contenders.indices.compactMap { samples[$0] }) }
         }
@@ -46,14 +52,16 @@ struct Contest {
         samples = rounds
     }
 
-    private static func time(_ body: () async throws -> Void) async rethrows -> Sample {
+    private static func time(
+        _ body: () async throws -> Void, _ processorTime: () async throws -> Double
+    ) async throws -> Sample {
         let clock = ContinuousClock()
-        let processor = CPUTime.now
+        let processor = try await processorTime()
         let start = clock.now
         try await body()
         let wall = clock.now - start
         return Sample(
-            processor: CPUTime.now - processor,
+            processor: try await processorTime() - processor,
             wall: Double(wall.components.seconds) * 1e9 + Double(wall.components.attoseconds) / 1e9)
     }
 
