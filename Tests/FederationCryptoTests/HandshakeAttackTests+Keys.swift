@@ -29,11 +29,19 @@ extension HandshakeAttackTests {
     func swappedCiphertextWeakened() throws {
         let first = try WeakenedHandshake.Side(1, ephemeral: 11)
         let second = try WeakenedHandshake.Side(2, ephemeral: 12)
-        let decapsulation = try MLKEM768.PrivateKey()
-        let relayed = try decapsulation.publicKey.encapsulate()
-        // The signature says nothing of the ciphertext that came with it.
-        #expect(try first.key(try second.message(to: first.ephemeral), from: second.ephemeral) != nil)
-        #expect(try decapsulation.decapsulate(relayed.encapsulated) == relayed.sharedSecret)
+        // Both encapsulate to first's key, which is in the clear.
+        let honest = try first.decapsulation.publicKey.encapsulate()
+        let relayed = try first.decapsulation.publicKey.encapsulate()
+        var message = try second.message(to: first.ephemeral)
+        message.ciphertext = Array(honest.encapsulated)
+        let agreed = try first.key(message, from: second.ephemeral)
+        message.ciphertext = Array(relayed.encapsulated)
+        let swapped = try first.key(message, from: second.ephemeral)
+        // Years later X25519 has fallen, so the relay has an exchange key; it still has the secret that it made itself.
+        let broken = try WeakenedHandshake.key(
+            first.exchange, message.exchangeKey, first.ephemeral, second.ephemeral, encapsulated: relayed.sharedSecret)
+        #expect(swapped == broken)
+        #expect(agreed != nil && agreed != broken)
     }
 
     @Test("a peer that signs a ciphertext which it made up gets a channel on which nothing opens")

@@ -119,28 +119,6 @@ struct HandshakeAttackTests {
         #expect(difference == zip("attack".utf8, "defend".utf8).map { $0 ^ $1 })
     }
 
-    // MARK: Records are played again, or out of order
-
-    @Test("a record that was opened does not open again")
-    func replay() throws {
-        var ends = RecordEnds(first: Sample.records(.low), second: Sample.records(.high))
-        let record = try ends.first.seal([1], at: Sample.instant)[0]
-        #expect(try ends.second.open(record) == .frame([1]))
-        let failure = failure { () throws(RecordLayer.Failure) in _ = try ends.second.open(record) }
-        #expect(failure == .doesNotOpen)
-    }
-
-    @Test("with the counter on the wire, it does")
-    func replayWeakened() throws {
-        let key = SymmetricKey(data: [UInt8](repeating: 1, count: 32))
-        let record = try WeakenedHandshake.seal([1], counter: 0, key: key)
-        let later = try WeakenedHandshake.seal([2], counter: 1, key: key)
-        // Reordered, played again, and with one in between dropped.
-        for (record, text) in [(later, UInt8(2)), (record, 1), (record, 1), (later, 2)] {
-            #expect(try WeakenedHandshake.open(record, key: key) == [text])
-        }
-    }
-
     // MARK: An allowed third party is credited with another's traffic
 
     @Test("a server that passes another's messages on as its own gets a channel on which nothing opens")

@@ -112,6 +112,11 @@ struct HandshakeManagerAttackTests {
         #expect(ahead == .clockSkew(offset) && ahead?.closeCode == .clockSkew)
         #expect(behind == .clockSkew(.zero - offset) && behind?.closeCode == .clockSkew)
         #expect(pair.unfinished == 0)
+        // A manager that is not so strict about clocks takes the same Hello.
+        pair.alpha = HandshakeManager(
+            identity: pair.alphaIdentity, configuration: HandshakeConfiguration(clockSkew: .seconds(86_400)))
+        _ = try pair.initiate(.alpha, 2, dialledBy: .alpha)
+        #expect(throws: Never.self) { try pair.receive(.alpha, betaHello, 2) }
     }
 
     @Test("of two channels dialled at once the one that goes is closed as a duplicate, not as a fault")
