@@ -26,7 +26,8 @@ final class PeerChannelFactory: Sendable {
 
     /// An incoming socket. `isRefused` when too many handshakes are open: the driver must then refuse it.
     func accept(_ channel: any Channel) -> EventLoopFuture<(driver: PeerChannelDriver, isRefused: Bool)> {
-        let address = channel.remoteAddress?.ipAddress ?? "local"
+        // Kept, because a channel that has closed does not know it any more.
+        let address = channel.remoteAddress
         let mayEnter = gate.enter(address)
         if !mayEnter { metrics.reached(.handshakes) }
         let attached = attach(channel, .incoming, peer: nil, role: .server) { [gate] in

@@ -55,8 +55,9 @@ struct ValueTests {
         "an address is local only on the loopback, and IPv6 is counted by its network",
         arguments: [
             ("127.0.0.1", true, "127.0.0.1"), ("127.9.9.9", true, "127.9.9.9"), ("192.0.2.1", false, "192.0.2.1"),
-            ("::1", true, "0:0:0:0:0:0:0:0"), ("::ffff:127.0.0.1", true, "127.0.0.1"),
-            ("::ffff:192.0.2.1", false, "192.0.2.1"), ("2001:db8:1:2:3:4:5:6", false, "20:1:d:b8:0:1:0:2"),
+            ("::1", true, "::/64"), ("::ffff:127.0.0.1", true, "127.0.0.1"),
+            ("::ffff:192.0.2.1", false, "192.0.2.1"), ("2001:db8:1:2:3:4:5:6", false, "2001:db8:1:2::/64"),
+            ("2001:db8:1:2:ffff::", false, "2001:db8:1:2::/64"), ("64:ff9b::7f00:1", false, "64:ff9b::/64"),
         ])
     func remote(_ address: String, _ isLoopback: Bool, _ network: String) throws {
         let remote = RemoteAddress(try SocketAddress(ipAddress: address, port: 1))

@@ -1,5 +1,6 @@
 import FederationModel
 import FederationWire
+import NIOCore
 import Testing
 
 @testable import FederationTransport
@@ -49,14 +50,22 @@ import Testing
         #expect(outbox.closing == .suspended && outbox.take(10) == [heartbeat(1)])
     }
 
-    @Test("open handshakes are counted by address and together, and freed")
-    func gate() {
+    /// Two addresses of one owner, by which the bounds must not be doubled, and one of somebody else.
+    static let owners: [([String], String)] = [
+        (["192.0.2.1", "192.0.2.1"], "192.0.2.2"), (["192.0.2.1", "::ffff:192.0.2.1"], "::ffff:192.0.2.2"),
+        (["2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff"], "2001:db8:1:3::1"),
+    ]
+
+    @Test("open handshakes are counted by address, of IPv6 by /64, and together, and freed", arguments: owners)
+    func gate(own: [String], other: String) throws {
         let gate = HandshakeGate(total: 3, perAddress: 2)
-        #expect(gate.enter("a") && gate.enter("a") && !gate.enter("a"))
-        #expect(gate.enter("b") && !gate.enter("c"))
-        gate.leave("a")
-        #expect(gate.enter("c") && !gate.enter("d"))
-        gate.leave("nobody")
-        #expect(!gate.enter("d"))
+        let own = try own.map { try SocketAddress(ipAddress: $0, port: 1) }
+        let other = try SocketAddress(ipAddress: other, port: 1)
+        #expect(gate.enter(own[0]) && gate.enter(own[1]) && !gate.enter(own[0]) && !gate.enter(own[1]))
+        #expect(gate.enter(other) && !gate.enter(nil))
+        gate.leave(own[1])
+        #expect(gate.enter(nil) && !gate.enter(other))
+        gate.leave(try SocketAddress(ipAddress: "198.51.100.1", port: 1))
+        #expect(!gate.enter(other))
     }
 }

@@ -1,3 +1,4 @@
+import FederationModel
 public import Hummingbird
 import NIOCore
 
@@ -26,26 +27,13 @@ struct RemoteAddress: Hashable, Sendable {
     /// For logs.
     let text: String
     let isLoopback: Bool
-    /// What failed attempts are counted by: an IPv4 address, or the 64-bit prefix of an IPv6 one, which a single caller
-    /// usually has to themselves.
+    /// What connections, failed attempts and the like are counted by; see ``NetworkAddress/network``.
     let network: String
 
     init(_ address: SocketAddress?) {
-        let text = address?.ipAddress ?? "unknown"
-        self.text = text
-        guard case .v6(let six)? = address else {
-            isLoopback = text.hasPrefix("127.")
-            network = text
-            return
-        }
-        let bytes = withUnsafeBytes(of: six.address.sin6_addr) { Array($0) }
-        let isMapped = bytes[..<10].allSatisfy { $0 == 0 } && bytes[10] == 0xFF && bytes[11] == 0xFF
-        if isMapped {
-            isLoopback = bytes[12] == 127
-            network = bytes[12...].map { String($0) }.joined(separator: ".")
-        } else {
-            isLoopback = bytes == [UInt8](repeating: 0, count: 15) + [1]
-            network = bytes[..<8].map { String($0, radix: 16) }.joined(separator: ":")
-        }
+        text = address?.ipAddress ?? "unknown"
+        let parsed = NetworkAddress(text)
+        isLoopback = parsed?.isLoopback ?? false
+        network = parsed.map { "\($0.network)" } ?? text
     }
 }

@@ -29,7 +29,7 @@ final class FirstRequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private let timeout: TimeAmount
     private let newcomers: Newcomers
     /// What the connection is counted under as long as it has not asked for anything.
-    private var address: String?
+    private var network: String?
     private var state = State.awaitingRequest
     private var timer: Scheduled<Void>?
     /// The decoder has stopped behind the present request, so that its response must be the last.
@@ -47,14 +47,14 @@ final class FirstRequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
-        let address = context.remoteAddress?.ipAddress ?? "local"
-        guard newcomers.enter(address) else {
+        let network = RemoteAddress(context.remoteAddress).network
+        guard newcomers.enter(network) else {
             state = .refused
             // The channel is not registered yet.
             context.eventLoop.assumeIsolated().execute { context.close(promise: nil) }
             return
         }
-        self.address = address
+        self.network = network
         timer = context.eventLoop.assumeIsolated().scheduleTask(in: timeout) {
             self.newcomers.reached(.firstRequestTime)
             context.close(promise: nil)
@@ -68,8 +68,8 @@ final class FirstRequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
     /// The connection is no newcomer any more.
     private func endWait() {
         timer?.cancel()
-        if let address { newcomers.leave(address) }
-        address = nil
+        if let network { newcomers.leave(network) }
+        network = nil
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {

@@ -14,7 +14,7 @@ final class Newcomers: Sendable {
         case headerSize = "header_size"
     }
 
-    private let byAddress = Mutex<[String: Int]>([:])
+    private let byNetwork = Mutex<[String: Int]>([:])
     private let perAddress: Int
     private let metrics: any MetricsFactory
 
@@ -23,22 +23,22 @@ final class Newcomers: Sendable {
         self.metrics = metrics
     }
 
-    /// Whether one more may wait. Each that may must be ended with ``leave(_:)``.
-    func enter(_ address: String) -> Bool {
-        let mayEnter = byAddress.withLock { byAddress in
-            let here = byAddress[address, default: 0]
+    /// Whether one more of a network may wait; see ``RemoteAddress``. Each that may must be ended with ``leave(_:)``.
+    func enter(_ network: String) -> Bool {
+        let mayEnter = byNetwork.withLock { byNetwork in
+            let here = byNetwork[network, default: 0]
             guard here < perAddress else { return false }
-            byAddress[address] = here + 1
+            byNetwork[network] = here + 1
             return true
         }
         if !mayEnter { reached(.newcomers) }
         return mayEnter
     }
 
-    func leave(_ address: String) {
-        byAddress.withLock { byAddress in
-            guard let here = byAddress[address] else { return }
-            byAddress[address] = here > 1 ? here - 1 : nil
+    func leave(_ network: String) {
+        byNetwork.withLock { byNetwork in
+            guard let here = byNetwork[network] else { return }
+            byNetwork[network] = here > 1 ? here - 1 : nil
         }
     }
 

@@ -43,6 +43,22 @@ public struct NetworkAddress: Hashable, Comparable, Sendable, Codable, LosslessS
         return NetworkAddress(ipv4: UInt32(truncatingIfNeeded: value))
     }
 
+    /// Whether whoever calls from the address is on this machine: `127.0.0.0/8`, mapped or not, and `::1`. An address that
+    /// only carries such a one (NAT64, 6to4) is not, whatever its ``kind``.
+    public var isLoopback: Bool {
+        let address = unmapped
+        return address.isIPv6 ? address.value == 1 : address.value >> 24 == 127
+    }
+
+    /// What one caller usually has to themselves, and is counted by wherever so much is allowed of an address: an IPv4
+    /// address, or the 64 bits of an IPv6 one that a network is given (RFC 6177), with all the addresses behind them.
+    public var network: AddressRange {
+        let address = unmapped
+        guard address.isIPv6 else { return AddressRange(address) }
+        let base = NetworkAddress(ipv6: (address.value >> 64) << 64)
+        return AddressRange(base: base, prefix: 64) ?? AddressRange(address)
+    }
+
     /// IPv4 before IPv6, then by number.
     public static func < (left: Self, right: Self) -> Bool {
         left.isIPv6 == right.isIPv6 ? left.value < right.value : !left.isIPv6

@@ -21,18 +21,10 @@ struct TargetBudget: Sendable {
             calls = [:]
             all = 0
         }
-        let network = Self.network(of: address)
+        let network = address.network
         guard all < Self.inAll, calls[network, default: 0] < Self.perAddress else { return false }
         all += 1
         calls[network, default: 0] += 1
         return true
-    }
-
-    /// The address; of IPv6 the network of 64 bits, of which one owner has every address.
-    private static func network(of address: NetworkAddress) -> AddressRange {
-        let address = address.unmapped
-        guard address.isIPv6 else { return AddressRange(address) }
-        let base = NetworkAddress(ipv6: (address.value >> 64) << 64)
-        return AddressRange(base: base, prefix: 64) ?? AddressRange(address)
     }
 }

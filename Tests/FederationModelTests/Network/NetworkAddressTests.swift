@@ -38,6 +38,28 @@ struct NetworkAddressTests {
         #expect(NetworkAddress("::fffe:192.0.2.1")?.unmapped.isIPv6 == true)
     }
 
+    @Test(
+        "a caller is on this machine only by a loopback address, not by one that carries it",
+        arguments: [
+            ("127.0.0.1", true), ("127.255.255.255", true), ("::1", true), ("::ffff:127.9.9.9", true),
+            ("126.255.255.255", false), ("128.0.0.0", false), ("::", false), ("::2", false),
+            ("64:ff9b::7f00:1", false), ("2002:7f00:1::", false), ("::ffff:128.0.0.1", false),
+        ])
+    func isLoopback(_ text: String, _ isLoopback: Bool) {
+        #expect(NetworkAddress(text)?.isLoopback == isLoopback)
+    }
+
+    @Test(
+        "a caller is counted by the IPv4 address or by 64 bits of the IPv6 one",
+        arguments: [
+            ("192.0.2.1", "192.0.2.1"), ("::ffff:192.0.2.1", "192.0.2.1"), ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+            ("2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2::/64"), ("2001:db8:1:3::", "2001:db8:1:3::/64"),
+            ("::1", "::/64"),
+        ])
+    func network(_ text: String, _ network: String) {
+        #expect(NetworkAddress(text).map { "\($0.network)" } == network)
+    }
+
     static let ranges: [(String, String?)] = [
         ("10.0.0.0/8", "10.0.0.0/8"), ("0.0.0.0/0", "0.0.0.0/0"), ("192.0.2.1/32", "192.0.2.1"), ("::/0", "::/0"),
         ("192.0.2.1", "192.0.2.1"), ("2001:DB8::/32", "2001:db8::/32"), ("::1/128", "::1"),
