@@ -37,8 +37,9 @@ demo: needs
 	@swift build -j $(JOBS) --product aether >&2
 	@"$$(swift build --show-bin-path)/aether" demo $(ARGS)
 
+# Without the vectors of others the tests that read them say so.
 test: needs
-	swift test -j $(JOBS) $(ARGS)
+	@VECTORS_DIR=$$(scripts/vectors-dir); [[ -z $$VECTORS_DIR ]] || export VECTORS_DIR; set -x; swift test -j $(JOBS) $(ARGS)
 
 build: needs
 	swift build -j $(JOBS) $(ARGS)
