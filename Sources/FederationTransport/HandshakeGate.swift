@@ -2,13 +2,14 @@ import FederationModel
 import NIOCore
 import Synchronization
 
-/// Bounds the unfinished incoming handshakes, all together and from one address (``NetworkAddress/network``), before any of
-/// them costs a signature.
+/// Bounds the incoming handshakes before any of them costs a signature: those that are unfinished, all together and from one
+/// address (``NetworkAddress/network``), and those that one address begins (``HandshakeRate``).
 final class HandshakeGate: Sendable {
     private struct Open {
         var total = 0
         /// Under nil what has no address.
         var byNetwork: [AddressRange?: Int] = [:]
+        var rate = HandshakeRate()
     }
 
     private let open = Mutex(Open())
@@ -20,20 +21,23 @@ final class HandshakeGate: Sendable {
         self.perAddress = perAddress
     }
 
-    /// Whether a handshake from `address` may begin. Each that may must be ended with ``leave(_:)``.
-    func enter(_ address: SocketAddress?) -> Bool {
-        let network = Self.network(of: address)
+    /// The bound that keeps a handshake from `address` from beginning; nil when it may begin, and then it must be ended with
+    /// ``leave(_:)``.
+    func enter(_ address: SocketAddress?, at now: Instant) -> TransportMetrics.Limit? {
+        let ip = Self.ip(of: address)
+        let network = ip?.network
         return open.withLock { open in
             let here = open.byNetwork[network, default: 0]
-            guard open.total < total, here < perAddress else { return false }
+            guard open.total < total, here < perAddress else { return .handshakes }
+            if let ip, let network, !ip.isLoopback, !open.rate.admit(network, at: now) { return .handshakeRate }
             open.total += 1
             open.byNetwork[network] = here + 1
-            return true
+            return nil
         }
     }
 
     func leave(_ address: SocketAddress?) {
-        let network = Self.network(of: address)
+        let network = Self.ip(of: address)?.network
         open.withLock { open in
             guard let here = open.byNetwork[network] else { return }
             open.total -= 1
@@ -41,7 +45,7 @@ final class HandshakeGate: Sendable {
         }
     }
 
-    private static func network(of address: SocketAddress?) -> AddressRange? {
-        address?.ipAddress.flatMap { NetworkAddress($0) }?.network
+    private static func ip(of address: SocketAddress?) -> NetworkAddress? {
+        address?.ipAddress.flatMap { NetworkAddress($0) }
     }
 }

@@ -24,12 +24,14 @@ final class PeerChannelFactory: Sendable {
         self.idleTimeout = idleTimeout.timeAmount
     }
 
-    /// An incoming socket. `isRefused` when too many handshakes are open: the driver must then refuse it.
+    /// An incoming socket. `isRefused` when its address has too many handshakes open, or has begun too many: the driver must
+    /// then refuse it.
     func accept(_ channel: any Channel) -> EventLoopFuture<(driver: PeerChannelDriver, isRefused: Bool)> {
         // Kept, because a channel that has closed does not know it any more.
         let address = channel.remoteAddress
-        let mayEnter = gate.enter(address)
-        if !mayEnter { metrics.reached(.handshakes) }
+        let limit = gate.enter(address, at: clock.now().instant)
+        if let limit { metrics.reached(limit) }
+        let mayEnter = limit == nil
         let attached = attach(channel, .incoming, peer: nil, role: .server) { [gate] in
             if mayEnter { gate.leave(address) }
         }

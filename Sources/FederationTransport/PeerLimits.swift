@@ -9,6 +9,12 @@ enum PeerLimits {
     static let openIncomingHandshakes = Limits.openHandshakes / 4 * 3
     /// Unfinished incoming handshakes from one address.
     static let openHandshakesPerAddress = 64
+    /// Handshakes that one address may begin at once, ended or not; ``handshakePause`` later one more. Not counted where
+    /// this machine is the address: a proxy there speaks for everybody.
+    static let handshakesPerAddress = 60
+    static let handshakePause: Duration = .milliseconds(500)
+    /// Addresses of which that is remembered; those that have begun least are forgotten first.
+    static let handshakeAddresses = 8_192
     /// Silence after which a channel is given up: four heartbeats of either side.
     static let idleTimeout = Duration.seconds(120)
     /// Between these many written bytes frames stop being sealed, and are sealed again.

@@ -6,7 +6,10 @@ import Metrics
 struct TransportMetrics: Sendable {
     /// A bound that was reached; `limit` of `aether_peer_limits_total`.
     enum Limit: String {
+        /// ``PeerLimits/openIncomingHandshakes`` and ``PeerLimits/openHandshakesPerAddress``.
         case handshakes
+        /// ``PeerLimits/handshakesPerAddress``.
+        case handshakeRate = "handshake_rate"
         case outboundQueue = "outbound_queue"
         case inboundQueue = "inbound_queue"
         case handshakeTime = "handshake_time"
