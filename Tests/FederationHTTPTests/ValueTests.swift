@@ -65,6 +65,23 @@ struct ValueTests {
         #expect(remote.network == network)
     }
 
+    @Test(
+        "connections that have not asked anything are counted by address, of IPv6 by /64, and freed",
+        arguments: [
+            (["192.0.2.1", "::ffff:192.0.2.1"], "192.0.2.2"),
+            (["2001:db8:1:2::1", "2001:db8:1:2:f::"], "2001:db8:1:3::1"),
+        ])
+    func newcomers(own: [String], other: String) throws {
+        let newcomers = Newcomers(perAddress: 2)
+        let own = try own.map { try SocketAddress(ipAddress: $0, port: 1) }
+        let first = try #require(newcomers.enter(own[0]))
+        #expect(newcomers.enter(own[1]) == first)
+        #expect(newcomers.enter(own[0]) == nil && newcomers.enter(own[1]) == nil)
+        #expect(newcomers.enter(try SocketAddress(ipAddress: other, port: 1)) != nil && newcomers.enter(nil) != nil)
+        newcomers.leave(first)
+        #expect(newcomers.enter(own[1]) != nil && newcomers.enter(own[0]) == nil)
+    }
+
     @Test("an address that is not known is nobody's")
     func unknownRemote() {
         #expect(!RemoteAddress(nil).isLoopback)

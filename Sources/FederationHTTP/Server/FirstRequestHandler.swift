@@ -47,8 +47,7 @@ final class FirstRequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
-        let network = RemoteAddress(context.remoteAddress).network
-        guard newcomers.enter(network) else {
+        guard let network = newcomers.enter(context.remoteAddress) else {
             state = .refused
             // The channel is not registered yet.
             context.eventLoop.assumeIsolated().execute { context.close(promise: nil) }

@@ -1,4 +1,5 @@
 import Metrics
+import NIOCore
 import Synchronization
 
 /// The connections that have not said yet what they want, counted by address: a few that stay silent must not keep
@@ -18,13 +19,15 @@ final class Newcomers: Sendable {
     private let perAddress: Int
     private let metrics: any MetricsFactory
 
-    init(perAddress: Int, metrics: any MetricsFactory) {
+    init(perAddress: Int, metrics: any MetricsFactory = MetricsSystem.factory) {
         self.perAddress = perAddress
         self.metrics = metrics
     }
 
-    /// Whether one more of a network may wait; see ``RemoteAddress``. Each that may must be ended with ``leave(_:)``.
-    func enter(_ network: String) -> Bool {
+    /// What one more connection from `address` is counted under, and must be ended under with ``leave(_:)``; nil when it may
+    /// not wait.
+    func enter(_ address: SocketAddress?) -> String? {
+        let network = RemoteAddress(address).network
         let mayEnter = byNetwork.withLock { byNetwork in
             let here = byNetwork[network, default: 0]
             guard here < perAddress else { return false }
@@ -32,7 +35,7 @@ final class Newcomers: Sendable {
             return true
         }
         if !mayEnter { reached(.newcomers) }
-        return mayEnter
+        return mayEnter ? network : nil
     }
 
     func leave(_ network: String) {
