@@ -72,10 +72,7 @@ extension FederationServer {
 
     /// Where the player of a ticket went with the next epoch; nil when they have been further since.
     private func follow(stale ticket: String) async throws(Refusal) -> ClientStanding? {
-        guard
-            let verified = try? ClientTicket.verify(
-                ticket, issuer: id, key: node.identity.publicKey, at: clock.now().timestamp)
-        else { return nil }
+        guard let verified = try? verified(ticket: ticket) else { return nil }
         let record = try await player(verified.player)
         guard case .departed(_, let handoff) = record.presence, record.epoch == verified.epoch.next,
             let redirect = node.redirectToken(for: handoff, at: clock.now())

@@ -194,8 +194,7 @@ extension FederationServer {
     public func redeem(ticket: String) async throws(Refusal) -> PlayerRecord {
         let verified: ClientTicket
         do {
-            verified = try ClientTicket.verify(
-                ticket, issuer: id, key: node.identity.publicKey, at: clock.now().timestamp)
+            verified = try self.verified(ticket: ticket)
         } catch {
             throw Refusal(
                 .forbidden, code: "ticket.refused", reason: "the ticket \(error.reason)",
@@ -209,6 +208,12 @@ extension FederationServer {
                 remedy: "ask the world server for a new one")
         }
         return record
+    }
+
+    /// The ticket, when this server has signed it with a key that counts now and its time is not over.
+    func verified(ticket: String) throws(StatementFailure) -> ClientTicket {
+        let now = clock.now().timestamp
+        return try ClientTicket.verify(ticket, issuer: id, key: node.ticketKey(for: ticket, at: now), at: now)
     }
 
     /// A client that came through a portal shows its session token, once; see ``FederationNode/redeem(_:proof:challenge:at:)``.

@@ -59,6 +59,45 @@ struct ClientTests {
         #expect(await refusal { _ = try await server.join(ticket: ticket) } == "ticket.stale")
     }
 
+    @Test("a ticket counts for an hour after a rotation, for the client that missed its redirect as well")
+    func rotation() async throws {
+        let pair = try await TestPair.make()
+        let server = pair.alpha.server
+        let ticket = await server.ticket(for: try await server.player(pair.ada))
+        _ = try await server.rotateKeys()
+        #expect(try await server.redeem(ticket: ticket).player == pair.ada)
+        let crossing = try await pair.cross()
+        guard case .moved(let id, let redirect) = try await server.join(ticket: ticket) else {
+            Issue.record("the player has moved")
+            return
+        }
+        #expect(id == crossing.id)
+        #expect(try await pair.beta.server.arrive(token: redirect.token, proof: nil, challenge: []).player == pair.ada)
+        pair.alpha.clock.advance(by: Limits.keyOverlap - .seconds(1))
+        #expect(await refusal { _ = try await server.redeem(ticket: ticket) } == "ticket.stale")
+        pair.alpha.clock.advance(by: .seconds(1))
+        #expect(await refusal { _ = try await server.redeem(ticket: ticket) } == "ticket.refused")
+        #expect(await refusal { _ = try await server.join(ticket: ticket) } == "ticket.refused")
+    }
+
+    @Test("a revocation ends the tickets of every key before it")
+    func revocation() async throws {
+        let alpha = try await TestServer.start("alpha")
+        let server = alpha.server
+        try await alpha.publish("home")
+        try await alpha.enter()
+        let player = try await server.player(try alpha.player())
+        let first = await server.ticket(for: player)
+        _ = try await server.rotateKeys()
+        let second = await server.ticket(for: player)
+        alpha.keys.revoke()
+        _ = try #require(try await server.replaceKeys())
+        for ticket in [first, second] {
+            #expect(await refusal { _ = try await server.redeem(ticket: ticket) } == "ticket.refused")
+        }
+        #expect(try await server.redeem(ticket: await server.ticket(for: player)).player == player.player)
+    }
+
     // MARK: Arrivals
 
     @Test("a token is taken once, however many clients show it at the same moment")

@@ -23,6 +23,17 @@ extension FederationNode {
         return named
     }
 
+    /// The key to verify one of this server's own tickets with: the present one, or one that it has rotated away from less than
+    /// ``Limits/keyOverlap`` ago, as its peers do. A revocation ends all of them, because the rotations go with it.
+    public func ticketKey(for compact: String, at now: Timestamp) -> PublicKey {
+        guard let named = CompactJWS.unverifiedKey(compact), ownKeys.past.contains(named),
+            let word = ownKeys.rotations.last(where: { CompactJWS.unverifiedKey($0) == named }),
+            let rotation = try? KeyRotation.verify(word, server: id, key: named),
+            now < rotation.issuedAt + Limits.keyOverlap
+        else { return identity.publicKey }
+        return named
+    }
+
     /// Whether a channel that was opened with `key` is still one with that peer.
     func counts(_ key: PublicKey, of record: PeerRecord, at now: Now) -> Bool {
         guard let binding = bindings[record.server] else { return key == record.publicKey }

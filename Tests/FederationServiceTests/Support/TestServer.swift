@@ -18,6 +18,7 @@ struct TestServer: Sendable {
     let assets: MemoryAssetStore
     let clock: ManualClock
     let transport: RecordingTransport
+    let keys: KeyRing
 
     var id: ServerID { server.id }
 
@@ -28,7 +29,7 @@ struct TestServer: Sendable {
         clock: ManualClock = ManualClock(), held: (MemoryAssetStore) -> any AssetStore = { $0 }
     ) async throws -> TestServer {
         let server = try await open(name, seed: seed, store: store, assets: assets, clock: clock, held: held)
-        try await server.server.start(transport: server.transport)
+        try await server.server.start(transport: server.transport, keys: server.keys)
         return server
     }
 
@@ -37,18 +38,19 @@ struct TestServer: Sendable {
         assets: MemoryAssetStore = MemoryAssetStore(),
         clock: ManualClock = ManualClock(), held: (MemoryAssetStore) -> any AssetStore = { $0 }
     ) async throws -> TestServer {
-        let identity = try ServerIdentity(
-            id: try #require(ServerID(name)), seed: [UInt8](repeating: seed, count: ServerIdentity.seedBytes))
+        let keys = KeyRing(id: try #require(ServerID(name)), seed: seed)
+        let identity = try keys.key(0)
+        var configuration = NodeConfiguration(
+            name: "The \(name) server", endpoint: try #require(Endpoint("ws://\(name).example")),
+            handshake: HandshakeConfiguration(suites: [.classicalAES256GCM]), acceptTimeout: acceptTimeout)
+        configuration.commitment = try keys.commitment()
         let server = try await FederationServer.open(
-            identity: identity,
-            configuration: NodeConfiguration(
-                name: "The \(name) server", endpoint: try #require(Endpoint("ws://\(name).example")),
-                handshake: HandshakeConfiguration(suites: [.classicalAES256GCM]), acceptTimeout: acceptTimeout),
+            identity: identity, configuration: configuration,
             store: store, assets: held(assets), clock: clock, entropy: SeededEntropy(seed: UInt64(seed)),
             logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
         return TestServer(
             server: server, identity: identity, store: store, assets: assets, clock: clock,
-            transport: RecordingTransport())
+            transport: RecordingTransport(), keys: keys)
     }
 
     /// Publishes a world that consists of these files.
