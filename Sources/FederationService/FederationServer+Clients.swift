@@ -28,24 +28,12 @@ extension FederationServer {
     public func arrive(
         token: String, proof: [UInt8]?, challenge: [UInt8], within patience: Duration
     ) async throws(Refusal) -> PlayerRecord {
-        if let handoff = reservation(for: token) {
+        if let handoff = node.reservation(for: token, at: clock.now()) {
             // Subscribed in the same turn of the actor as the look at the ledger, so that the decision cannot fall between.
             let updates = try updates(of: handoff.player)
             await decision(on: handoff.id, in: updates, within: patience)
         }
         return try await arrive(token: token, proof: proof, challenge: challenge)
-    }
-
-    /// The undecided handoff that a genuine token speaks of.
-    private func reservation(for compact: String) -> HandoffRecord? {
-        let now = clock.now()
-        guard let issuer = try? SessionToken.unverifiedIssuer(compact), let peer = node.verifiedPeer(issuer, at: now),
-            let token = try? SessionToken.verify(
-                compact, issuer: issuer, key: peer.publicKey, audience: id, at: now.timestamp,
-                leeway: Limits.tokenLeeway),
-            let record = node.ledger.record(token.handoff), record.peer == issuer, record.state == .reserved
-        else { return nil }
-        return record
     }
 
     private nonisolated func decision(

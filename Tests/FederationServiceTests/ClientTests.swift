@@ -143,9 +143,12 @@ struct ClientTests {
         #expect(try await pair.beta.store.load().handoffs.first?.redeemedAt != nil)
     }
 
-    @Test("a client that is faster than the decision waits for it")
-    func patience() async throws {
-        let pair = try await TestPair.make()
+    @Test(
+        "a client that is faster than the decision waits for it, whatever the source's clock shows and its key is",
+        arguments: [(0, false), (60, false), (-60, false), (0, true), (60, true)])
+    func patience(lead: Int, isRotated: Bool) async throws {
+        let pair = try await TestPair.make(lead: .seconds(lead))
+        if isRotated { _ = try await pair.alpha.server.rotateKeys() }
         pair.link.there.hold("commit")
         let updates = try await pair.alpha.server.updates(of: pair.ada)
         _ = try await pair.alpha.travel()

@@ -12,18 +12,22 @@ public final class ManualClock: FederationClock {
     }
 
     private let state = Mutex(State())
+    private let lead: Duration
 
-    public init() {}
+    /// - Parameter lead: by how much the wall clock is ahead of others'; negative for behind.
+    public init(ahead lead: Duration = .zero) {
+        self.lead = lead
+    }
 
     /// 2026-01-02T03:04:05.678Z.
     public static let start = Timestamp(milliseconds: 1_767_323_045_678)
 
     public func now() -> Now {
-        state.withLock { Self.now(after: $0.elapsed) }
+        state.withLock { now(after: $0.elapsed) }
     }
 
-    private static func now(after elapsed: Duration) -> Now {
-        Now(instant: Instant(nanoseconds: 0) + elapsed, timestamp: start + elapsed)
+    private func now(after elapsed: Duration) -> Now {
+        Now(instant: Instant(nanoseconds: 0) + elapsed, timestamp: Self.start + lead + elapsed)
     }
 
     public func sleep(until deadline: Instant) async throws {
@@ -34,7 +38,7 @@ public final class ManualClock: FederationClock {
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
                 let seen = state.withLock { state -> [CheckedContinuation<Void, Never>]? in
-                    guard !Task.isCancelled, Self.now(after: state.elapsed).instant < deadline else { return nil }
+                    guard !Task.isCancelled, now(after: state.elapsed).instant < deadline else { return nil }
                     state.sleepers[id] = (deadline, continuation)
                     let seen = state.watchers.filter { $0.deadline == deadline }.map(\.continuation)
                     state.watchers.removeAll { $0.deadline == deadline }
@@ -58,7 +62,7 @@ public final class ManualClock: FederationClock {
     public func advance(by duration: Duration) {
         let woken = state.withLock { state in
             state.elapsed += duration
-            let now = Self.now(after: state.elapsed).instant
+            let now = now(after: state.elapsed).instant
             let due = state.sleepers.filter { $0.value.deadline <= now }
             for id in due.keys { state.sleepers[id] = nil }
             return due.values.sorted { $0.deadline < $1.deadline }.map(\.continuation)
@@ -70,7 +74,7 @@ public final class ManualClock: FederationClock {
     public func sleeper(for duration: Duration) async {
         await withCheckedContinuation { continuation in
             let isThere = state.withLock { state in
-                let deadline = Self.now(after: state.elapsed).instant + duration
+                let deadline = now(after: state.elapsed).instant + duration
                 if state.sleepers.values.contains(where: { $0.deadline == deadline }) { return true }
                 state.watchers.append((deadline, continuation))
                 return false

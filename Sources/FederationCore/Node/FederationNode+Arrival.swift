@@ -364,6 +364,14 @@ extension FederationNode {
         }
     }
 
+    /// The undecided handoff towards this server that a genuine token speaks of; nil for anything else.
+    public func reservation(for compact: String, at now: Now) -> HandoffRecord? {
+        guard let token = try? verified(compact, at: now), let record = ledger.record(token.handoff),
+            record.role == .destination, record.peer == token.issuer, record.state == .reserved
+        else { return nil }
+        return record
+    }
+
     /// Takes back a redemption that the client was not told of, because it could not be made durable.
     public mutating func takeBackRedemption(of handoff: HandoffID) -> [Effect] {
         ledger.takeBackRedemption(of: handoff).map { [.persist([.putHandoff($0)])] } ?? []

@@ -111,13 +111,16 @@ struct TestPair: Sendable {
     let link: Link
     let ada: PlayerID
 
-    /// - Parameter files: of beta's world.
+    /// - Parameters:
+    ///   - files: of beta's world.
+    ///   - lead: by how much alpha's clocks, then others than beta's, are ahead of beta's; nil for one clock.
     static func make(
         files: [String: [UInt8]] = ["scene.json": Array("{}".utf8)], connected: Bool = true, remote: String = "link",
-        held: (MemoryAssetStore) -> any AssetStore = { $0 }
+        lead: Duration? = nil, held: (MemoryAssetStore) -> any AssetStore = { $0 }
     ) async throws -> TestPair {
         let clock = ManualClock()
-        let alpha = try await TestServer.start("alpha", seed: 1, clock: clock)
+        let leading = lead == nil ? clock : ManualClock(ahead: lead ?? .zero)
+        let alpha = try await TestServer.start("alpha", seed: 1, clock: leading)
         let beta = try await TestServer.start("beta", seed: 2, clock: clock, held: held)
         try await alpha.publish("home")
         try await beta.publish("forest", files)
