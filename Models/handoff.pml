@@ -210,6 +210,10 @@ end:
     :: atomic { h < opened && source[h] == other && arrived(h, mABORT) && memory[me].ledger[h] == RESERVED ->
         memory[me].ledger[h] = ABORTED }
     :: atomic { h < opened && source[h] == other && memory[me].ledger[h] == RESERVED && !has(h, mQUERY) -> send(h, mQUERY) }
+#ifdef DESTINATION_DECIDES
+    /* The decision is moved: whoever keeps a place for the player admits them, without the source's word. */
+    :: atomic { h < opened && source[h] == other && memory[me].ledger[h] == RESERVED -> admit(h) }
+#endif
 #ifdef RESERVATION_TIMES_OUT
     :: atomic { h < opened && source[h] == other && memory[me].ledger[h] == RESERVED -> memory[me].ledger[h] = ABORTED }
 #endif
