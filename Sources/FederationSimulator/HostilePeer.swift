@@ -81,6 +81,24 @@ final class HostilePeer {
         ).issue(by: identity)
     }
 
+    /// A card of another server with a key of its own.
+    func forgedCard(of server: ServerID, at now: Timestamp) throws -> String {
+        let poser = try ServerIdentity(id: server, seed: impostorSeed)
+        return ServerCard(
+            id: server, name: "Mallory", endpoint: try Simulation.endpoint("mallory"), publicKey: poser.publicKey,
+            sequence: 1 << 40, worlds: [], issued: now, expires: now + .seconds(24 * 3_600)
+        ).issue(by: poser)
+    }
+
+    /// A revocation of another server's keys, in favour of its own.
+    func forgedRevocation(of server: ServerID, at now: Timestamp) throws -> String {
+        let poser = try ServerIdentity(id: server, seed: impostorSeed)
+        return KeyRevocation(
+            issuer: server, number: 1 << 20,
+            replacement: .init(key: poser.publicKey, commitment: KeyCommitment()), issuedAt: now
+        ).issue(by: poser)
+    }
+
     /// Remembers bytes for later.
     func remember(_ bytes: [UInt8]) {
         if seen.count < 64 { seen.append(bytes) } else { seen[random.below(64)] = bytes }

@@ -23,8 +23,11 @@ final class SimulatedServer {
         var waiter: Waiter?
     }
 
-    /// What this server has asked others: whether they reach a peer, which is a number here.
-    var probes: [UInt64: Int] = [:]
+    /// Two peers by number: the one that is asked whether it reaches the other.
+    struct Probe {
+        let target: Int
+        let asked: Int
+    }
 
     /// A peer that is to be kept connected.
     struct Dial {
@@ -57,6 +60,9 @@ final class SimulatedServer {
         let decisions: [ServerID: UInt64]
         let recalls: [Int: Epoch]
     }
+
+    /// What this server has asked others, by request.
+    var probes: [UInt64: Probe] = [:]
 
     let index: Int
     let identity: ServerIdentity

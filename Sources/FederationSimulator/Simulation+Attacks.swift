@@ -26,7 +26,7 @@ extension Simulation {
         }
         // Frames about handoffs of its own that are genuine would give players away twice.
         let isOwn = crossings[stranger].map { $0.source == .hostile || $0.destination == .hostile } ?? false
-        switch random.below(21) {
+        switch random.below(26) {
         case 0, 1: try offerKnown(to: server, &random)
         case 2, 3: try offerGhost(to: server, &random)
         case 4, 5: repeatGhost(&random)
@@ -49,8 +49,11 @@ extension Simulation {
                 .worldRequest(FederationFrame.WorldRequest(request: random.next() >> 1, world: servers[server].world)),
                 to: server)
         case 17: try recallStranger(to: server, &random)
-        case 18: try oldEvidence(to: server, &random)
+        case 18, 20: try oldEvidence(to: server, &random)
         case 19: try hostileSends(.position(random.next() >> UInt64(random.below(64))), to: server)
+        case 21: try contradictGhost(to: server, &random)
+        case 22: try contradictOwn(&random)
+        case 23, 24: try makeUp(to: server, &random)
         default:
             try hostileSends(
                 .acknowledgement(FederationFrame.Heartbeat(sequence: random.next() >> 1, sentAt: now.timestamp)),
@@ -113,8 +116,7 @@ extension Simulation {
 
     /// An offer in its own name, often decided in the same breath; several servers may be offered the same.
     private func offerGhost(to server: Int, _ random: inout SplitMix64) throws {
-        let name = PlayerName(unchecked: "ghost\(random.below(HostilePeer.ghosts))")
-        let player = PlayerID(name: name, home: hostile.identity.id)
+        let player = Self.ghost(random.below(HostilePeer.ghosts), of: hostile)
         let state = SimulatedPlayer.state(UInt64(random.below(100)))
         let handoff = try hostile.newHandoff()
         let epoch = Epoch(UInt64(2 + random.below(1_000_000)))
@@ -196,18 +198,5 @@ extension Simulation {
         ).issue(by: hostile.identity)
         try hostileSends(
             .admitted(FederationFrame.HandoffAdmitted(handoff: handoff, receipt: receipt)), to: server)
-    }
-
-    /// Bytes that are no frame, or one with a few bits changed.
-    private func garbage(to server: Int, _ random: inout SplitMix64) {
-        var bytes = random.bytes(1 + random.below(200))
-        if random.oneIn(2), !hostile.seen.isEmpty { bytes = random.pick(hostile.seen) }
-        if let frame = try? FrameCodec.decode(bytes), frame.handoff != nil { bytes = Array(bytes.dropLast(1)) }
-        if !bytes.isEmpty { bytes[random.below(bytes.count)] ^= UInt8(1 << random.below(8)) }
-        if let frame = try? FrameCodec.decode(bytes), frame.handoff != nil { return }
-        note(.hostile, server, UInt64(bytes.count)) {
-            "mallory sends \(servers[server].id) \(bytes.count) bytes of garbage"
-        }
-        hostileSends(bytes, to: server)
     }
 }

@@ -153,6 +153,10 @@ extension Simulation {
                 .modelAgrees,
                 "\(server.id) reserves \(record.player) in epoch \(record.epoch) for a peer that has no such player")
         }
+        guard record.state != .admitted || !undecided.contains(record.id) else {
+            throw violated(
+                .modelAgrees, "\(server.id) admits \(record.player) by a decision that contradicts the offer")
+        }
         let crossing = crossings[record.id]
         let party = SimulatedWire.Party.server(server.index)
         let old = crossing?.durable(at: party) ?? store.handoffs[record.id]?.state
@@ -421,34 +425,43 @@ extension Simulation {
 
     // MARK: Bounds
 
+    /// Of the servers that the event has touched.
     func checkBounds() throws {
+        guard !touchedServers.isEmpty else { return }
+        var last = -1
+        for server in touchedServers where server != last {
+            last = server
+            if servers[server].isUp { try checkBounds(of: servers[server]) }
+        }
+        touchedServers.removeAll(keepingCapacity: true)
+    }
+
+    private func checkBounds(of server: SimulatedServer) throws {
         // The hostile peer may hold as many places as there are players to invent.
         let open = players.count + HostilePeer.ghosts + 8
-        for server in servers where server.isUp {
-            let ledger = server.node.ledger
-            report.peaks.batches = max(report.peaks.batches, server.queue.count)
-            report.peaks.openHandoffs = max(report.peaks.openHandoffs, ledger.openCount)
-            report.peaks.snapshotBytes = max(report.peaks.snapshotBytes, ledger.snapshotBytes)
-            guard server.queue.count <= 1_024 + 4 * (servers.count + players.count) else {
-                throw violated(.boundsHold, "\(server.queue.count) batches wait at \(server.id)")
-            }
-            guard ledger.openCount <= open else {
-                throw violated(.boundsHold, "\(ledger.openCount) handoffs of \(open) players are open at \(server.id)")
-            }
-            guard ledger.snapshotBytes <= ledger.openCount * SimulatedPlayer.stateBytes,
-                server.node.players.stateBytes <= open * SimulatedPlayer.stateBytes
-            else {
-                throw violated(
-                    .boundsHold,
-                    "\(ledger.snapshotBytes) bytes of snapshots for \(ledger.openCount) open handoffs at \(server.id)")
-            }
-            for number in server.wires {
-                guard let wire = wires[number] else { continue }
-                let most = max(wire.toFirst.count, wire.toSecond.count)
-                report.peaks.messages = max(report.peaks.messages, most)
-                guard most <= Limits.outboundFrames + 1 else {
-                    throw violated(.boundsHold, "\(most) messages wait on a channel of \(server.id)")
-                }
+        let ledger = server.node.ledger
+        report.peaks.batches = max(report.peaks.batches, server.queue.count)
+        report.peaks.openHandoffs = max(report.peaks.openHandoffs, ledger.openCount)
+        report.peaks.snapshotBytes = max(report.peaks.snapshotBytes, ledger.snapshotBytes)
+        guard server.queue.count <= 1_024 + 4 * (servers.count + players.count) else {
+            throw violated(.boundsHold, "\(server.queue.count) batches wait at \(server.id)")
+        }
+        guard ledger.openCount <= open else {
+            throw violated(.boundsHold, "\(ledger.openCount) handoffs of \(open) players are open at \(server.id)")
+        }
+        guard ledger.snapshotBytes <= ledger.openCount * SimulatedPlayer.stateBytes,
+            server.node.players.stateBytes <= open * SimulatedPlayer.stateBytes
+        else {
+            throw violated(
+                .boundsHold,
+                "\(ledger.snapshotBytes) bytes of snapshots for \(ledger.openCount) open handoffs at \(server.id)")
+        }
+        for number in server.wires {
+            guard let wire = wires[number] else { continue }
+            let most = max(wire.toFirst.count, wire.toSecond.count)
+            report.peaks.messages = max(report.peaks.messages, most)
+            guard most <= Limits.outboundFrames + 1 else {
+                throw violated(.boundsHold, "\(most) messages wait on a channel of \(server.id)")
             }
         }
     }

@@ -10,6 +10,7 @@ extension Simulation {
         // The process may have died while it carried out what came before.
         guard server.isUp else { return }
         touch(effects)
+        touchedServers.append(server.index)
         keepTime(server)
         guard !effects.isEmpty else { return }
         server.queue.append(SimulatedServer.Batch(effects: effects, waiter: nil))
@@ -20,6 +21,7 @@ extension Simulation {
     func commit(_ effects: [Effect], for call: SimulatedCall, at server: SimulatedServer) throws {
         guard server.isUp else { return }
         touch(effects)
+        touchedServers.append(server.index)
         keepTime(server)
         if effects.isEmpty, server.queue.isEmpty, !server.isDraining { return try answer(call, ok: true, at: server) }
         if server.hasFailed {
@@ -39,6 +41,7 @@ extension Simulation {
     func carryOut(_ effects: [Effect], at server: SimulatedServer, pausing wire: SimulatedWire, first: Bool) throws {
         guard server.isUp else { return }
         touch(effects)
+        touchedServers.append(server.index)
         keepTime(server)
         wire.update(toFirst: first) { $0.isPaused = true }
         server.queue.append(
@@ -197,7 +200,7 @@ extension Simulation {
         case .persist:
             break
         case .send(let frame, let channel):
-            if case .probe(let probe) = frame { server.probes[probe.request] = serverNumbers[probe.server] }
+            if case .probe(let probe) = frame { ask(probe, on: channel, at: server) }
             try justify(frame, on: channel, at: server)
             try send(frame, on: channel, from: server)
         case .close(let channel, let code):
@@ -214,6 +217,14 @@ extension Simulation {
         case .serveAsset, .assetAnswered, .worldAnswered, .report, .fetchCard, .dialNow:
             break
         }
+    }
+
+    private func ask(_ probe: FederationFrame.Probe, on channel: ChannelID, at server: SimulatedServer) {
+        let (number, first) = SimulatedWire.end(of: channel)
+        guard let target = serverNumbers[probe.server],
+            let asked = wires[number].flatMap({ peerNumber(of: $0.party(first: !first)) })
+        else { return }
+        server.probes[probe.request] = SimulatedServer.Probe(target: target, asked: asked)
     }
 
     // MARK: Answers

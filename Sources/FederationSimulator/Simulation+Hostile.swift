@@ -114,7 +114,12 @@ extension Simulation {
         case .position(let position): try hostileProves(after: position, to: server)
         case .recall(let recalled):
             for one in recalled where one.player.home == servers[server].id { try hostileGivesUp(one) }
-        case .evidence, .notice, .introductions, .probe, .probeResult: break
+        case .probe(let probe):
+            // A witness that says what it likes, or nothing.
+            guard hostile.random.percent(75) else { return }
+            let result = FederationFrame.ProbeResult(request: probe.request, reached: hostile.random.oneIn(2))
+            try hostileSends(.probeResult(result), to: server)
+        case .evidence, .notice, .introductions, .probeResult: break
         }
     }
 
@@ -395,12 +400,12 @@ extension Simulation {
 
     func hostileToken(
         _ handoff: HandoffID, _ player: PlayerID, to server: Int, epoch: Epoch, revision: UInt64, state: [UInt8],
-        decision: UInt64? = nil
+        decision: UInt64? = nil, world: Int? = nil
     ) -> String {
         SessionToken(
             issuer: hostile.identity.id, player: player, audience: servers[server].id, handoff: handoff,
             issuedAt: now.timestamp, notBefore: now.timestamp, expiresAt: now.timestamp + Limits.tokenLifetime,
-            world: servers[server].world, portal: Self.portal(to: servers[server].id), epoch: epoch,
+            world: servers[world ?? server].world, portal: Self.portal(to: servers[server].id), epoch: epoch,
             snapshot: ContentHash.of(state), size: state.count, revision: revision, decision: decision
         ).issue(by: hostile.identity)
     }

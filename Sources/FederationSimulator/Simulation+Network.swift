@@ -317,10 +317,12 @@ extension Simulation {
             server.truth[number].heardAt = time
             heard(number, by: server)
         }
-        if case .probeResult(let result) = frame, isTrusted,
-            let peer = server.probes.removeValue(forKey: result.request), result.reached
+        // Only the word of the one who was asked counts, once.
+        if case .probeResult(let result) = frame, isTrusted, let probe = server.probes[result.request],
+            probe.asked == number
         {
-            server.truth[peer].vouchedAt = time
+            server.probes[result.request] = nil
+            if result.reached { server.truth[probe.target].vouchedAt = time }
         }
         if case .recall(let recalled) = frame, isTrusted { noteRecall(recalled, of: serverID(number), at: server) }
         if case .offer(let offer) = frame { try checkDoor(offer.handoff, effects, at: server) }

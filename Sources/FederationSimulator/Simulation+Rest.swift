@@ -230,6 +230,7 @@ extension Simulation {
         }
         recent = []
         forged = []
+        undecided = []
         hostile.seen = []
         hostile.ambushes = 0
         hostile.ghostFrames = []

@@ -4,6 +4,9 @@ import FederationModel
 
 /// World servers and clients: they save, walk through portals, call off, and show tokens.
 extension Simulation {
+    /// Simulated time after which a rest begins, however few have crossed.
+    private static let longestRound = 3_600 * Span.second
+
     /// The server at which a world may play the player now, if it can be reached.
     private func host(of number: Int) -> SimulatedServer? {
         let player = players[number]
@@ -29,6 +32,8 @@ extension Simulation {
         let pause = 20 * Span.millisecond + worlds.below(160 * Span.millisecond)
         events.schedule(.act(player: number), at: time + pause)
         guard restingSince == nil else { return }
+        // A restored backup can leave nobody who could cross: only at rest the homes take back whom it has lost.
+        if time - roundBegan > Self.longestRound { return try beginRest() }
         guard let server = host(of: number) else { return try enterAgain(number) }
         switch worlds.below(100) {
         case ..<24: try save(number, at: server)

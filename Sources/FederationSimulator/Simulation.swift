@@ -61,6 +61,8 @@ final class Simulation {
     var crossings: [HandoffID: SimulatedCrossing] = [:]
     /// Handoffs that nobody may ever reserve.
     var forged: Set<HandoffID> = []
+    /// Handoffs of the hostile peer by which nobody may ever be admitted: it never decides them.
+    var undecided: Set<HandoffID> = []
     /// The last handoffs, for those who guess ids.
     var recent: [HandoffID] = []
     var model: ReferenceModel
@@ -92,6 +94,7 @@ final class Simulation {
     var progress: ((Int) -> Void)?
     /// Players and servers that the event in hand has changed.
     var touchedPlayers: [Int] = []
+    var touchedServers: [Int] = []
 
     init(_ options: SimulationOptions) throws {
         self.options = options
@@ -138,7 +141,7 @@ final class Simulation {
                 report.events += 1
                 try handle(event)
                 try checkTouched()
-                if report.events % 64 == 0 { try checkBounds() }
+                try checkBounds()
                 if report.events % 16_384 == 0 { progress?(report.crossings) }
             }
         } catch let violation as Violation {
@@ -199,6 +202,7 @@ final class Simulation {
             events.schedule(event, at: server.stalledUntil)
             return nil
         }
+        touchedServers.append(index)
         return server
     }
 

@@ -59,7 +59,8 @@ enum Seeds {
         Planted(bug: .acceptBeforeDurable, invariants: [.durableBeforeSaid], within: 10),
         Planted(bug: .sendBeforeDurable, invariants: [.durableBeforeSaid], within: 10),
         Planted(
-            bug: .abortAfterCommit, invariants: [.statesAdvance, .onePlace, .savesAreKept], within: 3_000, players: 2),
+            bug: .abortAfterCommit, invariants: [.statesAdvance, .onePlace, .savesAreKept, .modelAgrees], within: 3_000,
+            players: 2),
         Planted(bug: .presumedCommit, invariants: [.onePlace, .savesAreKept, .modelAgrees], within: 500),
         Planted(bug: .epochNotCompared, invariants: [.savesAreKept], within: 500),
         Planted(bug: .staleOfferTaken, invariants: [.modelAgrees], within: 3_000),
@@ -79,7 +80,7 @@ enum Seeds {
         Planted(
             bug: .ledgerCompactedEarly, invariants: [.memoryMatchesDisk, .nothingOpen], within: 1_500, players: 2),
         Planted(bug: .snapshotRevisionIgnored, invariants: [.revisionsRise], within: 200),
-        Planted(bug: .reservationTimesOut, invariants: [.reservationsWait], within: 500, players: 2),
+        Planted(bug: .reservationTimesOut, invariants: [.reservationsWait], within: 1_500, players: 2),
         Planted(bug: .frozenStateChanges, invariants: [.frozenStateStands], within: 500),
         Planted(bug: .reservationPlayable, invariants: [.modelAgrees, .onePlace], within: 50),
         Planted(bug: .epochNotRaised, invariants: [.modelAgrees], within: 50),
@@ -95,7 +96,9 @@ enum Seeds {
         Planted(bug: .reclaimKeepsTerm, invariants: [.modelAgrees], within: 200, faults: [.takenBack]),
         Planted(
             bug: .evidenceNotBelieved, invariants: [.onePlace], within: 500, players: 3, faults: [.restoredFromBackup]),
-        Planted(bug: .evidenceLowersCount, invariants: [.decisionsRise], within: 1_000, players: 2),
+        Planted(
+            bug: .evidenceLowersCount, invariants: [.decisionsRise], within: 1_500, players: 2,
+            faults: [.hostileFrames, .takenBack]),
         Planted(bug: .guardNotAsked, invariants: [.guardsDecide], within: 200, faults: [.guardedWorld]),
         Planted(bug: .lateRefusalCounts, invariants: [.reservationsWait], within: 200, faults: [.guardedWorld]),
     ]
