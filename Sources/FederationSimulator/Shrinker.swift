@@ -3,7 +3,7 @@ import FederationCore
 /// Makes a failing run smaller: fewer faults, then fewer servers and players, as long as the same invariant breaks.
 ///
 /// Faults are left out in groups that get smaller (Zeller's ddmin). The work is bounded by the events of all attempts
-/// together, so that shrinking ends however long the run was.
+/// together, in proportion to the run: shrinking a long one takes longer, and no more than a few times as long as it took.
 package struct Shrinker {
     /// The smallest run that was found.
     package struct Result: Sendable {
@@ -15,23 +15,31 @@ package struct Shrinker {
     }
 
     private static let maximumAttempts = 80
-    private static let maximumEvents = 20_000_000
+    /// What all attempts together may cost, in runs as long as the failing one.
+    private static let maximumRuns = 8
 
     private let invariant: Invariant
+    private let maximumEvents: Int
     private var best: SimulationOptions
     private var lastCrossing = 0
     private var attempts = 0
     private var events = 0
 
     /// Shrinks the run that `report` tells of; nil when it has no violation or does not break again.
-    package static func shrink(_ options: SimulationOptions, _ report: SimulationReport) -> Result? {
+    ///
+    /// - Parameter leastEvents: what the attempts may cost together however short the run was, in events.
+    package static func shrink(
+        _ options: SimulationOptions, _ report: SimulationReport, leastEvents: Int = 20_000_000
+    ) -> Result? {
         guard let violation = report.violation else { return nil }
         var candidate = options
         candidate.onlyFaults = report.faultNumbers
         candidate.keepsHistory = false
         // The run ends with the violation; a smaller one may need a little longer to get there.
         candidate.crossings = min(options.crossings, violation.crossing * 2 + 50)
-        var shrinker = Shrinker(invariant: violation.invariant, best: candidate)
+        var shrinker = Shrinker(
+            invariant: violation.invariant, maximumEvents: max(leastEvents, report.events * maximumRuns),
+            best: candidate)
         guard shrinker.breaks(candidate) else { return nil }
         shrinker.dropFaults()
         shrinker.dropServers()
@@ -42,12 +50,13 @@ package struct Shrinker {
         return Result(options: final, report: Simulator.run(final), attempts: shrinker.attempts)
     }
 
-    private init(invariant: Invariant, best: SimulationOptions) {
+    private init(invariant: Invariant, maximumEvents: Int, best: SimulationOptions) {
         self.invariant = invariant
+        self.maximumEvents = maximumEvents
         self.best = best
     }
 
-    private var isSpent: Bool { attempts >= Self.maximumAttempts || events >= Self.maximumEvents }
+    private var isSpent: Bool { attempts >= Self.maximumAttempts || events >= maximumEvents }
 
     /// Whether a run breaks the same invariant; it is the best one then.
     private mutating func breaks(_ candidate: SimulationOptions) -> Bool {

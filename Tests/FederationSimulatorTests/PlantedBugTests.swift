@@ -35,6 +35,15 @@ struct PlantedBugTests {
         #expect(arguments.contains("--only-faults"))
     }
 
+    @Test("however long a run was, shortening it does not end with the first attempt")
+    func budget() throws {
+        let planted = try #require(Seeds.planted.first { $0.bug == .commitBeforeReservation })
+        let (options, report) = try #require(planted.find())
+        let shrunk = try #require(Shrinker.shrink(options, report, leastEvents: 1))
+        #expect(shrunk.attempts > 1)
+        #expect(shrunk.report.violation?.invariant == report.violation?.invariant)
+    }
+
     @Test("a run that holds has nothing to shorten")
     func nothingToShrink() {
         let options = SimulationOptions(seed: 1, crossings: 10, faults: [])
