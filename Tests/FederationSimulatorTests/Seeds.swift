@@ -60,7 +60,7 @@ enum Seeds {
         Planted(bug: .sendBeforeDurable, invariants: [.durableBeforeSaid], within: 10),
         Planted(
             bug: .abortAfterCommit, invariants: [.statesAdvance, .onePlace, .savesAreKept, .modelAgrees], within: 3_000,
-            players: 2),
+            players: 2, faults: [.delay, .stall, .partition]),
         Planted(bug: .presumedCommit, invariants: [.onePlace, .savesAreKept, .modelAgrees], within: 500),
         Planted(bug: .epochNotCompared, invariants: [.savesAreKept], within: 500),
         Planted(bug: .staleOfferTaken, invariants: [.modelAgrees], within: 3_000),
