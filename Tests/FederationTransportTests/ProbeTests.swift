@@ -10,14 +10,15 @@ import Testing
 @Suite("Probing an endpoint, stage by stage", .timeLimit(.minutes(patience)))
 struct ProbeTests {
     private func examiner(
-        _ resolver: any NameResolver = ScriptedResolver([:]), allowsPrivate: Bool = false
+        _ resolver: any NameResolver = ScriptedResolver([:]), allowsPrivate: Bool = false,
+        stageLimit: Duration = .seconds(60 * patience)
     ) throws -> GuardedExaminer {
         var configuration = GuardedFetcher.Configuration()
         configuration.policy = AddressPolicy(allowsPrivate: allowsPrivate)
-        configuration.timeLimit = .seconds(5 * patience)
+        configuration.timeLimit = .seconds(60 * patience)
         configuration.tls.trustRoots = .certificates([try TestCertificate.certificate()])
         return try GuardedExaminer(
-            configuration: configuration, stageLimit: .seconds(3 * patience), resolver: resolver)
+            configuration: configuration, stageLimit: stageLimit, resolver: resolver)
     }
 
     private func endpoint(_ host: String, _ port: Int, secure: Bool = false) throws -> Endpoint {
@@ -77,7 +78,7 @@ struct ProbeTests {
     func names() async throws {
         let place = try endpoint("nobody.test", 7_700)
         #expect(codes(await (try examiner()).probe(place, within: reach(true))) == ["dns dns.unresolved"])
-        let silent = try examiner(SilentResolver())
+        let silent = try examiner(SilentResolver(), stageLimit: .seconds(1))
         #expect(codes(await silent.probe(place, within: reach(true))) == ["dns dns.timedOut"])
     }
 
