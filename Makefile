@@ -12,7 +12,7 @@ ARGS ?=
 MINUTES ?= 10
 # Of make chaos; a fresh one when left out.
 SEED ?=
-# Of make bench: core, handshake, channel, assets or registry.
+# Of make bench: core, handshake, channel, handoff, assets, registry, growth or start.
 PART ?=
 SOURCES := Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources
 
@@ -26,6 +26,7 @@ help:
 	@echo 'make prove-handoff    models, planted bugs and fixed seeds of the handoff between servers'
 	@echo 'make simulate [ARGS=…] whole federations under one seed; ARGS="--seed 7 --crossings 10000"'
 	@echo 'make chaos MINUTES=10  three real servers, hundreds of players, and everything that goes wrong'
+	@echo '                     (ARGS=--lossy-disk: on disks that lose what was not synchronised)'
 	@echo 'make fuzz MINUTES=10  coverage-guided fuzzing of every decoder that faces a peer or a player'
 	@echo 'make sanitize        every test under the thread and the address sanitizer'
 	@echo 'make bench [PART=…]  measures beside what one would use otherwise; BENCHMARKS.md'
@@ -73,9 +74,13 @@ sanitize: needs
 	scripts/sanitize thread $(ARGS)
 	scripts/sanitize address $(ARGS)
 
-# A package of its own: nobody who builds or tests the federation builds its measures.
+# A package of its own: nobody who builds or tests the federation builds its measures. How the program starts is measured
+# with the program itself.
 bench: needs
 	@swift build --package-path Benchmarks -c release -j $(JOBS) >&2
+ifneq ($(filter start,$(or $(PART),start)),)
+	@swift build --package-path Benchmarks -c release -j $(JOBS) --product aether >&2
+endif
 	@"$$(swift build --package-path Benchmarks -c release --show-bin-path)/bench" $(if $(PART),--part $(PART)) $(ARGS)
 
 worlds:

@@ -19,10 +19,12 @@ final class PeerHost: PeerChannelHost {
         var handshake: Handshake?
         var records: RecordLayer?
         var stage = Stage.awaitingHello
+        let server: ServerID
         let sink: any PeerChannel
 
-        init(_ handshake: consuming Handshake, _ sink: any PeerChannel) {
+        init(_ handshake: consuming Handshake, of server: ServerID, _ sink: any PeerChannel) {
             self.handshake = consume handshake
+            self.server = server
             self.sink = sink
         }
     }
@@ -30,6 +32,8 @@ final class PeerHost: PeerChannelHost {
     private struct State {
         var channels: [ChannelID: Channel] = [:]
         var lastNumber: UInt64 = 0
+        /// Who answers the next channel; nil for ``identity``.
+        var appearance: ServerIdentity?
     }
 
     let identity: ServerIdentity
@@ -46,6 +50,11 @@ final class PeerHost: PeerChannelHost {
         self.suites = suites
     }
 
+    /// From now on somebody else answers here.
+    func appear(as identity: ServerIdentity) {
+        state.withLock { $0.appearance = identity }
+    }
+
     /// The newest channel's sending end.
     var sink: (any PeerChannel)? {
         state.withLock { $0.channels[ChannelID($0.lastNumber)]?.sink }
@@ -59,13 +68,14 @@ final class PeerHost: PeerChannelHost {
         do {
             return try state.withLock { state in
                 var generator = SystemRandomNumberGenerator()
+                let identity = state.appearance ?? identity
                 let handshake = try Handshake(
                     identity: identity, expecting: peer, configuration: HandshakeConfiguration(suites: suites),
                     entropy: HandshakeEntropy(using: &generator), at: clock.now().timestamp)
                 let hello = handshake.helloMessage
                 state.lastNumber += 1
                 let id = ChannelID(state.lastNumber)
-                state.channels[id] = Channel(handshake, sink)
+                state.channels[id] = Channel(handshake, of: identity.id, sink)
                 return OpenedChannel(id: id, hello: hello)
             }
         } catch {
@@ -91,7 +101,7 @@ final class PeerHost: PeerChannelHost {
             guard let claim = try channel.handshake?.receive(signature: message),
                 var records = try channel.handshake?.complete(trusting: claim.publicKey).records()
             else { break }
-            let ready = try FrameCodec.encode(.ready(.init(server: identity.id)))
+            let ready = try FrameCodec.encode(.ready(.init(server: channel.server)))
             let sealed = try records.seal(ready, at: clock.now().instant)
             channel.records = consume records
             return .send(sealed)

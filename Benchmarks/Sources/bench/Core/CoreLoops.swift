@@ -60,11 +60,11 @@ enum CoreLoops {
     private static func resolve(
         _ portal: PortalID, _ routing: RoutingTable, _ registry: ServerRegistry, _ health: HealthMonitor,
         _ trusted: Set<ServerID>
-    ) throws -> Bool {
+    ) throws -> ResolvedRoute {
         try routing.resolve(
             portal, isTrusted: { trusted.contains($0) }, registryStatus: { registry.status(of: $0) },
             health: { health.status(of: $0) }
-        ).route.isActive
+        )
     }
 
     // MARK: Theirs
@@ -106,6 +106,6 @@ enum CoreLoops {
 
     @inline(never)
     static func resolve(_ one: ObviousTables, _ tables: CoreTables, _ picks: [Int]) {
-        for pick in picks { keep(one.resolve(tables.portalNames[pick])?.isActive) }
+        for pick in picks { keep(one.resolve(tables.portalNames[pick])) }
     }
 }

@@ -27,6 +27,13 @@ struct ObviousTables {
         var isActive: Bool
     }
 
+    struct Resolved {
+        let destination: String
+        let world: String
+        let status: Status
+        let health: Health
+    }
+
     var servers: [String: Server] = [:]
     var watched: [String: Watched] = [:]
     var routes: [String: Route] = [:]
@@ -60,11 +67,12 @@ struct ObviousTables {
         routes.values.filter { $0.source == source }.sorted { $0.portal < $1.portal }
     }
 
-    func resolve(_ portal: String) -> Route? {
+    func resolve(_ portal: String) -> Resolved? {
         guard let route = routes[portal], route.isActive, let server = servers[route.destination],
             server.status != .suspended, trusted.contains(route.destination),
             let health = watched[route.destination], health.status != .unreachable
         else { return nil }
-        return route
+        return Resolved(
+            destination: route.destination, world: route.world, status: server.status, health: health.status)
     }
 }

@@ -10,9 +10,12 @@ enum Memory {
     }
 
     /// The most bytes that this process has had in memory at any time.
-    static var peak: Int {
+    static var peak: Int { peak(of: getpid()) }
+
+    /// The same of another process; 0 when that cannot be told.
+    static func peak(of process: Int32) -> Int {
         // The kernel's own account: what getrusage says begins with what the parent had.
-        guard let text = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8) else { return 0 }
+        guard let text = try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8) else { return 0 }
         let line = text.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
         return line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) }.map { $0 << 10 } ?? 0
     }

@@ -13,10 +13,17 @@ struct ResultTable {
     static let head = line("part", "what", "ours", "theirs", "unit", "ratio", "of the pairs", "aim", "")
 
     private static func line(_ row: Row) -> String {
-        line(
+        let cells = cells(row)
+        return line(
+            cells[0], cells[1], cells[2], cells[3], cells[4], cells[5], cells[6], cells[7], cells[8])
+    }
+
+    private static func cells(_ row: Row) -> [String] {
+        [
             row.part, row.name, number(row.ours), row.theirs.map(number) ?? "", row.unit, row.ratio.map(ratio) ?? "",
             row.spread.map { "\(ratio($0[0]))–\(ratio($0[1]))" } ?? "", row.aim ?? "",
-            row.met.map { $0 ? "met" : "not met" } ?? "")
+            row.met.map { $0 ? "met" : "not met" } ?? "",
+        ]
     }
 
     private static func line(
@@ -24,7 +31,7 @@ struct ResultTable {
         _ spread: String, _ aim: String, _ met: String
     ) -> String {
         let columns = [
-            pad(part, 10), pad(name, 46), pad(ours, 11, left: false), pad(theirs, 11, left: false), pad(unit, 5),
+            pad(part, 10), pad(name, 68), pad(ours, 11, left: false), pad(theirs, 11, left: false), pad(unit, 9),
             pad(ratio, 6, left: false), pad(spread, 12, left: false), pad(aim, 8), met,
         ]
         return columns.joined(separator: " ")
@@ -36,22 +43,55 @@ struct ResultTable {
     }
 
     private static func number(_ value: Double) -> String {
-        String(format: value < 100 ? "%.1f" : "%.0f", value)
+        String(format: value < 10 ? "%.2f" : value < 100 ? "%.1f" : "%.0f", value)
     }
 
     private static func ratio(_ value: Double) -> String { String(format: "%.2f", value) }
 
-    /// Puts the rows of the parts that were measured into the file, beside those of the others.
+    /// Puts the rows of the parts that were measured into the file, in place of what they had there, beside those of the
+    /// others.
     func write(to path: String) throws {
         let url = URL(fileURLWithPath: path)
-        var all: [Row] = []
-        if let old = try? JSONDecoder().decode([Row].self, from: Data(contentsOf: url)) {
-            let measured = Set(rows.map(\.part))
-            all = old.filter { !measured.contains($0.part) }
-        }
+        let measured = Set(rows.map(\.part))
+        let kept = FileManager.default.fileExists(atPath: path) ? try Self.read(path) : []
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
-        let lines = try (all + rows).map { String(decoding: try encoder.encode($0), as: UTF8.self) }
-        try Data(("[\n" + lines.joined(separator: ",\n") + "\n]\n").utf8).write(to: url)
+        encoder.nonConformingFloatEncodingStrategy = Self.notFinite.encoding
+        let lines = try (kept.filter { !measured.contains($0.part) } + rows).map {
+            String(decoding: try encoder.encode($0), as: UTF8.self)
+        }
+        try Data(("[\n" + lines.joined(separator: ",\n") + "\n]\n").utf8).write(to: url, options: .atomic)
+    }
+
+    private static func read(_ path: String) throws -> [Row] {
+        let decoder = JSONDecoder()
+        decoder.nonConformingFloatDecodingStrategy = notFinite.decoding
+        return try decoder.decode([Row].self, from: Data(contentsOf: URL(fileURLWithPath: path)))
+    }
+
+    /// How a figure that could not be had is written: JSON has no such numbers.
+    private static let notFinite = (
+        encoding: JSONEncoder.NonConformingFloatEncodingStrategy.convertToString(
+            positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan"),
+        decoding: JSONDecoder.NonConformingFloatDecodingStrategy.convertFromString(
+            positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+    )
+
+    // MARK: Markdown
+
+    /// The kept rows as a table for BENCHMARKS.md.
+    static func markdown(of path: String) throws -> String {
+        let head = [
+            "| part | what | ours | theirs | unit | ratio | of the pairs | aim | |",
+            "|---|---|---:|---:|---|---:|---|---|---|",
+        ]
+        let lines = try read(path).map { row in
+            let cells = cells(row).map {
+                $0.replacingOccurrences(of: "|", with: "\\|").replacingOccurrences(of: "<=", with: "≤")
+                    .replacingOccurrences(of: ">=", with: "≥")
+            }
+            return "| " + cells.joined(separator: " | ") + " |"
+        }
+        return (head + lines).joined(separator: "\n")
     }
 }

@@ -50,4 +50,17 @@ struct Row: Codable {
         self.aim = ">= \(aim)"
         met = ours / theirs >= aim
     }
+
+    /// A figure that is compared with nothing: the median of `values`, which is itself to be at most `aim`.
+    init(_ part: String, _ name: String, values: [Double], unit: String, atMost aim: Double?) {
+        self.part = part
+        self.name = name
+        ours = median(values)
+        theirs = nil
+        self.unit = unit
+        ratio = nil
+        spread = values.count > 1 ? [values.min() ?? 0, values.max() ?? 0] : nil
+        self.aim = aim.map { "<= \($0) \(unit)" }
+        met = aim.map { median(values) <= $0 }
+    }
 }
