@@ -45,19 +45,35 @@
 #define mABORT 32
 #define mQUERY 64
 #define mCONNECTED 128
+#ifdef RECLAIM
+/* The refusal of one whom the home has taken back; it alone ends what is decided. */
+#define mRECALLED 256
+#define MESSAGES short
+#define ALL 511
+/* An epoch is a term and a hop in it. Only the home, server 0, begins a term. */
+#define term(e) ((e) / 4)
+#else
+#define MESSAGES byte
+#define ALL 255
+#define term(e) 0
+#endif
 
 typedef Durable {
     byte presence;
     byte epoch;
     byte revision;
     byte ledger[HANDOFFS];
-    bit redeemed[HANDOFFS]
+    bit redeemed[HANDOFFS];
+#ifdef RECLAIM
+    /* Below this epoch nobody is played or let in. At the home: what its own reclaim began. */
+    byte recall
+#endif
 }
 
 Durable memory[2], disk[2];
-byte network[HANDOFFS];
+MESSAGES network[HANDOFFS];
 /* Queued behind the next sync: server * HANDOFFS + handoff. */
-byte queue[2 * HANDOFFS];
+MESSAGES queue[2 * HANDOFFS];
 /* Contents of the tokens. */
 byte source[HANDOFFS], epoch[HANDOFFS], revision[HANDOFFS];
 byte opened = 0;
@@ -65,8 +81,17 @@ byte saves = 0;
 /* The newest save that the world server has been told is durable. */
 byte acknowledged = 0;
 bit closed[2];
-#ifdef RESTORE
+#if defined(RESTORE) || defined(EVIDENCE)
 bit restored = 0;
+#endif
+#ifdef EVIDENCE
+/* The player was handed back to server 0: a backup of before that has lost the only copy. */
+bit cameBack = 0;
+#endif
+#ifdef RECLAIM
+/* What the home has told everybody, which arrives at some time. */
+byte recallSent = 0;
+byte reclaims = 0;
 #endif
 
 #define at(s, h) ((s) * HANDOFFS + (h))
@@ -75,15 +100,23 @@ bit restored = 0;
 #define arrived(h, m) (network[h] & (m))
 #define other (1 - me)
 
-inline send(h, m) { queue[at(me, h)] = queue[at(me, h)] | (m & (255 - network[h])) }
+inline send(h, m) { queue[at(me, h)] = queue[at(me, h)] | (m & (ALL - network[h])) }
 inline sendAtOnce(h, m) { network[h] = network[h] | m }
 
-inline onePlace() { assert(!(playable(0) && playable(1))) }
+#ifdef EVIDENCE
+/* A copy out of a backup is in the world until its peers have been heard; what counts is the rest. */
+#define onePlace() skip
+#else
+inline onePlace() { assert(!(playable(0) && playable(1) && term(memory[0].epoch) == term(memory[1].epoch))) }
+#endif
 
 inline copy(from, to) {
     to.presence = from.presence;
     to.epoch = from.epoch;
     to.revision = from.revision;
+#ifdef RECLAIM
+    to.recall = from.recall;
+#endif
     i = 0;
     do
     :: i < HANDOFFS ->
@@ -110,10 +143,38 @@ inline copy(from, to) {
 #define queued (queue[at(me, 0)] || queue[at(me, 1)] || queue[at(me, 2)] || queue[at(me, 3)])
 #define openHere (isOpen(0) || isOpen(1) || isOpen(2) || isOpen(3))
 #endif
+#ifdef EVIDENCE
+/* The destination holds the token for good: here as long as its ledger has the handoff. */
+#define shown(h) (source[h] == 0 && disk[1].ledger[h] == ADMITTED && epoch[h] > memory[0].epoch)
+inline relearn(h) {
+    do
+    :: i < opened ->
+        if
+        :: source[i] == me && i != h && memory[me].ledger[i] == PREPARED -> memory[me].ledger[i] = ABORTED; send(i, mABORT)
+        :: else
+        fi;
+        i++
+    :: else -> break
+    od;
+    i = 0;
+    if
+    :: memory[me].ledger[h] == PREPARED || memory[me].ledger[h] == ABORTED -> memory[me].ledger[h] = COMMITTED
+    :: else
+    fi;
+    memory[me].presence = DEPARTED;
+    memory[me].epoch = epoch[h]
+}
+#endif
 #define isOpen(h) (memory[me].ledger[h] == PREPARED || memory[me].ledger[h] == COMMITTED \
     || memory[me].ledger[h] == RESERVED)
 #define isDirty (memory[me].presence != disk[me].presence || memory[me].epoch != disk[me].epoch \
-    || memory[me].revision != disk[me].revision || differs(ledger) || differs(redeemed))
+    || memory[me].revision != disk[me].revision || differs(ledger) || differs(redeemed) || recallDiffers)
+#ifdef RECLAIM
+#define recallDiffers (memory[me].recall != disk[me].recall)
+#define isRecalled(h) (epoch[h] < memory[me].recall)
+#else
+#define recallDiffers false
+#endif
 
 /* The player goes on at the source. */
 inline abort(h) {
@@ -163,6 +224,13 @@ inline admit(h) {
     memory[me].revision = revision[h];
     onePlace();
     send(h, mADMITTED)
+#ifdef EVIDENCE
+    ;
+    if
+    :: me == 0 -> cameBack = 1
+    :: else
+    fi
+#endif
 }
 
 #ifdef EPOCH_NOT_COMPARED
@@ -177,6 +245,12 @@ inline admit(h) {
 #define saysAborted(h) (memory[me].ledger[h] == ABORTED)
 #else
 #define saysAborted(h) (memory[me].ledger[h] == ABORTED || memory[me].ledger[h] == NONE)
+#endif
+/* A restored server may have forgotten that it has taken a token; that it may take it once more is no claim here. */
+#ifdef EVIDENCE
+#define mayRedeem(h) !has(h, mCONNECTED)
+#else
+#define mayRedeem(h) true
 #endif
 #ifdef FROZEN_MAY_CHANGE
 #define mayChange (playable(me) || memory[me].presence == DEPARTING)
@@ -200,6 +274,11 @@ end:
     :: atomic { h < opened && source[h] == other && (arrived(h, mOFFER) || arrived(h, mCOMMIT)) &&
             (memory[me].ledger[h] == NONE || memory[me].ledger[h] == ABORTED) && !has(h, mREJECT) ->
         send(h, mREJECT) }
+#ifdef RECLAIM
+    :: atomic { h < opened && source[h] == other && (arrived(h, mOFFER) || arrived(h, mCOMMIT)) && isRecalled(h) &&
+            (memory[me].ledger[h] == NONE || memory[me].ledger[h] == ABORTED) && !has(h, mRECALLED) ->
+        send(h, mRECALLED) }
+#endif
     :: atomic { h < opened && source[h] == other && arrived(h, mOFFER) && memory[me].ledger[h] == RESERVED &&
             !has(h, mACCEPT) -> send(h, mACCEPT) }
     :: atomic { h < opened && source[h] == other && (arrived(h, mOFFER) || arrived(h, mCOMMIT)) &&
@@ -220,7 +299,7 @@ end:
 
     /* Destination: the player's client shows the token. */
     :: atomic { h < opened && source[h] == other && memory[me].ledger[h] == ADMITTED && !memory[me].redeemed[h] &&
-            playable(me) && memory[me].epoch == epoch[h] ->
+            playable(me) && memory[me].epoch == epoch[h] && mayRedeem(h) ->
         memory[me].redeemed[h] = 1;
 #ifdef REDEEM_BEFORE_DURABLE
         assert(!arrived(h, mCONNECTED));
@@ -242,6 +321,17 @@ end:
     :: atomic { h < opened && source[h] == me && arrived(h, mREJECT) && memory[me].ledger[h] == PREPARED -> abort(h) }
     :: atomic { h < opened && source[h] == me && arrived(h, mADMITTED) && memory[me].ledger[h] == COMMITTED ->
         memory[me].ledger[h] = COMPLETED }
+
+#ifdef RECLAIM
+    /* Source: what it has decided is void, once the home says so. */
+#ifdef VOID_BY_ANY_REFUSAL
+    :: atomic { h < opened && source[h] == me && arrived(h, mREJECT) && memory[me].ledger[h] == COMMITTED ->
+        memory[me].ledger[h] = ABORTED }
+#endif
+    :: atomic { h < opened && source[h] == me && arrived(h, mRECALLED) && memory[me].ledger[h] == COMMITTED ->
+        memory[me].ledger[h] = ABORTED }
+    :: atomic { h < opened && source[h] == me && arrived(h, mRECALLED) && memory[me].ledger[h] == PREPARED -> abort(h) }
+#endif
 
     /* Source: time, and what is said again after a restart or a refusal. */
     :: atomic { h < opened && source[h] == me && memory[me].ledger[h] == PREPARED -> abort(h) }
@@ -279,6 +369,75 @@ end:
         opened++;
         send(opened - 1, mOFFER) }
 
+#ifdef RECLAIM
+    /* The home's operator takes the player back, whether or not the host is gone: a new term begins. What the home has decided is
+       void, and so is a place that it keeps for a way home in the old term. */
+    :: atomic { me == 0 && reclaims < 1 && memory[me].presence == DEPARTED ->
+        reclaims++;
+        memory[me].presence = PLAYABLE;
+#ifdef RECLAIM_KEEPS_TERM
+        memory[me].epoch = memory[me].epoch + 1;
+#else
+        memory[me].epoch = (term(memory[me].epoch) + 1) * 4;
+#endif
+        memory[me].recall = memory[me].epoch;
+        do
+        :: i < HANDOFFS ->
+            if
+            :: source[i] == me && memory[me].ledger[i] == COMMITTED -> memory[me].ledger[i] = ABORTED
+#ifndef RESERVATION_SURVIVES_RECLAIM
+            :: source[i] != me && memory[me].ledger[i] == RESERVED -> memory[me].ledger[i] = ABORTED
+#endif
+            :: else
+            fi;
+            i++
+        :: else -> break
+        od;
+        i = 0;
+        onePlace() }
+
+#ifndef RECALL_IGNORED
+    /* The other hears of it: it gives its copy up, and what is open and not decided ends. */
+    :: atomic { me == 1 && memory[me].recall < recallSent ->
+        memory[me].recall = recallSent;
+        do
+        :: i < opened ->
+            if
+            :: isRecalled(i) && memory[me].ledger[i] == RESERVED -> memory[me].ledger[i] = ABORTED
+            :: isRecalled(i) && memory[me].ledger[i] == PREPARED -> memory[me].ledger[i] = ABORTED; send(i, mABORT)
+            :: else
+            fi;
+            i++
+        :: else -> break
+        od;
+        i = 0;
+        if
+        :: memory[me].epoch < recallSent -> memory[me].presence = DEPARTED; memory[me].epoch = recallSent
+        :: else
+        fi }
+#endif
+#endif
+
+#ifdef EVIDENCE
+    /* A backup of before anything happened is put back, and the other shows what it was handed: the token that the restored
+       server itself has signed. */
+    :: atomic { me == 0 && !restored && memory[me].epoch > 0 ->
+        restored = 1;
+        memory[me].presence = PLAYABLE;
+        memory[me].epoch = 0;
+        memory[me].revision = 0;
+        do
+        :: i < HANDOFFS -> memory[me].ledger[i] = NONE; memory[me].redeemed[i] = 0; queue[at(me, i)] = 0; i++
+        :: else -> break
+        od;
+        i = 0;
+        copy(memory[me], disk[me]) }
+#ifndef EVIDENCE_NOT_BELIEVED
+    :: atomic { me == 0 && restored && opened > 0 && shown(0) -> relearn(0) }
+    :: atomic { me == 0 && restored && opened > 1 && shown(1) -> relearn(1) }
+#endif
+#endif
+
     /* The world server saves. */
     :: atomic { saves < SAVES && mayChange ->
         saves++;
@@ -297,6 +456,12 @@ end:
             memory[me].revision > acknowledged -> acknowledged = memory[me].revision
         :: else
         fi;
+#ifdef RECLAIM
+        if
+        :: me == 0 && memory[me].recall > recallSent -> recallSent = memory[me].recall
+        :: else
+        fi;
+#endif
         do
         :: i < HANDOFFS ->
             network[i] = network[i] | queue[at(me, i)];
@@ -308,6 +473,12 @@ end:
 
     :: atomic { (isDirty || queued) ->
         copy(disk[me], memory[me]);
+#ifdef RECLAIM
+        if
+        :: me == 0 -> reclaims = (memory[me].recall > 0 -> 1 : 0)
+        :: else
+        fi;
+#endif
         do
         :: i < HANDOFFS -> queue[at(me, i)] = 0; i++
         :: else -> break
@@ -367,8 +538,16 @@ init {
 #ifdef CLAIM_NEVER_THERE_AND_BACK
     assert(!(epoch[0] == 1 && epoch[1] == 2 && memory[0].ledger[1] == ADMITTED));
 #endif
+#ifdef CLAIM_NEVER_TAKEN_BACK
+    assert(!(memory[1].recall > 0 && memory[1].presence == PLAYABLE));
+#endif
+#ifdef EVIDENCE
+    assert(playable(0) + playable(1) <= 1);
+    assert(playable(0) + playable(1) == 1 || cameBack);
+#else
     assert(playable(0) + playable(1) == 1);
     assert(here(0) || here(1));
+#endif
     do
     :: i < HANDOFFS -> assert(atRest(0, i) && atRest(1, i)); i++
     :: else -> break

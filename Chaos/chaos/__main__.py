@@ -51,8 +51,11 @@ def main() -> int:
     arguments = _arguments()
     seed = secrets.randbelow(1 << 32) if arguments.seed is None else arguments.seed
     plan = make_plan(seed, arguments.minutes * 60, NAMES)
+    # Before anything can go wrong: a run that hangs or is killed ends without its last line.
+    flags = (" --lossy-disk" if arguments.lossy_disk else "") + (" --lie" if arguments.lie else "")
+    command = f"Chaos/run --minutes {arguments.minutes:g} --seed {seed} --players {arguments.players}{flags}"
+    print(f"seed {seed}: {command}", file=sys.stderr, flush=True)
     if not arguments.json:
-        print(f"seed {seed}: Chaos/run --minutes {arguments.minutes:g} --seed {seed} --players {arguments.players}")
         for fault in plan:
             print(fault)
         sys.stdout.flush()

@@ -16,7 +16,9 @@ class Disk(Protocol):
 
     path: Path
 
-    def fill(self, pid: int | None) -> None: ...
+    def fill(self, pid: int | None) -> bool:
+        """Whether it is full now for the process with that id, if there is one."""
+        ...
 
     def free(self, pid: int | None) -> None: ...
 
@@ -35,13 +37,11 @@ class MemoryDisk:
             capture_output=True,
         )
 
-    def fill(self, pid: int | None) -> None:
+    def fill(self, pid: int | None) -> bool:
         state = os.statvfs(self.path)
         used = (state.f_blocks - state.f_bfree) * state.f_frsize
         # It may grow while this is done: tmpfs refuses to be smaller than what it holds.
-        for room in (0, 1 << 16, 1 << 20, 1 << 22):
-            if self._resize(used + room):
-                return
+        return any(self._resize(used + room) for room in (0, 1 << 16, 1 << 20, 1 << 22))
 
     def free(self, pid: int | None) -> None:
         self._resize(_BYTES)
@@ -63,8 +63,8 @@ class LimitedDisk:
         self.path = path
         path.mkdir(parents=True)
 
-    def fill(self, pid: int | None) -> None:
-        self._limit(pid, _SMALL)
+    def fill(self, pid: int | None) -> bool:
+        return self._limit(pid, _SMALL)
 
     def free(self, pid: int | None) -> None:
         self._limit(pid, resource.RLIM_INFINITY)
@@ -73,14 +73,15 @@ class LimitedDisk:
         pass
 
     @staticmethod
-    def _limit(pid: int | None, size: int) -> None:
+    def _limit(pid: int | None, size: int) -> bool:
         if pid is None:
-            return
+            return False
         try:
             _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (size if hard == resource.RLIM_INFINITY else hard, hard))
         except ProcessLookupError:
-            pass
+            return False
+        return hard == resource.RLIM_INFINITY or hard <= size
 
 
 def make_disk(path: Path) -> Disk:

@@ -3,7 +3,8 @@
 import asyncio
 import random
 import signal
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from chaos.api import Unreachable
@@ -15,6 +16,24 @@ from chaos.servers import Server
 _DEPARTURE_SECONDS = 1.0
 # A server that is stopped or whose disk is full does not answer.
 _ROTATION_SECONDS = 5.0
+_ROTATION_TRIES = 3
+# A run of so many seconds has to show every kind of fault that was planned so often; fewer can all fall on a server that is
+# down.
+_LONG_SECONDS = 120.0
+_OFTEN = 4
+
+
+def without_effect(plan: Sequence[Fault], taken: Mapping[str, int], seconds: float) -> dict[str, str]:
+    """Kinds of faults that were planned and never took effect, with a line about each: such a run has proven less than it
+    says. `taken` is how often each kind did."""
+    if seconds < _LONG_SECONDS:
+        return {}
+    planned = Counter("kill" if fault.kind == "blackout" else fault.kind for fault in plan)
+    return {
+        kind: f"{count} faults of kind '{kind}' were planned and none took effect: see Chaos/README.md for what each needs"
+        for kind, count in sorted(planned.items())
+        if count >= _OFTEN and not taken.get(kind)
+    }
 
 
 class Faults:
@@ -47,19 +66,19 @@ class Faults:
             case "rotate":
                 await self._rotate(servers[0])
             case "stop":
-                self._federation.tally.faults["stop"] += 1
                 await self._hold(
                     fault, lambda: servers[0].signal(signal.SIGSTOP), lambda: servers[0].signal(signal.SIGCONT)
                 )
             case "disk":
-                self._federation.tally.faults["disk"] += 1
                 await self._hold(fault, servers[0].fill, servers[0].free)
             case "clock":
-                self._federation.tally.faults["clock"] += 1
                 await self._hold(fault, lambda: servers[0].set_clock(fault.amount), lambda: servers[0].set_clock(0))
             case _:
-                self._federation.tally.faults[fault.kind] += 1
                 await self._trouble(fault)
+
+    def _count(self, kind: str, took_effect: bool) -> None:
+        if took_effect:
+            self._federation.tally.faults[kind] += 1
 
     async def _kill(self, server: Server, fault: Fault) -> None:
         if server.changing.locked():
@@ -71,8 +90,7 @@ class Faults:
                 async with asyncio.timeout(_DEPARTURE_SECONDS):
                     await server.departure.wait()
             await asyncio.sleep(fault.amount)
-            self._federation.tally.faults["kill"] += 1
-            await server.kill(self._chance)
+            self._count("kill", await server.kill(self._chance))
             await asyncio.sleep(fault.seconds)
             await server.start()
 
@@ -80,18 +98,20 @@ class Faults:
         if server.changing.locked():
             return
         async with server.changing:
-            self._federation.tally.faults["restart"] += 1
-            await server.stop()
+            self._count("restart", await server.stop())
             await asyncio.sleep(fault.seconds)
             await server.start()
 
     async def _rotate(self, server: Server) -> None:
-        """A server that is down or hangs keeps its key: nobody can be asked then."""
-        with suppress(Unreachable, TimeoutError):
-            async with asyncio.timeout(_ROTATION_SECONDS):
-                answer = await server.api.post("/v1/keys/rotate", {})
-                if answer.status == 200:
-                    self._federation.tally.faults["rotate"] += 1
+        """A server that is down or hangs keeps its key for now: it is asked again."""
+        for _ in range(_ROTATION_TRIES):
+            with suppress(Unreachable, TimeoutError):
+                async with asyncio.timeout(_ROTATION_SECONDS):
+                    answer = await server.api.post("/v1/keys/rotate", {})
+                    if answer.status == 200:
+                        self._count("rotate", True)
+                        return
+            await asyncio.sleep(1)
 
     async def _trouble(self, fault: Fault) -> None:
         """What happens to the connections between two servers."""
@@ -99,23 +119,29 @@ class Faults:
         link = self._federation.proxies.link(first, second)
         match fault.kind:
             case "cut":
-                link.cut()
+                self._count("cut", link.cut())
                 await asyncio.sleep(fault.seconds)
                 link.mend()
             case "stall":
                 way = link.way(first, second)
-                await self._hold(fault, way.moving.clear, way.moving.set)
+
+                def stall() -> bool:
+                    way.moving.clear()
+                    return link.is_open
+
+                await self._hold(fault, stall, way.moving.set)
             case _:
+                self._count("delay", link.is_open)
                 for way in link.ways.values():
                     way.delay += fault.amount
                 await asyncio.sleep(fault.seconds)
                 for way in link.ways.values():
                     way.delay -= fault.amount
 
-    async def _hold(self, fault: Fault, begin: Callable[[], None], end: Callable[[], None]) -> None:
+    async def _hold(self, fault: Fault, begin: Callable[[], bool], end: Callable[[], object]) -> None:
         key = (fault.kind, *fault.servers)
         self._holds[key] = self._holds.get(key, 0) + 1
-        begin()
+        self._count(fault.kind, begin())
         try:
             await asyncio.sleep(fault.seconds)
         finally:

@@ -195,7 +195,7 @@ class Player:
         """Walks through a portal, with a client that listens most of the time."""
         destination = self._chance.choice(self._federation.others(found.server.name))
         if self._chance.random() < 0.25:
-            await self._cross_unheard(found.server, destination)
+            await self._cross_unheard(found, destination)
             return
         try:
             async with Socket(f"ws://127.0.0.1:{found.server.port}/client") as socket:
@@ -203,14 +203,16 @@ class Player:
                 socket.send({"type": "join", "ticket": ticket})
                 if (await socket.receive())["type"] != "joined":
                     return
-                handoff = await self._set_out(found.server, destination)
+                handoff = await self._set_out(found, destination)
                 if handoff:
                     await self._follow(socket, handoff, destination)
         except Closed:
             self._events["clientsCut"] += 1
 
-    async def _set_out(self, server: Server, destination: Server) -> str | None:
-        request = server.api.post(f"/v1/portals/{portal(destination.name)}/travel", {"player": self.name})
+    async def _set_out(self, found: Found, destination: Server) -> str | None:
+        server = found.server
+        departure = {"player": self.name, "epoch": found.epoch}
+        request = server.api.post(f"/v1/portals/{portal(destination.name)}/travel", departure)
         server.departure.set()
         destination.departure.set()
         try:
@@ -249,9 +251,9 @@ class Player:
         except TimeoutError:
             self._events["silences"] += 1
 
-    async def _cross_unheard(self, server: Server, destination: Server) -> None:
+    async def _cross_unheard(self, found: Found, destination: Server) -> None:
         """A player without a client: the world server asks how it goes, and the client appears at the destination."""
-        handoff = await self._set_out(server, destination)
+        server, handoff = found.server, await self._set_out(found, destination)
         for _ in range(40 if handoff else 0):
             try:
                 crossing = (await server.api.get(f"/v1/handoffs/{handoff}")).json

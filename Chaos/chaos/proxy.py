@@ -34,11 +34,18 @@ class Link:
     def way(self, source: str, destination: str) -> Way:
         return self.ways[source, destination]
 
-    def cut(self) -> None:
-        """Resets every connection, and refuses new ones until as many calls of `mend`."""
+    @property
+    def is_open(self) -> bool:
+        """Whether a connection stands."""
+        return bool(self._open)
+
+    def cut(self) -> bool:
+        """Resets every connection, and refuses new ones until as many calls of `mend`. Whether one stood."""
         self.cuts += 1
+        stood = self.is_open
         for writer in list(self._open):
             writer.transport.abort()
+        return stood
 
     def mend(self) -> None:
         self.cuts -= 1

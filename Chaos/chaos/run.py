@@ -14,7 +14,7 @@ from typing import Any
 
 from chaos import audit
 from chaos.api import Unreachable
-from chaos.faults import Faults
+from chaos.faults import Faults, without_effect
 from chaos.federation import Federation, make_federation, portal
 from chaos.plan import Fault
 from chaos.players import Player
@@ -159,6 +159,9 @@ async def _run(
         await asyncio.gather(watching, showing, *living, *worlds, return_exceptions=True)
         progress.end()
     await federation.stop()
+    for kind, text in without_effect(plan, federation.tally.faults, order.seconds).items():
+        federation.findings.add("withoutEffect", kind, text)
+        print(f"Chaos/run: {text}", file=sys.stderr)
     stored = await _judge_databases(federation, players)
     return _report(order, federation, stored, watch, rest, folder)
 
@@ -230,12 +233,14 @@ async def _cross_once_more(federation: Federation) -> None:
     for server in federation.servers.values():
         for other in federation.others(server.name):
             here = await server.api.get(f"/v1/worlds/{server.world}/players?limit=1")
-            traveller = next((record["player"] for record in here.json["players"]), None)
-            if traveller is None:
+            first = next(iter(here.json["players"]), None)
+            if first is None:
                 continue
+            traveller = first["player"]
+            departure = {"player": traveller, "epoch": first["epoch"]}
             deadline = loop.time() + _LAST_CROSSING_SECONDS
             while loop.time() < deadline:
-                answer = await server.api.post(f"/v1/portals/{portal(other.name)}/travel", {"player": traveller})
+                answer = await server.api.post(f"/v1/portals/{portal(other.name)}/travel", departure)
                 there = await other.api.get(other.players_path(traveller))
                 if there.status == 200 and there.json["presence"] == "playable":
                     break

@@ -165,11 +165,11 @@ class Server:
                 self.api.forget()
                 await self.start()
 
-    async def kill(self, chance: random.Random) -> None:
-        """Ends it with SIGKILL, and with it what its disk had not yet written down."""
+    async def kill(self, chance: random.Random) -> bool:
+        """Ends it with SIGKILL, and with it what its disk had not yet written down. Whether it ran."""
         process = self._process
         if process is None or process.returncode is not None:
-            return
+            return False
         self._ended = process
         process.kill()
         await process.wait()
@@ -180,17 +180,23 @@ class Server:
             if self.is_full:
                 self.disk.fill(None)
         self._tally.interrupted |= await asyncio.to_thread(self.open_handoffs)
+        return True
 
-    def signal(self, number: signal.Signals) -> None:
-        if self._process and self._process.returncode is None:
-            with suppress(ProcessLookupError):
-                self._process.send_signal(number)
+    def signal(self, number: signal.Signals) -> bool:
+        """Whether there was a process to send it to."""
+        if self._process is None or self._process.returncode is not None:
+            return False
+        try:
+            self._process.send_signal(number)
+        except ProcessLookupError:
+            return False
+        return True
 
-    async def stop(self) -> None:
-        """Asks it to end, and says so when it does not or not well."""
+    async def stop(self) -> bool:
+        """Asks it to end, and says so when it does not or not well. Whether it ran."""
         process = self._process
         if process is None or process.returncode is not None:
-            return
+            return False
         self._ended = process
         process.terminate()
         try:
@@ -206,23 +212,26 @@ class Server:
         self.api.forget()
         if self.lossy:
             self.lossy.settle()
+        return True
 
-    def fill(self) -> None:
+    def fill(self) -> bool:
+        """Whether its disk is full for a process that runs now; one that starts meanwhile finds it full as well."""
         self.is_full = True
-        self.disk.fill(self.pid)
+        return self.disk.fill(self.pid) and self.pid is not None
 
     def free(self) -> None:
         self.is_full = False
         self.disk.free(self.pid)
 
-    def set_clock(self, seconds: float) -> None:
-        """Adds to its wall clock; 0 puts it right."""
+    def set_clock(self, seconds: float) -> bool:
+        """Adds to its wall clock; 0 puts it right. Whether a process runs whose clock that is."""
         if seconds == 0:
             self.clock_file.unlink(missing_ok=True)
-            return
+            return self.pid is not None
         fresh = self.clock_file.with_suffix(".new")
         fresh.write_text(f"{seconds}")
         fresh.rename(self.clock_file)
+        return self.pid is not None
 
     def open_handoffs(self) -> set[str]:
         """What stands open on the disk of the process that has ended. A copy is read, so that nothing here mends it."""

@@ -1,5 +1,6 @@
 """That the harness itself can tell right from wrong: `python3 -m unittest discover Chaos/tests`, PYTHONPATH=Chaos."""
 
+import asyncio
 import os
 import random
 import signal
@@ -7,17 +8,21 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 from chaos.audit import Audit, Books, Handoff, Kept
+from chaos.disks import LimitedDisk, MemoryDisk
+from chaos.faults import Faults, without_effect
 from chaos.federation import NAMES, Federation
 from chaos.findings import Findings, Redemptions, Tally
 from chaos.lossy import LossyDisk, build_shim
-from chaos.plan import make_plan
+from chaos.plan import Fault, make_plan
 from chaos.players import Player
 from chaos.proxy import Proxies
+from chaos.servers import Server
 from chaos.watch import Sample, Watch
 
 
@@ -106,6 +111,82 @@ class Auditing(unittest.TestCase):
         for name, (kept, handoffs, expected) in cases.items():
             with self.subTest(name):
                 self.assertEqual(self._judge(kept, handoffs), expected)
+
+
+class Counting(unittest.IsolatedAsyncioTestCase):
+    """Only faults that took effect are counted."""
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.federation = _federation()
+        self.disk = LimitedDisk(Path(folder.name) / "alder")
+        for name in NAMES:
+            disk = self.disk if name == "alder" else LimitedDisk(Path(folder.name) / name)
+            self.federation.servers[name] = Server(
+                name, 1, disk, Path(folder.name), self.federation.findings, self.federation.tally
+            )
+
+    async def _run(self, *faults: Fault) -> dict[str, int]:
+        await Faults(self.federation, random.Random(0), lambda _: None).run(faults)
+        return dict(self.federation.tally.faults)
+
+    async def test_nothing_counts_that_is_done_to_servers_that_do_not_run_and_links_that_carry_nothing(self) -> None:
+        faults = [Fault(0, kind, ("alder",), 0.01, 1) for kind in ("stop", "disk", "clock")]
+        faults += [Fault(0, kind, ("alder", "birch"), 0.01, 0.01) for kind in ("cut", "stall", "delay")]
+        self.assertEqual(await self._run(*faults), {})
+        server = self.federation.servers["alder"]
+        self.assertFalse(await server.kill(random.Random(0)) or await server.stop())
+
+    async def test_what_is_done_to_a_running_server_counts(self) -> None:
+        server = self.federation.servers["alder"]
+        server._process = await asyncio.create_subprocess_exec("sleep", "60")
+        faults = [Fault(0, kind, ("alder",), 0.05, 1) for kind in ("stop", "disk", "clock")]
+        self.assertEqual(await self._run(*faults), {"stop": 1, "disk": 1, "clock": 1})
+        server._process.kill()
+        await server._process.wait()
+        self.assertFalse(server.signal(signal.SIGSTOP))
+
+    async def test_a_link_that_carries_something_can_be_cut_once(self) -> None:
+        async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            writer.close()
+
+        target = await asyncio.start_server(hold, "127.0.0.1", 0)
+        proxies = Proxies(["alder", "birch"], lambda _: target.sockets[0].getsockname()[1])
+        await proxies.start()
+        port = int(proxies.endpoint("alder", "birch").rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        link = proxies.link("alder", "birch")
+        while not link.is_open:
+            await asyncio.sleep(0.01)
+        self.assertTrue(link.cut())
+        with suppress(ConnectionError):
+            await reader.read()
+        while link.is_open:
+            await asyncio.sleep(0.01)
+        self.assertFalse(link.cut())
+        writer.close()
+        await proxies.stop()
+        target.close()
+
+    def test_a_disk_that_cannot_be_made_full_says_so(self) -> None:
+        disk = MemoryDisk.__new__(MemoryDisk)
+        disk.path = self.disk.path
+        tried: list[int] = []
+        for outcome in (False, True):
+            disk._resize = lambda size, outcome=outcome: tried.append(size) or outcome  # type: ignore[method-assign]
+            self.assertEqual(disk.fill(None), outcome)
+        self.assertEqual(len(tried), 4 + 1)
+        self.assertFalse(self.disk.fill(None))
+
+    def test_a_long_run_in_which_a_kind_never_took_effect_has_failed(self) -> None:
+        plan = [Fault(number, kind, ("alder",), 1) for number in range(4) for kind in ("disk", "kill", "blackout")]
+        plan.append(Fault(9, "rotate", ("alder",), 0))
+        self.assertEqual(set(without_effect(plan, {"kill": 1}, 120)), {"disk"})
+        self.assertEqual(set(without_effect(plan, {"disk": 1}, 120)), {"kill"})
+        self.assertEqual(without_effect(plan, {"kill": 1, "disk": 2}, 120), {})
+        self.assertEqual(without_effect(plan, {}, 119), {})
 
 
 class Losing(unittest.TestCase):
