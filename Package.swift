@@ -163,6 +163,7 @@ let package = Package(
             "FederationHTTPTests",
             [
                 "FederationHTTP", "ServiceTestKit", "TestPatience",
+                .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ] + nio),
         tests(
@@ -180,7 +181,7 @@ let package = Package(
             "FederationCorpusTests",
             [
                 "FederationModel", "FederationCrypto", "FederationWire", "FederationCore", "FederationWebSocket",
-                "FederationHTTP", .product(name: "Crypto", package: "swift-crypto"),
+                "FederationService", "FederationHTTP", .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
             ]),
         // Whole programs: the product is a dependency so that it is built before they run.

@@ -47,6 +47,8 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOWebSocket", package: "swift-nio"),
             ]),
+        // A single file: what reads the answers of registries, without what asks them.
+        instrumented("FederationService", ["FederationModel", "FederationCrypto"]),
         // Single files: what reads requests and fields, without the server around it.
         instrumented(
             "FederationHTTP",
@@ -55,7 +57,7 @@ let package = Package(
             name: "FuzzTargets",
             dependencies: [
                 "FederationModel", "FederationCrypto", "FederationWire", "FederationCore", "FederationWebSocket",
-                "FederationHTTP", .product(name: "Crypto", package: "swift-crypto"),
+                "FederationService", "FederationHTTP", .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
             swiftSettings: settings),

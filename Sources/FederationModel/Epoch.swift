@@ -38,6 +38,12 @@ public struct Epoch: Hashable, Comparable, Sendable, Codable, CustomStringConver
         return next.isValid ? next : nil
     }
 
+    /// The first epoch of the term that comes so many terms later; nil when there is none.
+    public func term(after terms: UInt64) -> Epoch? {
+        guard isValid, terms <= Epoch.last.term - term else { return nil }
+        return Epoch((term + terms) << Self.hopBits)
+    }
+
     /// The first epoch of this one's term; of the first term it is 0, which no player has.
     public var beginningOfTerm: Epoch { Epoch(term << Self.hopBits) }
 

@@ -14,6 +14,14 @@ public enum Limits {
     public static let snapshotBytes = 1 << 20
     /// Bytes of all snapshots that one server keeps in memory.
     public static let allSnapshotsBytes = 1 << 30
+    /// Players that one peer can bring here who have not come from it before: each leaves a record and a token for good.
+    /// The default.
+    public static let passagesPerPeer = 100_000
+    /// The same of all peers together. The default.
+    public static let passages = 250_000
+    /// By how many terms a home server goes further that takes a player back whom it must have taken back before and has
+    /// forgotten about: how often is not known.
+    public static let forgottenTerms: UInt64 = 1_024
     /// Bytes of one handshake message.
     public static let handshakeMessageBytes = 8_192
     /// Bytes of one frame before sealing: a snapshot and what surrounds it.
@@ -102,6 +110,10 @@ public enum Limits {
     public static let retiredKeys = 8
     /// This server's own earlier keys, by which it recognises its own old decisions.
     public static let ownPastKeys = 64
+    /// The pause before another revocation of the same server is passed on to the peers.
+    public static let revocationPause: Duration = .seconds(60)
+    /// Servers whose revocations are passed on within that pause.
+    public static let revocationRelays = 1_024
     /// Servers of which two contradicting cards are kept.
     public static let equivocations = 1_024
     /// How long an introduction may be valid.
@@ -138,6 +150,11 @@ public enum Limits {
     public static let cardSearchPause: Duration = .seconds(24 * 3_600)
     /// The pause before a peer whose key does not match is asked for its card again.
     public static let cardFetchPause: Duration = .seconds(30)
+    /// The longest time that a server card may be valid, from its issue on.
+    public static let serverCardLifetime: Duration = .seconds(400 * 24 * 3_600)
+    /// Ids that a registry takes of strangers, unless its operator says otherwise; those that have left count, because they stay
+    /// bound to their keys.
+    public static let registeredServers = 100_000
     /// Registrations of strangers whose addresses are being proved at one time.
     public static let endpointProofs = 16
     /// Servers that one registry may list here.

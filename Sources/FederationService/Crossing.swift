@@ -115,6 +115,8 @@ public enum PlayerUpdate: Sendable {
     case returned(HandoffID, Refusal)
     /// The destination has the player.
     case completed(HandoffID)
+    /// Decided, and void since: the player's home server has taken the player back. The player is not here.
+    case voided(HandoffID, Refusal)
     /// Seen from the destination: the player is here, and the client may show its token.
     case admitted(HandoffID)
     /// Seen from the destination: the source called it off.

@@ -3,7 +3,7 @@ public import FederationModel
 /// A peer that this server does not reach.
 public struct FailingPeer: Hashable, Sendable {
     public let peer: ServerID
-    /// Since it was last heard, or since it became a peer.
+    /// Since it was last heard, or since it became a peer; at most as long as this process runs.
     public let seconds: Double
 }
 
@@ -23,6 +23,9 @@ struct FailingPeers: Sendable {
 
     private var failing: [ServerID: Failing] = [:]
     private var nextLook: Instant?
+
+    /// Since when a peer fails without a break, as far as this process has looked; nil for one that does not.
+    func since(_ server: ServerID) -> Instant? { failing[server]?.since }
 
     /// Whether enough time has passed since the last look.
     mutating func isDue(at now: Instant) -> Bool {

@@ -47,7 +47,7 @@ extension FederationServer {
                     switch update {
                     case .admitted(id), .withdrawn(id): return
                     case .admitted, .withdrawn, .progress, .verifying, .offered, .redirect, .returned, .completed,
-                        .gone:
+                        .voided, .gone:
                         break
                     }
                 }

@@ -265,6 +265,13 @@ extension FederationServer {
         case .introductionsContradict(let server):
             logger.error("trusted peers name different keys for \(server); nobody's word of it counts")
             Counter(label: "aether_introductions_contradicted_total").increment()
+        case .reclaimForgotten(let player, let server):
+            logger.error(
+                """
+                \(player) is nowhere: this server was restored from a backup and has forgotten that it took the player \
+                back; take the player back again: aether players reclaim \(player)
+                """, metadata: ["refusedBy": "\(server)"])
+            Counter(label: "aether_reclaims_forgotten_total").increment()
         case .recalled(let player, let epoch):
             logger.notice("the home server of \(player) took the player back", metadata: ["epoch": "\(epoch)"])
             Counter(label: "aether_players_recalled_total").increment()

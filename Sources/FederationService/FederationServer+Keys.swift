@@ -65,20 +65,33 @@ extension FederationServer {
     /// What is known of a server's keys; nil for one that was never seen.
     public func binding(of server: ServerID) -> KeyBinding? { node.bindings[server] }
 
-    /// Servers that have contradicted themselves, sorted by id.
-    public func equivocations() -> [Equivocation] {
-        node.equivocations.values.sorted { $0.server < $1.server }
+    /// Servers that have contradicted themselves, in order of id, after `cursor`: at most `limit` of them, with at most so many
+    /// bytes of cards, but one in any case.
+    public func equivocations(
+        after cursor: ServerID?, limit: Int, bytes: Int
+    ) -> (found: [Equivocation], hasMore: Bool) {
+        let behind = node.equivocations.keys.filter { id in cursor.map { $0 < id } ?? true }.sorted()
+        var found: [Equivocation] = []
+        var size = 0
+        for id in behind.prefix(limit) {
+            guard let equivocation = node.equivocations[id] else { continue }
+            size += equivocation.first.utf8.count + equivocation.second.utf8.count
+            guard size <= bytes || found.isEmpty else { break }
+            found.append(equivocation)
+        }
+        return (found, found.count < behind.count)
     }
 
     /// Looks for the card of a peer whose key does not match; what is found must convince the key's binding.
     func fetchCard(of server: ServerID, at endpoints: [Endpoint]) {
-        guard let cardSource, !isStopping else { return }
+        guard let peerCards, !isStopping else { return }
         Task {
             for endpoint in endpoints {
                 do {
                     // As the policy stands at each attempt: it may have changed meanwhile.
-                    let card = try await cardSource.card(
-                        at: endpoint, isOperatorsChoice: isPinned(server), denied: node.policy.deniedAddresses)
+                    let card = try await peerCards.card(
+                        at: endpoint, isOperatorsChoice: node.isChosen(endpoint, of: server),
+                        denied: node.policy.deniedAddresses)
                     let now = clock.now()
                     let found = try ServerCard.verify(card, at: now.timestamp)
                     guard found.id == server, node.isExpected(found, at: now) else { continue }

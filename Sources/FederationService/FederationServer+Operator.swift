@@ -22,7 +22,7 @@ extension FederationServer {
             openHandoffs: node.ledger.openCount, storageFailure: storageFailure?.reason, startedAt: startedAt,
             degradedPeers: peers.count { node.health.status(of: $0) == .degraded },
             connectedPeers: peers.count { node.channel(to: $0) != nil },
-            suspendedPeers: peers.count { node.registry.server($0)?.status == .suspended },
+            suspendedPeers: peers.count { node.registry.isSuspended($0) },
             failingPeers: failingPeers())
     }
 
@@ -41,6 +41,11 @@ extension FederationServer {
 
     /// The signed card that a server was registered with.
     public func card(of id: ServerID) -> String? { node.cards[id] }
+
+    /// A server and the signed card that it was registered with, at one moment.
+    public func serverAndCard(_ id: ServerID) throws(Refusal) -> (server: FederatedServer, card: String?) {
+        (try server(id), card(of: id))
+    }
 
     /// Registers a server from its own signed card (compact JWS).
     public func register(_ card: String) async throws(Refusal) -> FederatedServer {
@@ -80,16 +85,22 @@ extension FederationServer {
         try await commit(node.removePeer(id, at: clock.now()))
     }
 
-    public func suspend(_ id: ServerID, reason: String) async throws(Refusal) -> FederatedServer {
+    /// Excludes a server; see ``FederationNode/suspend(_:reason:at:)``.
+    ///
+    /// - Returns: its registry entry; nil for a peer that has never shown a card.
+    public func suspend(_ id: ServerID, reason: String) async throws(Refusal) -> FederatedServer? {
         try checkReady()
         try await commit(node.suspend(id, reason: reason, at: clock.now()))
-        return try server(id)
+        return node.registry.server(id)
     }
 
-    public func reinstate(_ id: ServerID) async throws(Refusal) -> FederatedServer {
+    /// Ends a suspension; see ``FederationNode/reinstate(_:at:)``.
+    ///
+    /// - Returns: as ``suspend(_:reason:)``.
+    public func reinstate(_ id: ServerID) async throws(Refusal) -> FederatedServer? {
         try checkReady()
         try await commit(node.reinstate(id, at: clock.now()))
-        return try server(id)
+        return node.registry.server(id)
     }
 
     // MARK: Routes

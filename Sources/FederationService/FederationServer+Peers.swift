@@ -15,7 +15,7 @@ extension FederationServer {
 
     public func peer(_ id: ServerID) async throws(Refusal) -> PeerSummary {
         let dial = await transport?.dialState(of: id)
-        guard let record = node.peers[id], let entry = node.registry.server(id) else {
+        guard let record = node.peers[id] else {
             throw Refusal(
                 .notFound, code: "peer.unknown", reason: "\(id) is not a peer of this server",
                 remedy: "see aether peers list")
@@ -23,8 +23,10 @@ extension FederationServer {
         let now = clock.now()
         let health = node.health.health(of: id)
         return PeerSummary(
-            server: entry, fingerprint: record.publicKey.fingerprint, addedAt: record.addedAt, trust: record.trust,
-            scopes: record.scopes, keySince: node.bindings[id]?.since ?? record.addedAt, state: state(of: entry, dial),
+            id: id, entry: node.registry.server(id), status: status(of: id, health?.status),
+            publicKey: record.publicKey, fingerprint: record.publicKey.fingerprint, addedAt: record.addedAt,
+            trust: record.trust,
+            scopes: record.scopes, keySince: node.bindings[id]?.since ?? record.addedAt, state: state(of: id, dial),
             isTrusted: node.verifiedPeer(id, at: now) != nil, health: health?.status ?? .unreachable,
             isVouchedFor: isVouchedFor(health), direction: node.direction(to: id),
             roundTripMicroseconds: node.roundTrip(to: id).map { $0.clampedNanoseconds / 1_000 },
@@ -34,9 +36,21 @@ extension FederationServer {
 
     public func isPeer(_ id: ServerID) -> Bool { node.peers[id] != nil }
 
-    private func state(of entry: FederatedServer, _ dial: DialState?) -> PeerState {
-        if entry.status == .suspended { return .suspended }
-        if node.channel(to: entry.id) != nil { return .connected }
+    /// The registry's word; of a peer without an entry what the registry would say.
+    private func status(of id: ServerID, _ health: HealthStatus?) -> ServerStatus {
+        if let status = node.registry.status(of: id) { return status }
+        if node.registry.isSuspended(id) { return .suspended }
+        guard node.channel(to: id) != nil else { return .offline }
+        return switch health {
+        case .healthy: .online
+        case .degraded: .degraded
+        case .unreachable, nil: .offline
+        }
+    }
+
+    private func state(of id: ServerID, _ dial: DialState?) -> PeerState {
+        if node.registry.isSuspended(id) { return .suspended }
+        if node.channel(to: id) != nil { return .connected }
         guard let dial else { return .idle }
         return dial.nextRetryMilliseconds == nil ? .connecting : .waiting
     }
@@ -46,15 +60,13 @@ extension FederationServer {
         return node.configuration.health.status(after: health.failures) == .unreachable
     }
 
-    /// Which addresses may be dialled for a peer: any that the deny list does not name, when an operator has pinned it by hand;
-    /// nil for any at all.
-    public func addressPolicy(for peer: ServerID) -> AddressPolicy? {
+    /// Which addresses may be dialled for a peer at an endpoint: any that the deny list does not name, when an operator has
+    /// chosen that endpoint by hand; nil for any at all.
+    public func addressPolicy(for peer: ServerID, at endpoint: Endpoint) -> AddressPolicy? {
         let denied = node.policy.deniedAddresses
-        guard isPinned(peer) else { return node.configuration.network.denying(denied) }
+        guard node.isChosen(endpoint, of: peer) else { return node.configuration.network.denying(denied) }
         return denied.isEmpty ? nil : .allBut(denied)
     }
-
-    func isPinned(_ peer: ServerID) -> Bool { node.peers[peer]?.trust == .pinned }
 
     // MARK: Failing
 
@@ -71,13 +83,21 @@ extension FederationServer {
     private var unreached: [ServerID] { node.peers.keys.filter { !isReached($0) } }
 
     private func isReached(_ peer: ServerID) -> Bool {
-        if node.registry.server(peer)?.status == .suspended { return true }
+        if node.registry.isSuspended(peer) { return true }
         return node.channel(to: peer) != nil && node.health.status(of: peer) != .unreachable
     }
 
+    /// Heartbeats stay in memory: what is stored of the time before this process is the last change of status, which may be weeks
+    /// old. So nothing is counted from before its start.
     private func secondsSilent(_ peer: ServerID) -> Double {
-        guard let last = node.registry.server(peer)?.lastHeartbeat ?? node.peers[peer]?.addedAt else { return 0 }
-        return max(0, Double((clock.now().timestamp - last).clampedNanoseconds) / 1e9)
+        guard let record = node.peers[peer] else { return 0 }
+        let now = clock.now()
+        guard let entry = node.registry.server(peer) else {
+            // Without an entry nobody notes when it was heard.
+            return failing.since(peer).map { Double((now.instant - $0).clampedNanoseconds) / 1e9 } ?? 0
+        }
+        let last = max(entry.lastHeartbeat ?? record.addedAt, startedAt)
+        return max(0, Double((now.timestamp - last).clampedNanoseconds) / 1e9)
     }
 
     /// Says in the log which peers fail for an hour, and then every day. Called whenever time passes for the node.

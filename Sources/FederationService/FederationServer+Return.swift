@@ -12,10 +12,9 @@ extension FederationServer {
         guard let heartbeats, !isStopping, !isConnected(to: peer), let standing = node.standing(of: peer, at: now),
             standing.isPeer, standing.refusal == nil, returnNotices.begin(peer, at: now.instant)
         else { return }
-        let statement = heartbeatStatement()
-        let reach = ExaminationReach(
-            isOperatorsChoice: isPinned(peer), denied: node.policy.deniedAddresses,
-            isProvoked: !isPinned(peer))
+        let statement = heartbeatStatement(to: peer)
+        let isChosen = node.isChosen(endpoint, of: peer)
+        let reach = reach(isChosen, isProvoked: !isChosen)
         Task {
             var isTaken = false
             do throws(Refusal) {
@@ -31,9 +30,11 @@ extension FederationServer {
     }
 
     /// A heartbeat of this server, for those with whom it has no channel, numbered upwards.
-    func heartbeatStatement() -> String {
+    ///
+    /// - Parameter reader: the only one who takes it; nil for a registry whose id is not known yet.
+    func heartbeatStatement(to reader: ServerID?) -> String {
         HeartbeatStatement(
-            issuer: id, sequence: returnNotices.nextSequence(), issuedAt: clock.now().timestamp
+            issuer: id, audience: reader, sequence: returnNotices.nextSequence(), issuedAt: clock.now().timestamp
         ).issue(by: node.identity)
     }
 }

@@ -6,9 +6,13 @@ extension FederationServer {
     /// Sends a player through a portal. The first four steps are checked now; the assets are verified and the player is
     /// handed over while the caller follows ``crossing(_:)`` or ``updates(of:)``.
     ///
+    /// - Parameter epoch: which stay of the player the caller means; nil counts until the player has travelled, as for
+    ///   ``enter(_:world:state:clientKey:epoch:)``.
     /// - Returns: the crossing, in phase `verifying`.
     /// - Throws: the refusal of the step that refused. The player then goes on here.
-    public func travel(_ player: PlayerID, through portal: PortalID) async throws(Refusal) -> Crossing {
+    public func travel(
+        _ player: PlayerID, epoch: Epoch?, through portal: PortalID
+    ) async throws(Refusal) -> Crossing {
         try checkReady()
         if let other = crossings.verifying(player) {
             throw HandoffLedger.Failure.alreadyOpen(player, other.id).refusal
@@ -16,7 +20,7 @@ extension FederationServer {
         let started = clock.now()
         let plan: FederationNode.CrossingPlan
         do {
-            plan = try node.plan(player, through: portal, at: started)
+            plan = try node.plan(player, epoch: epoch, through: portal, at: started)
         } catch {
             count(refused: error)
             tellRefused(player, error, since: started.instant)
@@ -146,7 +150,9 @@ extension FederationServer {
             )
             try checkReady()
             handoffStarted[id] = clock.now().instant
-            try await commit(node.depart(player, through: portal, as: id, assets: manifest, at: clock.now()))
+            let epoch = plan.player.epoch
+            try await commit(
+                node.depart(player, epoch: epoch, through: portal, as: id, assets: manifest, at: clock.now()))
         } catch {
             // A crossing that the ledger knows of ends by the ledger's rules; the store repeats until it is durable.
             guard node.ledger.record(id) == nil else { return }
@@ -177,6 +183,10 @@ extension FederationServer {
         case .returned(let refusal):
             let started = handoffStarted.removeValue(forKey: id) ?? clock.now().instant
             fail(id, of: event.player, because: refusal, since: started)
+        case .voided(let refusal):
+            let started = handoffStarted.removeValue(forKey: id) ?? clock.now().instant
+            end(id, of: event.player, because: refusal, since: started)
+            subscribers.tell(event.player, .voided(id, refusal))
         case .admitted:
             subscribers.tell(event.player, .admitted(id))
         case .withdrawn:
@@ -202,6 +212,11 @@ extension FederationServer {
 
     private func fail(_ id: HandoffID, of player: PlayerID, because refusal: Refusal, since start: Instant) {
         count(refused: refusal)
+        end(id, of: player, because: refusal, since: start)
+        subscribers.tell(player, .returned(id, refusal))
+    }
+
+    private func end(_ id: HandoffID, of player: PlayerID, because refusal: Refusal, since start: Instant) {
         let failed = failure(refusal, since: start)
         update(id, .aborted)
         crossings.update(id) {
@@ -209,7 +224,6 @@ extension FederationServer {
             $0.refusal = refusal
         }
         subscribers.tell(player, .progress(id, failed))
-        subscribers.tell(player, .returned(id, refusal))
     }
 
     private func failure(_ refusal: Refusal, since start: Instant) -> Crossing.Step {
@@ -226,7 +240,7 @@ extension FederationServer {
             (.registry, "\(id) and \(destination.id) are known, neither is suspended"),
             (.handshake, "\(destination.id) has proved its key \(destination.publicKey.fingerprint)"),
             (.health, "\(destination.id) is \(health)\(roundTrip)"),
-            (.routing, "\(plan.route.portal) leads to \(plan.route.world) on \(destination.id), and is on"),
+            (.routing, "\(plan.portal) leads to \(plan.route.world) on \(destination.id), and is on"),
         ]
         let each = milliseconds(since: start) / Double(details.count)
         return details.map { Crossing.Step(step: $0.0, ok: true, detail: $0.1, milliseconds: each) }

@@ -45,6 +45,38 @@ struct VerifiedWorlds {
     }
 }
 
+/// An asset that a world needs.
+private struct WantedAsset: Sendable {
+    let hash: ContentHash
+    /// In bytes, as the manifest says.
+    let size: Int64
+    /// For people.
+    let name: String
+
+    /// So many small assets, or one large one, are verified in one call to the store.
+    private static let batchCount = 64
+    private static let batchBytes: Int64 = 4 << 20
+
+    static func batches(of assets: [WantedAsset]) -> [[WantedAsset]] {
+        var batches: [[WantedAsset]] = []
+        var count = batchCount
+        var bytes: Int64 = 0
+        for asset in assets {
+            // Compared without adding: the sizes are a stranger's.
+            if count < batchCount, asset.size < batchBytes - bytes {
+                batches[batches.count - 1].append(asset)
+                count += 1
+                bytes += asset.size
+            } else {
+                batches.append([asset])
+                count = 1
+                bytes = asset.size
+            }
+        }
+        return batches
+    }
+}
+
 /// Chunk requests on the way to one peer: at most ``Limits/assetRequestsInFlight``, the rest wait for their turn.
 struct ChunkSlots {
     var inUse = 0
@@ -95,8 +127,9 @@ extension FederationServer {
         of world: WorldID, _ key: WorldVerification.Key, size: Int64
     ) async -> WorldVerification.Outcome {
         do {
-            let (_, manifestFetched) = try await verifiedAsset(
-                key.manifest, size: size, name: "the manifest of \(world)", of: key.peer)
+            let (_, manifestFetched) = try await verifyAssets(
+                [WantedAsset(hash: key.manifest, size: size, name: "the manifest of \(world)")], of: key.peer
+            ) { _ in }
             let manifest = try await readManifest(key.manifest, world: world, of: key.peer)
             let (verified, fetched) = try await verifyAssets(of: manifest, key)
             let proof = try VerifiedManifest(manifest, assets: verified)
@@ -113,55 +146,82 @@ extension FederationServer {
         }
     }
 
-    /// Verifies several assets at a time, each content once, however many files have it.
+    /// Verifies each content once, however many files have it, and tells the followers how many files are done.
     private func verifyAssets(
         of manifest: WorldManifest, _ key: WorldVerification.Key
     ) async throws -> ([VerifiedAsset], fetched: Int64) {
         var files: [ContentHash: Int] = [:]
-        var entries: [AssetEntry] = []
+        var wanted: [WantedAsset] = []
         for entry in manifest.entries {
             files[entry.hash, default: 0] += 1
-            if files[entry.hash] == 1 { entries.append(entry) }
-        }
-        var verified: [VerifiedAsset] = []
-        verified.reserveCapacity(entries.count)
-        var fetched: Int64 = 0
-        var done = 0
-        try await withThrowingTaskGroup(of: (VerifiedAsset, Int64).self) { group in
-            var next = 0
-            while verified.count < entries.count {
-                while next < entries.count, next - verified.count < Self.assetsAtOnce {
-                    let entry = entries[next]
-                    next += 1
-                    group.addTask {
-                        try await self.verifiedAsset(entry.hash, size: entry.size, name: entry.path, of: key.peer)
-                    }
-                }
-                guard let (asset, bytes) = try await group.next() else { return }
-                verified.append(asset)
-                fetched += bytes
-                done += files[asset.hash] ?? 0
-                for follower in verifications[key]?.followers ?? [] {
-                    subscribers.tell(
-                        follower.player, .verifying(follower.crossing, verified: done, of: manifest.entries.count))
-                }
+            if files[entry.hash] == 1 {
+                wanted.append(WantedAsset(hash: entry.hash, size: entry.size, name: entry.path))
             }
         }
-        return (verified, fetched)
+        var done = 0
+        return try await verifyAssets(wanted, of: key.peer) { asset in
+            done += files[asset.hash] ?? 0
+            for follower in verifications[key]?.followers ?? [] {
+                subscribers.tell(
+                    follower.player, .verifying(follower.crossing, verified: done, of: manifest.entries.count))
+            }
+        }
     }
 
-    /// Assets that are verified at the same time.
-    private static let assetsAtOnce = 8
-    /// Chunks of one asset that are on the way at the same time.
-    private static let chunksAtOnce = 4
+    /// Verifies what is held, several batches at a time, and then fetches what is missing, several assets at a time.
+    ///
+    /// - Parameter verified: called with each proof as it comes.
+    private func verifyAssets(
+        _ wanted: [WantedAsset], of peer: ServerID, verified: (VerifiedAsset) -> Void
+    ) async throws -> ([VerifiedAsset], fetched: Int64) {
+        var proofs: [VerifiedAsset] = []
+        proofs.reserveCapacity(wanted.count)
+        var missing: [WantedAsset] = []
+        try await severalAtOnce(WantedAsset.batches(of: wanted)) { batch in
+            try await self.verifyHeld(batch, of: peer)
+        } then: { held in
+            missing += held.missing
+            for proof in held.proofs {
+                proofs.append(proof)
+                verified(proof)
+            }
+        }
+        var fetched: Int64 = 0
+        try await severalAtOnce(missing) { asset in
+            try await self.fetch(asset, of: peer)
+        } then: { proof in
+            fetched += proof.size
+            proofs.append(proof)
+            verified(proof)
+        }
+        return (proofs, fetched)
+    }
 
-    private static func check(_ manifest: WorldManifest, isOf world: WorldID, from peer: ServerID) throws(Refusal) {
+    /// Performs each piece of work, a few at a time, and hands over the results as they come.
+    private func severalAtOnce<Work: Sendable, Result: Sendable>(
+        _ works: [Work], _ perform: @escaping @Sendable (Work) async throws -> Result, then take: (Result) -> Void
+    ) async throws {
+        try await withThrowingTaskGroup(of: Result.self) { group in
+            for (index, work) in works.enumerated() {
+                if index >= Self.assetsAtOnce, let result = try await group.next() { take(result) }
+                group.addTask { try await perform(work) }
+            }
+            while let result = try await group.next() { take(result) }
+        }
+    }
+
+    /// Assets, or batches of them, that are verified at the same time.
+    private static let assetsAtOnce = 8
+    /// Bytes of one asset that are asked for and not yet written.
+    private static let windowBytes = Int64(Limits.assetRequestsInFlight * Limits.assetChunkBytes)
+
+    static func check(_ manifest: WorldManifest, isOf world: WorldID, from peer: ServerID) throws(Refusal) {
         guard manifest.world == world else {
             throw refused("manifest.wrongWorld", "the manifest of \(world) is one of \(manifest.world)", peer)
         }
     }
 
-    private func manifestAddress(of world: WorldID, at peer: ServerID) async throws(Refusal) -> (ContentHash, Int64) {
+    func manifestAddress(of world: WorldID, at peer: ServerID) async throws(Refusal) -> (ContentHash, Int64) {
         let answer = try await ask(peer) { request in
             .worldRequest(FederationFrame.WorldRequest(request: request, world: world))
         }
@@ -194,66 +254,46 @@ extension FederationServer {
         }
     }
 
-    /// Verifies what is held, or fetches it. What is held and damaged is moved out of sight and fetched again; what is held
-    /// and whole stays, whatever size a peer's manifest gives it.
-    private func verifiedAsset(
-        _ hash: ContentHash, size: Int64, name: String, of peer: ServerID
-    ) async throws(Refusal) -> (VerifiedAsset, fetched: Int64) {
-        do {
-            if let held = try await assets.size(of: hash) {
-                if let asset = try await verifyHeld(hash, size: held) {
-                    guard held == size else {
-                        throw Self.mismatch(.size(expected: size, actual: held), of: name, from: peer)
-                    }
-                    return (asset, 0)
+    /// Reads again what is held. What is held and damaged is moved out of sight and is missing then; what is held and whole
+    /// stays, whatever size a peer's manifest gives it.
+    private func verifyHeld(
+        _ batch: [WantedAsset], of peer: ServerID
+    ) async throws -> (proofs: [VerifiedAsset], missing: [WantedAsset]) {
+        var proofs: [VerifiedAsset] = []
+        var missing: [WantedAsset] = []
+        for (asset, held) in zip(batch, try await assets.verify(batch.map(\.hash))) {
+            switch held {
+            case .whole(let proof):
+                guard proof.size == asset.size else {
+                    throw Self.mismatch(.size(expected: asset.size, actual: proof.size), of: asset.name, from: peer)
                 }
-                logger.error("an asset on disk is damaged and was moved away", metadata: ["asset": "\(hash)"])
+                proofs.append(proof)
+            case .damaged:
+                logger.error("an asset on disk is damaged and was moved away", metadata: ["asset": "\(asset.hash)"])
                 Counter(label: "aether_assets_quarantined_total").increment()
-                try await assets.quarantine(hash)
+                try await assets.quarantine(asset.hash)
+                missing.append(asset)
+            case .missing:
+                missing.append(asset)
             }
-            return (try await fetch(hash, size: size, name: name, of: peer), size)
-        } catch let refusal as Refusal {
-            throw refusal
-        } catch {
-            throw Self.storeFailed(error)
         }
+        return (proofs, missing)
     }
 
-    private func verifyHeld(_ hash: ContentHash, size: Int64) async throws -> VerifiedAsset? {
-        var verifier = AssetVerifier(hash: hash, size: size)
-        while verifier.received < size {
-            let part = try await assets.read(hash, offset: verifier.received, length: 1 << 20)
-            guard let part, !part.isEmpty else { return nil }
-            guard (try? verifier.update(part)) != nil else { return nil }
-        }
-        return try? verifier.finish()
-    }
-
-    /// Fetches an asset in chunks, several at a time, hashing in order as they arrive.
-    private func fetch(_ hash: ContentHash, size: Int64, name: String, of peer: ServerID) async throws -> VerifiedAsset
-    {
-        var verifier = AssetVerifier(hash: hash, size: size)
+    /// Fetches an asset in chunks, several at a time, written in order as they arrive; the writer verifies them.
+    private func fetch(_ asset: WantedAsset, of peer: ServerID) async throws -> VerifiedAsset {
         let writer = try await assets.write()
         do {
-            var offset: Int64 = 0
-            while offset < size {
-                let window = stride(from: offset, to: size, by: Limits.assetChunkBytes).prefix(Self.chunksAtOnce)
-                for chunk in try await chunks(at: Array(window), of: hash, size: size, name: name, from: peer) {
-                    try verifier.update(chunk)
-                    try await writer.append(chunk)
-                    offset += Int64(chunk.count)
-                }
-            }
-            let asset = try verifier.finish()
-            try await writer.commit(hash, size: size)
+            try await chunks(of: asset, from: peer) { try await writer.append($0) }
+            let proof = try await writer.commit(asset.hash, size: asset.size)
             Counter(label: "aether_assets_fetched_total").increment()
-            Counter(label: "aether_assets_fetched_bytes_total").increment(by: size)
-            return asset
+            Counter(label: "aether_assets_fetched_bytes_total").increment(by: asset.size)
+            return proof
         } catch {
             await writer.abandon()
-            guard let mismatch = error as? AssetMismatch else { throw error }
+            guard let failure = error as? AssetWriteFailure else { throw error }
             Counter(label: "aether_asset_mismatches_total").increment()
-            throw Self.mismatch(mismatch, of: name, from: peer)
+            throw Self.mismatch(failure.mismatch, of: asset.name, from: peer)
         }
     }
 
@@ -263,23 +303,38 @@ extension FederationServer {
         )
     }
 
+    /// Asks for an asset's chunks and hands them over in order. What is under way or waits for an earlier chunk is at most
+    /// ``windowBytes``; each chunk that is handed over lets the next one be asked for.
     private func chunks(
-        at offsets: [Int64], of hash: ContentHash, size: Int64, name: String, from peer: ServerID
-    ) async throws -> [[UInt8]] {
-        try await withThrowingTaskGroup(of: (Int, [UInt8]).self) { group in
-            for (index, offset) in offsets.enumerated() {
-                let length = Int(min(Int64(Limits.assetChunkBytes), size - offset))
-                group.addTask {
-                    (index, try await self.chunk(hash, at: offset, length: length, name: name, from: peer))
+        of asset: WantedAsset, from peer: ServerID, _ take: ([UInt8]) async throws -> Void
+    ) async throws {
+        try await withThrowingTaskGroup(of: (Int64, [UInt8]).self) { group in
+            var asked: Int64 = 0
+            var taken: Int64 = 0
+            var arrived: [Int64: [UInt8]] = [:]
+            while taken < asset.size {
+                while asked < min(asset.size, taken + Self.windowBytes) {
+                    let offset = asked
+                    let length = Int(min(Int64(Limits.assetChunkBytes), asset.size - offset))
+                    group.addTask {
+                        (
+                            offset,
+                            try await self.chunk(asset.hash, at: offset, length: length, name: asset.name, from: peer)
+                        )
+                    }
+                    asked += Int64(length)
+                }
+                guard let (offset, bytes) = try await group.next() else { return }
+                arrived[offset] = bytes
+                while let next = arrived.removeValue(forKey: taken) {
+                    try await take(next)
+                    taken += Int64(next.count)
                 }
             }
-            var parts = [[UInt8]](repeating: [], count: offsets.count)
-            for try await (index, bytes) in group { parts[index] = bytes }
-            return parts
         }
     }
 
-    private func chunk(
+    func chunk(
         _ hash: ContentHash, at offset: Int64, length: Int, name: String, from peer: ServerID
     ) async throws(Refusal) -> [UInt8] {
         await takeSlot(to: peer)

@@ -100,7 +100,7 @@ extension FederationServer {
         case .admitted:
             guard let record = node.ledger.record(id), let admitted = self.admitted(player, in: record) else { return }
             tell(record.world, .admitted(id, admitted))
-        case .completed, .withdrawnHere:
+        case .completed, .voided, .withdrawnHere:
             break
         }
     }

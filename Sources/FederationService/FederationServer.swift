@@ -19,6 +19,8 @@ public actor FederationServer {
     var node: FederationNode
     var transport: (any PeerTransport)?
     var cardSource: (any CardSource)?
+    /// For peers whose keys have changed.
+    var peerCards: (any CardSource)?
     var keeper: (any IdentityKeeper)?
     var examiner: (any ExaminationLink)?
     var heartbeats: (any HeartbeatLink)?
@@ -70,7 +72,7 @@ public actor FederationServer {
         let address: NetworkAddress?
     }
 
-    /// Loads what the store holds and makes the server from it. Nothing is sent before ``start(transport:cards:keys:examiner:heartbeats:)``.
+    /// Loads what the store holds and makes the server from it. Nothing is sent before ``start(transport:cards:peerCards:keys:examiner:heartbeats:)``.
     public static func open(
         identity: ServerIdentity, configuration: NodeConfiguration, store: any FederationStore,
         assets: any AssetStore, clock: any FederationClock = SystemClock(),
@@ -123,16 +125,20 @@ public actor FederationServer {
     /// Begins to dial peers and to keep time. Call once, when the listener is bound.
     ///
     /// - Parameters:
-    ///   - cards: where the cards of peers whose keys do not match are looked up; nil to wait for the peers to come.
+    ///   - cards: how it is looked whether strangers who register answer for their cards; nil to take no such registration.
+    ///   - peerCards: where the cards of peers whose keys do not match are looked up: best not what strangers can keep busy; nil
+    ///     for the same as `cards`. With neither this server waits for the peers to come.
     ///   - keys: where this server's keys are kept, so that they can be changed; nil when they cannot.
     ///   - examiner: with what this server looks for what is the matter; nil when it cannot.
     ///   - heartbeats: how peers that it cannot dial are told that it is back; nil to wait for them.
     public func start(
-        transport: any PeerTransport, cards: (any CardSource)? = nil, keys: (any IdentityKeeper)? = nil,
+        transport: any PeerTransport, cards: (any CardSource)? = nil, peerCards: (any CardSource)? = nil,
+        keys: (any IdentityKeeper)? = nil,
         examiner: (any ExaminationLink)? = nil, heartbeats: (any HeartbeatLink)? = nil
     ) async throws(Refusal) {
         self.transport = transport
         cardSource = cards
+        self.peerCards = peerCards ?? cards
         keeper = keys
         self.examiner = examiner
         self.heartbeats = heartbeats

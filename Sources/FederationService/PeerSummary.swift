@@ -3,8 +3,13 @@ public import FederationModel
 
 /// A peer at a glance.
 public struct PeerSummary: Hashable, Sendable {
-    public let server: FederatedServer
-    /// The pinned key in the form that people compare aloud.
+    public let id: ServerID
+    /// Its registry entry; nil for one that was believed on first use and has never shown a card.
+    public let entry: FederatedServer?
+    public let status: ServerStatus
+    /// The pinned key.
+    public let publicKey: PublicKey
+    /// ``publicKey`` in the form that people compare aloud.
     public let fingerprint: String
     public let addedAt: Timestamp
     /// Why it is trusted, and what it may do here.
@@ -24,7 +29,7 @@ public struct PeerSummary: Hashable, Sendable {
     public let roundTripMicroseconds: Int64?
     /// Frames that wait to be sent on the channel; nil without one.
     public let queuedFrames: Int?
-    /// For how long it has not been reached, in seconds; nil while it is.
+    /// For how long it has not been reached, in seconds, at most as long as this process runs; nil while it is.
     public let failingSeconds: Double?
     public let dial: DialState?
 }

@@ -41,4 +41,10 @@ package enum FaultKind: String, CaseIterable, Sendable, Codable {
     case takenBack
     /// A world server guards its world for a while: it lets newcomers in, refuses them, answers late or never.
     case guardedWorld
+    /// Frames about handoffs between two servers are lost for a while, although the channel stands.
+    case loss
+    /// Frames about handoffs between two servers come twice for a while, the second time late.
+    case duplication
+    /// Frames about handoffs between two servers come late for a while, behind what was sent after them.
+    case reordering
 }

@@ -59,7 +59,7 @@ struct FaultPlan {
         case .crashAtEffect, .hostileFrames: 8
         case .guardedWorld: 5
         case .cut, .powerLoss, .restoredFromBackup, .takenBack: 4
-        case .partition, .delay, .stall, .clockJump, .slowDisk, .failingDisk: 3
+        case .partition, .delay, .stall, .clockJump, .slowDisk, .failingDisk, .loss, .duplication, .reordering: 3
         case .duplicateDial, .fullQueues, .suspension, .removal, .routeOff: 2
         case .blackout, .impostor: 1
         }

@@ -76,6 +76,7 @@ extension CrossingEvent.Kind {
         case .committed: "committed"
         case .completed: "completed"
         case .returned(let refusal): "returned \(refusal.code)"
+        case .voided(let refusal): "voided \(refusal.code)"
         case .reserved: "reserved"
         case .admitted: "admitted"
         case .withdrawn: "withdrawn"

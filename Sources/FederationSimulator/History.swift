@@ -22,6 +22,7 @@ struct History {
         case hostile
         case backup
         case door
+        case disturbed
     }
 
     private static let kept = 2_000

@@ -29,6 +29,8 @@ package enum Invariant: String, CaseIterable, Sendable, Codable {
     case trustNeedsHandshake
     /// No portal leads to a server that is suspended, unreachable or untrusted, and no inactive one leads anywhere.
     case routesLeadToTrusted
+    /// A player is frozen before the decision for no longer than the destination may take to answer.
+    case waitIsBounded
     /// From the freeze to the decision the player's state is the snapshot.
     case frozenStateStands
     /// A save that was acknowledged is in every later playable copy.
@@ -51,7 +53,7 @@ package enum Invariant: String, CaseIterable, Sendable, Codable {
     case modelAgrees
     /// A ledger that is loaded is the one that was stored.
     case memoryMatchesDisk
-    /// Queues, open handoffs and snapshots stay below their bounds.
+    /// Queues, open handoffs, snapshots, and what is remembered of players stay below their bounds.
     case boundsHold
     /// What a node makes of a peer's frames can be sent.
     case framesEncode

@@ -4,12 +4,16 @@ import FederationModel
 /// A disk with a database on it that writes ahead: transactions go to the end of a log, and count once the log is synced.
 ///
 /// What was written and not synced when the power fails may be whole, torn or missing. Recovery reads the log from the
-/// front and stops at the first transaction whose checksum is wrong, as SQLite does with its WAL.
+/// front and stops at the first transaction whose checksum is wrong, as SQLite does with its WAL: a torn transaction and
+/// a missing one come to the same, and everything written behind either is lost with it. How many transactions that can
+/// be is the service's doing. It has one under way at a time, into which it puts all changes that wait (`synchronous=FULL`:
+/// the next begins when the sync of the last has returned), so a loss of power takes one with everything that many
+/// crossings had in it. The disk itself keeps any number.
 struct SimulatedDisk {
     /// What the power cut left of a transaction that was not synced.
     enum Remains {
         case whole
-        /// Some of its pages: the checksum is wrong.
+        /// Some of its pages, here those of the second half of its changes (a disk writes in any order): the checksum is wrong.
         case torn
         case missing
     }
@@ -21,7 +25,10 @@ struct SimulatedDisk {
         return state
     }()
 
-    init() {}
+    /// A disk with what a server begins with.
+    init(_ state: StoredState) {
+        durable = StoreTables(state)
+    }
 
     /// A disk onto which a copy was put back.
     init(restoring copy: StoreTables) {
@@ -29,7 +36,7 @@ struct SimulatedDisk {
     }
 
     /// What a start finds: everything that was synced, and what else survived.
-    private(set) var durable = StoreTables(initial)
+    private(set) var durable: StoreTables
     /// Written, not synced.
     private var log: [[StoreChange]] = []
 
@@ -63,15 +70,23 @@ struct SimulatedDisk {
 
     /// The power fails and the machine starts again.
     ///
-    /// - Parameter remains: what is left of each transaction that was not synced, from the first one written on.
-    mutating func recover(_ remains: [Remains], _ watch: (StoreChange, StoreTables) -> Void) {
+    /// - Parameters:
+    ///   - remains: what is left of each transaction that was not synced, from the first one written on.
+    ///   - takesTorn: planted: checksums are not compared, and what is left of a torn transaction counts.
+    mutating func recover(
+        _ remains: [Remains], takingTorn takesTorn: Bool = false, _ watch: (StoreChange, StoreTables) -> Void
+    ) {
         let written = log
         log = []
         hasFailed = false
         for (changes, remains) in zip(written, remains) {
             switch remains {
             case .whole: apply(changes, watch)
-            case .torn, .missing: return
+            case .torn:
+                // The log ends here, whatever lies behind it.
+                if takesTorn { apply(Array(changes.suffix(changes.count / 2)), watch) }
+                return
+            case .missing: return
             }
         }
     }

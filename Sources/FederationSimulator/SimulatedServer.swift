@@ -69,7 +69,7 @@ final class SimulatedServer {
     let configuration: NodeConfiguration
     let world: WorldID
     var node: FederationNode
-    var disk = SimulatedDisk()
+    var disk: SimulatedDisk
     var isUp = true
     /// Counts the lives of the process.
     var boot = 0
@@ -133,17 +133,18 @@ final class SimulatedServer {
 
     init(
         index: Int, identity: ServerIdentity, configuration: NodeConfiguration, world: WorldID, peers: Int,
-        monotonicBase: Int64, at now: Now
+        beginningWith state: StoredState, monotonicBase: Int64, at now: Now
     ) throws {
         self.index = index
         self.identity = identity
         self.configuration = configuration
         self.world = world
         self.monotonicBase = monotonicBase
+        disk = SimulatedDisk(state)
         dials = Array(repeating: nil, count: peers)
         truth = Array(repeating: PeerTruth(), count: peers)
         node = try FederationNode(
-            identity: identity, configuration: configuration, restoring: SimulatedDisk.initial, at: now)
+            identity: identity, configuration: configuration, restoring: state, at: now)
     }
 
     /// Batches that may wait before a channel is slowed down.

@@ -1,7 +1,8 @@
 import FederationModel
 
 /// One socket between two parties: in order each way, until it breaks. The record layer refuses whatever is lost,
-/// doubled or moved within a channel, so a network that does such things can only break it.
+/// doubled or moved within a channel, so a network that does such things can only break it. What happens to
+/// frames about handoffs all the same is done before they are on a wire; see ``Disturbance``.
 final class SimulatedWire {
     enum Party: Hashable, CustomStringConvertible {
         case server(Int)

@@ -9,20 +9,30 @@ extension Simulation {
     private static let trustLifetime = Duration.seconds(240)
     private static let retention = Duration.seconds(45)
 
+    /// How many players one peer may bring to a server. So low that the hostile peer, which has more names to offer, comes
+    /// to it; so high that an honest one never does. Everybody has come from the hostile peer before the beginning: whom it
+    /// really has it can give back however many others it has brought.
+    var passagesPerPeer: Int { 2 * players.count + 8 }
+
     func build() throws {
+        var initial = SimulatedDisk.initial
+        initial.passages = players.map { player in
+            Passage(origin: hostile.identity.id, player: player.id, decision: 0, token: "")
+        }
         for index in 0..<options.servers {
             let name = Self.names[index]
             let id = ServerID(unchecked: name)
             let identity = try ServerIdentity(id: id, seed: entropy.bytes(32))
-            let configuration = NodeConfiguration(
+            var configuration = NodeConfiguration(
                 name: name, endpoint: try Self.endpoint(name),
                 handshake: HandshakeConfiguration(
                     suites: [.classicalChaCha20Poly1305], trustLifetime: Self.trustLifetime),
                 health: Self.health ?? .standard, handoffRetention: Self.retention)
+            configuration.passagesPerPeer = passagesPerPeer
             let base = Int64(entropy.below(1 << 50))
             let server = try SimulatedServer(
                 index: index, identity: identity, configuration: configuration, world: Self.world(of: id),
-                peers: options.servers + 1, monotonicBase: base,
+                peers: options.servers + 1, beginningWith: initial, monotonicBase: base,
                 at: Now(instant: Instant(nanoseconds: base), timestamp: Self.epoch))
             if let mutant = options.mutant { server.node.plant(mutant) }
             servers.append(server)

@@ -349,7 +349,7 @@ extension Simulation {
             case .offered: [.prepared, .committed, .completed, .aborted]
             case .committed: [.committed, .completed]
             case .completed: [.completed]
-            case .returned: [.aborted]
+            case .returned, .voided: [.aborted]
             // Nothing is kept of who stands before a door.
             case .withdrawn: [.aborted, nil]
             case .reserved: [.reserved, .admitted, .aborted]
@@ -456,6 +456,7 @@ extension Simulation {
                 .boundsHold,
                 "\(ledger.snapshotBytes) bytes of snapshots for \(ledger.openCount) open handoffs at \(server.id)")
         }
+        try checkTables(of: server)
         for number in server.wires {
             guard let wire = wires[number] else { continue }
             let most = max(wire.toFirst.count, wire.toSecond.count)
@@ -463,6 +464,26 @@ extension Simulation {
             guard most <= Limits.outboundFrames + 1 else {
                 throw violated(.boundsHold, "\(most) messages wait on a channel of \(server.id)")
             }
+        }
+    }
+
+    /// What is remembered of players for good is bounded by their number, and by the limit on what one peer brings.
+    private func checkTables(of server: SimulatedServer) throws {
+        let known = server.node.players.count
+        let passages = server.node.passages.count(from: hostile.identity.id)
+        report.peaks.players = max(report.peaks.players, known)
+        report.peaks.passages = max(report.peaks.passages, passages)
+        guard passages <= passagesPerPeer, server.node.passages.count <= passagesPerPeer + servers.count * players.count
+        else {
+            throw violated(.boundsHold, "\(server.id) remembers \(passages) players of \(hostile.identity.id)")
+        }
+        guard known <= passagesPerPeer else {
+            throw violated(.boundsHold, "\(server.id) knows \(known) players")
+        }
+        guard server.node.recalls.count <= players.count, server.node.reclaims.count <= options.playersPerServer else {
+            throw violated(
+                .boundsHold,
+                "\(server.id) remembers \(server.node.recalls.count) recalls, \(server.node.reclaims.count) reclaims")
         }
     }
 }

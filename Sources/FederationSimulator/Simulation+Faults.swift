@@ -71,6 +71,9 @@ extension Simulation {
         case .restoredFromBackup: backUpOrRestore(server, &random)
         case .takenBack: try takeBack(server, &random)
         case .guardedWorld: beginGuard(server, for: random.below(8 * Span.second))
+        case .loss: disturb(\.loss, between: server.index, and: peer, &random)
+        case .duplication: disturb(\.duplication, between: server.index, and: peer, &random)
+        case .reordering: disturb(\.reordering, between: server.index, and: peer, &random)
         }
     }
 
@@ -119,7 +122,8 @@ extension Simulation {
         let remains: [SimulatedDisk.Remains] = (0..<server.disk.unsynced).map { _ in
             server.losesPower ? [.whole, .torn, .missing][disks.below(3)] : .whole
         }
-        try becomeDurable(server) { disk, watch in disk.recover(remains, watch) }
+        let takesTorn = options.mutant == .tornTransactionTaken
+        try becomeDurable(server) { disk, watch in disk.recover(remains, takingTorn: takesTorn, watch) }
         if server.isRestoring {
             restore(server)
             report.restored += 1

@@ -116,7 +116,11 @@ extension Simulation {
         guard let wire = wires[number], wire.isOpen, wire.boot(first: first) == server.boot else { return }
         let waiting = first ? wire.toSecond.count : wire.toFirst.count
         guard waiting < server.outboundFrames(at: time) else { return close(channel, of: server, .overloaded) }
-        send(.frame(bytes), over: wire, toFirst: !first)
+        if frame.handoff != nil, let peer = peerNumber(of: wire.party(first: !first)) {
+            sendDisturbed(bytes, over: wire, toFirst: !first, disturbances[server.index][peer])
+        } else {
+            send(.frame(bytes), over: wire, toFirst: !first)
+        }
     }
 
     func send(_ message: SimulatedWire.Message, over wire: SimulatedWire, toFirst: Bool, after extra: Int64 = 0) {

@@ -15,6 +15,7 @@ extension Simulation {
             for other in blockedUntil.indices {
                 blockedUntil[one][other] = .min
                 slowed[one][other] = (.min, 0)
+                disturbances[one][other] = Disturbance()
             }
         }
         for server in servers {
@@ -52,7 +53,7 @@ extension Simulation {
     }
 
     private var isStill: Bool {
-        guard !hostile.isBusy else { return false }
+        guard !hostile.isBusy, lateFrames == 0 else { return false }
         return servers.allSatisfy { server in
             answers(server) && server.queue.isEmpty && !server.isDraining && server.node.ledger.openCount == 0
                 && isReleased(server) && (0...servers.count).allSatisfy { isConnected(server, to: $0) }

@@ -156,7 +156,8 @@ extension Simulation {
         let effects: [Effect]
         do {
             effects = try server.node.depart(
-                player, through: Self.portal(to: serverID(peer)), as: id, assets: manifests[peer], at: now(of: server))
+                player, epoch: record.epoch, through: Self.portal(to: serverID(peer)), as: id, assets: manifests[peer],
+                at: now(of: server))
         } catch {
             return note(.refused, number, UInt64(peer)) { "\(server.id): \(player) may not depart: \(error.code)" }
         }
@@ -166,6 +167,7 @@ extension Simulation {
                 number: report.crossings, round: round, id: id, player: number, source: .server(server.index),
                 destination: peer == servers.count ? .hostile : .server(peer), epoch: record.epoch.next ?? .last,
                 revision: record.revision, state: record.state))
+        beginWait(id, at: server)
         note(.act, number, UInt64(peer)) {
             "\(server.id): \(player) departs to \(serverID(peer)) #\(report.crossings - 1)"
         }

@@ -29,6 +29,8 @@ final class Simulation {
         case hostile
         case endGuard(server: Int, boot: Int, number: Int)
         case answer(server: Int, boot: Int, HandoffID, admits: Bool)
+        case late(wire: Int, first: Bool, bytes: [UInt8])
+        case waited(server: Int, HandoffID, since: Int64)
         case restCheck
     }
 
@@ -73,6 +75,10 @@ final class Simulation {
     var blockedUntil: [[Int64]]
     /// By the numbers of two servers: what is added to every delay, until when.
     var slowed: [[(until: Int64, by: Int64)]]
+    /// By the numbers of two servers: what becomes of frames about handoffs between them.
+    var disturbances: [[Disturbance]]
+    /// Frames that are late, and on no wire.
+    var lateFrames = 0
 
     // Chance, in streams of its own for each purpose.
     var network: SplitMix64
@@ -108,6 +114,7 @@ final class Simulation {
         report = SimulationReport(seed: options.seed, servers: count)
         blockedUntil = Array(repeating: Array(repeating: .min, count: count + 1), count: count + 1)
         slowed = Array(repeating: Array(repeating: (until: .min, by: 0), count: count + 1), count: count + 1)
+        disturbances = Array(repeating: Array(repeating: Disturbance(), count: count + 1), count: count + 1)
         for home in 0..<count {
             for number in 0..<options.playersPerServer {
                 let id = PlayerID(
@@ -190,6 +197,8 @@ final class Simulation {
         case .answer(let server, let boot, let handoff, let admits):
             guard let server = running(server, boot, event) else { return }
             try answerArrival(handoff, admits: admits, at: server)
+        case .late(let wire, let first, let bytes): arriveLate(bytes, over: wire, first: first)
+        case .waited(let server, let handoff, let began): try checkWait(handoff, at: servers[server], since: began)
         case .restCheck: try checkRest()
         }
     }

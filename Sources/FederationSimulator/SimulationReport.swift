@@ -17,6 +17,8 @@ package struct SimulationReport: Sendable {
     package internal(set) var restored = 0
     /// Faults that happened, by kind; only kinds that did.
     package internal(set) var faults: [FaultKind: Int] = [:]
+    /// Frames about handoffs that were lost, doubled or late on a channel that stood, by kind.
+    package internal(set) var disturbedFrames: [FaultKind: Int] = [:]
     /// Times at which the faults stopped and everything came to rest.
     package internal(set) var rests = 0
     /// Events handled.
@@ -44,6 +46,9 @@ package struct SimulationReport: Sendable {
         package internal(set) var openHandoffs = 0
         /// Bytes of snapshots in one ledger.
         package internal(set) var snapshotBytes = 0
+        /// Players whom one server knew, and whom it remembered to have come from the hostile peer.
+        package internal(set) var players = 0
+        package internal(set) var passages = 0
         /// Records in one ledger, open and over.
         package internal(set) var records = 0
     }

@@ -15,10 +15,16 @@ final class HandshakeGate: Sendable {
     private let open = Mutex(Open())
     private let total: Int
     private let perAddress: Int
+    private let countsLoopback: Bool
 
-    init(total: Int = PeerLimits.openIncomingHandshakes, perAddress: Int = PeerLimits.openHandshakesPerAddress) {
+    /// - Parameter countsLoopback: whether what this machine's own addresses begin is counted as well.
+    init(
+        total: Int = PeerLimits.openIncomingHandshakes, perAddress: Int = PeerLimits.openHandshakesPerAddress,
+        countsLoopback: Bool = false
+    ) {
         self.total = total
         self.perAddress = perAddress
+        self.countsLoopback = countsLoopback
     }
 
     /// The bound that keeps a handshake from `address` from beginning; nil when it may begin, and then it must be ended with
@@ -29,7 +35,9 @@ final class HandshakeGate: Sendable {
         return open.withLock { open in
             let here = open.byNetwork[network, default: 0]
             guard open.total < total, here < perAddress else { return .handshakes }
-            if let ip, let network, !ip.isLoopback, !open.rate.admit(network, at: now) { return .handshakeRate }
+            if let ip, let network, countsLoopback || !ip.isLoopback, !open.rate.admit(network, at: now) {
+                return .handshakeRate
+            }
             open.total += 1
             open.byNetwork[network] = here + 1
             return nil

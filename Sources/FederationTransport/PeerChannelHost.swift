@@ -22,16 +22,16 @@ public protocol PeerChannelHost: Sendable {
     /// Whether a channel with the peer is established, whoever dialled it.
     func isConnected(to peer: ServerID) async -> Bool
 
-    /// Which addresses may be dialled for the peer; nil for any, when an operator pinned the peer by hand and so chose
-    /// where it is.
-    func addressPolicy(for peer: ServerID) async -> AddressPolicy?
+    /// Which addresses may be dialled for the peer at one of its endpoints; nil for any, when an operator has chosen the
+    /// endpoint by hand.
+    func addressPolicy(for peer: ServerID, at endpoint: Endpoint) async -> AddressPolicy?
 
     /// A dial has failed: there was no channel at `endpoint`.
     func dialFailed(_ peer: ServerID, at endpoint: Endpoint) async
 }
 
 extension PeerChannelHost {
-    public func addressPolicy(for peer: ServerID) async -> AddressPolicy? { nil }
+    public func addressPolicy(for peer: ServerID, at endpoint: Endpoint) async -> AddressPolicy? { nil }
 
     public func dialFailed(_ peer: ServerID, at endpoint: Endpoint) async {}
 

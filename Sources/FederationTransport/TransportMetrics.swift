@@ -5,7 +5,7 @@ import Metrics
 /// What the transport counts.
 struct TransportMetrics: Sendable {
     /// A bound that was reached; `limit` of `aether_peer_limits_total`.
-    enum Limit: String {
+    enum Limit: String, CaseIterable {
         /// ``PeerLimits/openIncomingHandshakes`` and ``PeerLimits/openHandshakesPerAddress``.
         case handshakes
         /// ``PeerLimits/handshakesPerAddress``.

@@ -26,9 +26,12 @@ public actor WebSocketPeerTransport: PeerTransport {
         /// Unfinished incoming handshakes, all together and from one address.
         public var openHandshakes: Int
         public var openHandshakesPerAddress: Int
+        /// Whether the handshakes that an address begins are counted for this machine's own as well: a proxy there speaks for
+        /// everybody.
+        public var countsLoopback: Bool
         /// A number from 0 up to 1, for the jitter of the backoff.
         public var chance: @Sendable () -> Double
-        /// For peers whose addresses are judged; see ``PeerChannelHost/addressPolicy(for:)``.
+        /// For peers whose addresses are judged; see ``PeerChannelHost/addressPolicy(for:at:)``.
         public var resolver: any NameResolver
 
         public init() {
@@ -39,6 +42,7 @@ public actor WebSocketPeerTransport: PeerTransport {
             idleTimeout = PeerLimits.idleTimeout
             openHandshakes = PeerLimits.openIncomingHandshakes
             openHandshakesPerAddress = PeerLimits.openHandshakesPerAddress
+            countsLoopback = false
             chance = { Double.random(in: 0..<1) }
             resolver = SystemResolver.shared
         }
@@ -87,7 +91,8 @@ public actor WebSocketPeerTransport: PeerTransport {
         factory = PeerChannelFactory(
             host: host, clock: clock, metrics: self.metrics,
             gate: HandshakeGate(
-                total: configuration.openHandshakes, perAddress: configuration.openHandshakesPerAddress),
+                total: configuration.openHandshakes, perAddress: configuration.openHandshakesPerAddress,
+                countsLoopback: configuration.countsLoopback),
             handshakeTimeout: configuration.handshakeTimeout, idleTimeout: configuration.idleTimeout)
     }
 
@@ -228,7 +233,7 @@ public actor WebSocketPeerTransport: PeerTransport {
 
     /// What the endpoint's name resolves to, when it must be judged; nil leaves the name to the system.
     private func addresses(for peer: ServerID, at endpoint: Endpoint) async throws -> [SocketAddress]? {
-        guard let policy = await host.addressPolicy(for: peer) else { return nil }
+        guard let policy = await host.addressPolicy(for: peer, at: endpoint) else { return nil }
         let guarded = GuardedResolver(resolver: configuration.resolver, eventLoop: group.next())
         do {
             return try await guarded.addresses(

@@ -39,6 +39,14 @@ extension Programs {
                 (#"{"id":"a","endpoint":"ws://a:1","listen":{"port":"x"}}"#, "listen.port 'x' is not a number"),
                 (#"{"id":"a","endpoint":"ws://a:1","listen":{"prot":1}}"#, "listen.prot in "),
                 (
+                    #"{"id":"a","endpoint":"ws://a:1","listen":{"connections":0}}"#,
+                    "listen.connections must be a whole number"
+                ),
+                (
+                    #"{"id":"a","endpoint":"ws://a:1","listen":{"connectionsPerAddress":"x"}}"#,
+                    "listen.connectionsPerAddress 'x' is not a number"
+                ),
+                (
                     #"{"id":"a","endpoint":"ws://a:1","heartbeat":{"intervalSeconds":0}}"#,
                     "heartbeat.intervalSeconds must be"
                 ),

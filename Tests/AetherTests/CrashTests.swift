@@ -36,7 +36,8 @@ extension Programs {
                 var crossings = 0
                 for round in 1...12 {
                     let started = try await source.node.api(
-                        "POST", "/v1/portals/\(source.portal)/travel", json: #"{"player":"alice@alpha"}"#)
+                        "POST", "/v1/portals/\(source.portal)/travel",
+                        json: #"{"player":"alice@alpha","epoch":\#(epoch)}"#)
                     try #require(started.status == 202, "round \(round): \(started.text)")
                     // Not waited for: the moment is what is being varied.
                     let moment = ContinuousClock.now + .microseconds(Int.random(in: 0..<25_000, using: &random))

@@ -16,7 +16,7 @@ extension Programs {
                     #expect(
                         both.lines.map(\.check) == [
                             "trust", "dns", "tcp", "upgrade", "card", "channel", "suite", "health", "asked", "clock",
-                            "suites", "there.trust", "there.health", "back.endpoint", "route",
+                            "suites", "there.trust", "there.health", "back.endpoint", "route", "assets",
                         ], "\(both)")
                     let alone = try await Diagnosis(of: node, "doctor", in: scratch)
                     #expect(alone.code == 0 && alone.lines.allSatisfy { $0.status == "ok" }, "\(alone)")
@@ -25,7 +25,7 @@ extension Programs {
                     #expect(small.code == 0 && !small.lines.map(\.server).contains(other.id), "\(small)")
                 }
                 let text = try await scratch.aether("doctor", "beta", "--data", pair.alpha.home)
-                #expect(text.code == 0 && text.err.isEmpty && text.out.contains("All 15 are ok."), "\(text.out)")
+                #expect(text.code == 0 && text.err.isEmpty && text.out.contains("All 16 are ok."), "\(text.out)")
                 #expect(!text.out.contains("\u{1B}"), "colours in a pipe")
             }
         }

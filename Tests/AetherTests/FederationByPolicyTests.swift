@@ -180,8 +180,10 @@ private struct Ring: Sendable {
     /// - Returns: nil for who has arrived, else the code of the refusal.
     func cross(_ player: String, _ from: Int, _ to: Int) async throws -> String? {
         let (source, destination) = (nodes[from], nodes[to])
+        // Whom the server does not know it refuses in its own words.
+        let epoch = try await source.get("/v1/players/\(player)")["epoch"].int.map { #","epoch":\#($0)"# } ?? ""
         let started = try await source.api(
-            "POST", "/v1/portals/to-\(destination.id)/travel", json: #"{"player":"\#(player)"}"#)
+            "POST", "/v1/portals/to-\(destination.id)/travel", json: #"{"player":"\#(player)"\#(epoch)}"#)
         guard started.status == 202 else {
             let code: String = try #require(started.json["code"].string, "\(started.text)")
             return code

@@ -33,7 +33,9 @@ extension Programs {
 
         /// Sends the player through a portal, and waits until the source has the receipt.
         private func travel(_ node: Node, _ portal: String) async throws {
-            let started = try await node.api("POST", "/v1/portals/\(portal)/travel", json: #"{"player":"alice@alpha"}"#)
+            let epoch = try #require(try await node.get("/v1/players/alice@alpha")["epoch"].int)
+            let started = try await node.api(
+                "POST", "/v1/portals/\(portal)/travel", json: #"{"player":"alice@alpha","epoch":\#(epoch)}"#)
             #expect(started.status == 202, "\(started.text)")
             let id = try #require(started.json["id"].string)
             try await eventually("the crossing is completed") {

@@ -1,4 +1,5 @@
 import Foundation
+import TestPatience
 import Testing
 
 extension Programs {
@@ -56,6 +57,37 @@ extension Programs {
                 let audit = try await alpha.get("/v1/reclaims")["reclaims"].list
                 #expect(audit.count == 1 && audit[0]["player"].string == "alice@alpha", "\(audit)")
                 #expect(audit[0]["server"].string == "beta" && audit[0]["reason"].string == "lost", "\(audit)")
+            }
+        }
+
+        @Test("A destination that does not accept in time keeps nobody: the player goes on at home, and hears why")
+        func silence() async throws {
+            try await Scratch.use { scratch in
+                let pair = try await Pair(in: scratch)
+                // Beta's world is guarded by someone who says nothing for longer than alpha waits.
+                _ = try await pair.alpha.stop()
+                try pair.alpha.set("handoff", ["acceptSeconds": 0.2])
+                try await pair.alpha.start()
+                try await pair.alpha.awaitHealthy(pair.beta)
+                try await pair.beta.awaitHealthy(pair.alpha)
+                let doorkeeper = try scratch.start(
+                    Program.aether, ["worlds", "events", "harbour", "--guard", "--data", pair.beta.home])
+                try await eventually("the world is guarded: \(doorkeeper.err)") { doorkeeper.out.contains("harbour:") }
+                let started = try await pair.alpha.api(
+                    "POST", "/v1/portals/\(Pair.out)/travel", json: #"{"player":"alice","epoch":1}"#)
+                let id = try #require(started.json["id"].string, "\(started.text)")
+                var crossing = started.json
+                try await eventually("the crossing is over: \(crossing)") {
+                    crossing = try await pair.alpha.get("/v1/handoffs/\(id)")
+                    return crossing["phase"].string == "aborted"
+                }
+                #expect(crossing["refusal"]["code"].string == "handoff.timeout", "\(crossing)")
+                let step = try #require(crossing["steps"].list.last)
+                #expect(step["step"].string == "handoff" && step["ok"].bool == false, "\(crossing)")
+                // 200 ms and at most four round trips of 500 ms; beta's world alone would have had ten seconds.
+                let waited = try #require(step["ms"].int, "\(crossing)")
+                #expect(waited >= 200 && waited < 3_000 * patience, "waited \(waited) ms")
+                #expect(try await pair.playableAt() == ["alpha"])
             }
         }
 

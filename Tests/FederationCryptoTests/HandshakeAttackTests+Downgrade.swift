@@ -11,6 +11,17 @@ extension HandshakeAttackTests {
         case suite
         case version
 
+        func applied(to hello: WeakenedHandshake.Hello) throws -> WeakenedHandshake.Hello {
+            var hello = hello
+            switch self {
+            case .suite:
+                hello.suites = [.classicalAES256GCM]
+                hello.encapsulationKey = []
+            case .version: hello.versions = try #require(ProtocolVersions(minimum: 1, maximum: 1))
+            }
+            return hello
+        }
+
         func applied(to hello: HandshakeChallenge) throws -> HandshakeChallenge {
             let version1 = try #require(ProtocolVersions(minimum: 1, maximum: 1))
             return HandshakeChallenge(
@@ -40,20 +51,36 @@ extension HandshakeAttackTests {
         }
     }
 
-    @Test("with only ephemeral keys signed, both speak what the relay likes, and notice nothing")
-    func downgradeWeakened() throws {
+    /// Both ends of a weakened handshake, each of which gets the other's Hello as a relay leaves it.
+    private func completeWeakened(
+        _ relay: (WeakenedHandshake.Hello) throws -> WeakenedHandshake.Hello
+    ) throws -> (WeakenedHandshake.Channel?, WeakenedHandshake.Channel?) {
+        let suites: [CipherSuite] = [.hybridAES256GCM, .classicalAES256GCM]
         let versions = try #require(ProtocolVersions(minimum: 1, maximum: 2))
-        let version1 = try #require(ProtocolVersions(minimum: 1, maximum: 1))
-        let honest = WeakenedHandshake.Offer(suites: [.hybridAES256GCM, .classicalAES256GCM], versions: versions)
-        let relayed = WeakenedHandshake.Offer(suites: [.classicalAES256GCM], versions: version1)
-        let first = try WeakenedHandshake.Side(1, ephemeral: 11)
-        let second = try WeakenedHandshake.Side(2, ephemeral: 12)
-        let one = try first.key(try second.message(to: first.ephemeral), from: second.ephemeral)
-        let other = try second.key(try first.message(to: second.ephemeral), from: first.ephemeral)
-        #expect(one != nil && one == other)
-        let agreed = WeakenedHandshake.agreed(honest, relayed)
-        #expect(agreed.suite == .classicalAES256GCM && agreed.version == 1)
-        #expect(WeakenedHandshake.agreed(honest, honest).suite == .hybridAES256GCM)
+        var first = WeakenedHandshake.OfferingSide(
+            try WeakenedHandshake.Side(1, ephemeral: 11), suites: suites, versions: versions)
+        var second = WeakenedHandshake.OfferingSide(
+            try WeakenedHandshake.Side(2, ephemeral: 12), suites: suites, versions: versions)
+        let one = try first.receive(hello: try relay(second.hello))
+        let other = try second.receive(hello: try relay(first.hello))
+        return (try first.receive(other), try second.receive(one))
+    }
+
+    @Test(
+        "with only ephemeral keys signed, both speak what the relay likes, and notice nothing",
+        arguments: Weakening.allCases)
+    func downgradeWeakened(weakening: Weakening) throws {
+        let honest = try completeWeakened { $0 }
+        let best = try #require(honest.0)
+        #expect(honest.1 == best && best.suite == .hybridAES256GCM && best.version == 2)
+
+        let relayed = try completeWeakened { try weakening.applied(to: $0) }
+        let channel = try #require(relayed.0)
+        #expect(relayed.1 == channel)
+        #expect(channel.suite == (weakening == .suite ? .classicalAES256GCM : .hybridAES256GCM))
+        #expect(channel.version == (weakening == .version ? 1 : 2))
+        let record = try WeakenedHandshake.seal([1], counter: 0, key: channel.key)
+        #expect(try WeakenedHandshake.open(record, key: try #require(relayed.1).key) == [1])
     }
 
     @Test("a relay cannot make a side speak a version or a suite that it does not offer")

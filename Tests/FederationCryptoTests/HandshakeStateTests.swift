@@ -20,13 +20,30 @@ struct HandshakeStateTests {
         case nothing
     }
 
-    /// What is due in a state; everything else is refused.
-    static func due(in state: State) -> Message? {
+    /// Why `message` is refused in `state`, given as a Hello or as a Signature; nil where it is due.
+    static func refusal(of message: Message, asHello: Bool, in state: State) -> Handshake.Failure? {
+        if message == .trust {
+            switch state {
+            case .awaitingHello: return .invalidState("the peer has not said Hello yet")
+            case .awaitingSignature: return .invalidState("the peer has not proved a key yet")
+            case .awaitingTrust: return nil
+            case .over: return .invalidState("the handshake is over")
+            }
+        }
+        let name = asHello ? "Hello" : "Signature"
         switch state {
-        case .awaitingHello: .hello
-        case .awaitingSignature: .signature
-        case .awaitingTrust: .trust
-        case .over: nil
+        case .awaitingTrust: return .invalidState("\(name) before the peer's key was confirmed")
+        case .over: return .invalidState("\(name) after the end of the handshake")
+        case .awaitingHello where !asHello: return .invalidState("Signature where Hello is due")
+        case .awaitingSignature where asHello: return .invalidState("Hello where Signature is due")
+        case .awaitingHello, .awaitingSignature: break
+        }
+        switch message {
+        case .hello: return asHello ? nil : .invalidState("a message of kind 1 where Signature is due")
+        case .signature: return asHello ? .invalidState("a message of kind 2 where Hello is due") : nil
+        case .record: return .invalidState("a message of kind 171 where \(name) is due")
+        case .nothing: return .malformed("the kind of message is cut short")
+        case .trust: return nil
         }
     }
 
@@ -78,18 +95,18 @@ struct HandshakeStateTests {
     func table(state: State, message: Message) throws {
         for asHello in [true, false] {
             var scene = try Scene(state)
-            let isDue = message == Self.due(in: state) && (message == .trust || asHello == (message == .hello))
             let refusal = failure { () throws(Handshake.Failure) in try scene.give(message, asHello: asHello) }
-            #expect((refusal == nil) == isDue, "\(state) \(message) \(String(describing: refusal))")
-            guard !isDue else { continue }
+            #expect(
+                refusal == Self.refusal(of: message, asHello: asHello, in: state), "\(state) \(message) \(asHello)")
+            guard let refusal else { continue }
+            #expect(refusal.closeCode == .protocolError)
             // Terminal: even what was due before is refused now.
             for later in Message.allCases {
                 for asHello in [true, false] {
                     let refusal = failure { () throws(Handshake.Failure) in try scene.give(later, asHello: asHello) }
-                    guard case .invalidState = refusal else {
-                        Issue.record("\(state) then \(message) then \(later): \(String(describing: refusal))")
-                        continue
-                    }
+                    #expect(
+                        refusal == Self.refusal(of: later, asHello: asHello, in: .over),
+                        "\(state) then \(message) then \(later)")
                 }
             }
         }

@@ -56,6 +56,12 @@ struct RFCVectorTests {
         #expect(identity.publicKey == key)
         #expect(key.isValidEd25519(hex(vector.signature), over: hex(vector.message)))
         #expect(!key.isValidEd25519(hex(vector.signature), over: hex(vector.message) + [0]))
+        // An identity signs nothing but labelled bytes, so the RFC's signatures cannot come from it: it has signed what the
+        // label makes of the message, and not the message. HandshakeVectorTests have its signatures byte by byte.
+        let message = hex(vector.message)
+        let own = try identity.sign(message, for: .handshake)
+        let labelled = try #require(SignatureUse.handshake.signedBytes(message))
+        #expect(key.isValidEd25519(own, over: labelled) && !key.isValidEd25519(own, over: message))
     }
 
     struct Agreement: Sendable {
@@ -158,6 +164,13 @@ struct RFCVectorTests {
             try AEAD.chacha20poly1305.seal(plaintext, key: key, nonce: nonce, authenticating: data) == sealed)
         #expect(
             try AEAD.chacha20poly1305.open(sealed[...], key: key, nonce: nonce, authenticating: data) == plaintext)
+        // Records have no associated data, which the tag alone depends on: their ciphertext is the RFC's as well.
+        let record = try AEADContext(.chacha20poly1305, key: key).sealed(plaintext, nonce: nonce)
+        #expect(record.prefix(plaintext.count) == sealed.prefix(plaintext.count))
+        var traffic = TrafficKey(aead: .chacha20poly1305, key: key, iv: SymmetricKey(data: nonce))
+        var sent = plaintext + [UInt8](repeating: 0, count: AEAD.tagBytes)
+        try traffic.seal(&sent)
+        #expect(sent == record)
     }
 
     @Test("SHA-256 in pieces is SHA-256 at once (FIPS 180-4: abc)")

@@ -94,7 +94,7 @@ struct StatementTests {
             endpoint: endpoint, alternatives: [endpoint, endpoint, endpoint], publicKey: alpha.publicKey,
             commitment: commitment, rotations: Array(repeating: rotation, count: ServerCard.maximumRotations),
             revocation: revocation, sequence: .max, worlds: worlds, contact: String(repeating: "\"", count: 128),
-            issued: Sample.time, expires: Timestamp(milliseconds: .max))
+            issued: Sample.time, expires: Sample.time + Limits.serverCardLifetime)
         #expect(card.worlds.count == ServerCard.maximumWorlds)
         let text = card.issue(by: alpha)
         #expect(text.utf8.count <= Limits.jwsBytes)
@@ -182,14 +182,30 @@ struct StatementTests {
         arguments: [(-301, StatementFailure.notYetValid), (-300, nil), (300, nil), (301, .expired)]
             as [(Int64, StatementFailure?)])
     func heartbeat(seconds: Int64, expected: StatementFailure?) throws {
-        let statement = HeartbeatStatement(issuer: Sample.alpha, sequence: 9, issuedAt: Sample.time)
-        let text = statement.issue(by: alpha)
-        let failure = failure { () throws(StatementFailure) in
-            let read = try HeartbeatStatement.verify(
-                text, server: Sample.alpha, key: alpha.publicKey, at: Sample.time + .seconds(seconds))
-            #expect(read == statement)
+        for audience in [nil, Sample.beta] {
+            let statement = HeartbeatStatement(
+                issuer: Sample.alpha, audience: audience, sequence: 9, issuedAt: Sample.time)
+            let text = statement.issue(by: alpha)
+            let failure = failure { () throws(StatementFailure) in
+                let read = try HeartbeatStatement.verify(
+                    text, server: Sample.alpha, key: alpha.publicKey, by: Sample.beta,
+                    at: Sample.time + .seconds(seconds))
+                #expect(read == statement)
+            }
+            #expect(failure == expected)
         }
-        #expect(failure == expected)
+    }
+
+    @Test("a heartbeat for another server is refused")
+    func heartbeatElsewhere() {
+        let text = HeartbeatStatement(
+            issuer: Sample.alpha, audience: ServerID(unchecked: "elsewhere"), sequence: 9, issuedAt: Sample.time
+        ).issue(by: alpha)
+        let failure = failure { () throws(StatementFailure) in
+            _ = try HeartbeatStatement.verify(
+                text, server: Sample.alpha, key: alpha.publicKey, by: Sample.beta, at: Sample.time)
+        }
+        #expect(failure == .wrongAudience)
     }
 
     @Test("a ticket is its own server's and expires")

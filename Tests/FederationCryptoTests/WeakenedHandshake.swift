@@ -86,17 +86,4 @@ enum WeakenedHandshake {
     private static func nonce(_ counter: UInt8) -> [UInt8] {
         [UInt8](repeating: 0, count: 11) + [counter]
     }
-
-    /// Hello without a transcript: what a side offers is nowhere signed.
-    struct Offer {
-        var suites: [CipherSuite]
-        var versions: ProtocolVersions
-    }
-
-    static func agreed(_ low: Offer, _ high: Offer) -> (suite: CipherSuite?, version: UInt16?) {
-        (
-            CipherSuite.agreed(low: low.suites.map(\.rawValue), high: high.suites.map(\.rawValue)),
-            low.versions.highestInCommon(with: high.versions)
-        )
-    }
 }

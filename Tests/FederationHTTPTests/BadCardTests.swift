@@ -49,6 +49,12 @@ struct BadCardTests {
                 $0.lifetime = .seconds(1); $0.issued = $0.issued + .seconds(-600)
             },
             Bad(answering: "from the future", 422, "card.refused") { $0.issued = $0.issued + .seconds(400) },
+            Bad(answering: "valid for a century", 422, "card.refused") {
+                $0.lifetime = .seconds(100 * 365 * 24 * 3_600)
+            },
+            Bad(answering: "valid for a second too long", 422, "card.refused") {
+                $0.lifetime = Limits.serverCardLifetime + .seconds(1)
+            },
             Bad("oversized", 413, "body.tooLarge") { _ in String(repeating: "a", count: Limits.jwsBytes + 300) },
             Bad("not a statement", 422, "card.refused") { _ in "a.b.c" },
             Bad("signed by another key than the one it names", 422, "card.refused") { _ in
@@ -226,6 +232,12 @@ struct BadCardTests {
                 let after = try await alpha.store.load()
                 #expect(after.registries.map { $0.frontier.count } == [4], "the news were read")
                 Self.expectUnchanged(after, before, sample)
+                // No entry of its log names the card, and once the next head is read that is held against it.
+                alpha.clock.advance(by: .seconds(30))
+                #expect(await !lying.round(registry.address))
+                let source = try #require(await alpha.server.sources().first)
+                #expect(source.lastError?.code == "registry.unloggedCard")
+                #expect(source.fault?.evidence.first == card.text)
             }
         }
     }

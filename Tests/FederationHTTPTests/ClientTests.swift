@@ -95,6 +95,43 @@ struct ClientTests {
         }
     }
 
+    @Test("a client whose player was taken back after the decision is told that it is over, and why")
+    func takenBack() async throws {
+        try await withTwoServers { a, _, link async throws in
+            let client = try await ClientProbe.connect(to: a, saying: join(try await a.enter("ada", world: "garden")))
+            link.there.holdEverything(from: "commit")
+            let id = try await travel(a)
+            _ = try await client.receive(until: "redirect")
+            let reclaimed = try await a.request("POST", "/v1/players/ada/reclaim", json: #"{"reason":"beta is lost"}"#)
+            #expect(reclaimed.status == 200, "\(reclaimed)")
+            let told = try await client.receive(until: "gone")
+            let gone = try #require(told.last)
+            #expect(gone["handoff"]?.text == id && gone["code"]?.text == "player.recalled")
+            #expect(gone["reason"]?.text?.contains("beta is lost") == true && gone["remedy"]?.text?.isEmpty == false)
+            #expect(!told.contains { $0.type == "returned" || $0.type == "completed" })
+            #expect(await client.closeCode() == 1008)
+        }
+    }
+
+    @Test("who sends a player away may say which stay is meant, and must once the player has travelled")
+    func epoch() async throws {
+        try await withTwoServers { a, b, _ async throws in
+            let client = try await ClientProbe.connect(to: a, saying: join(try await a.enter("ada", world: "garden")))
+            func answer(_ server: TestServer, _ body: String) async throws -> String {
+                let answer = try await server.request("POST", "/v1/portals/gate/travel", json: body)
+                return "\(answer.status) \(try answer.json["code"]?.text ?? "begun")"
+            }
+            #expect(try await answer(a, #"{"player":"ada","epoch":7}"#) == "409 player.staleEpoch")
+            #expect(try await answer(a, #"{"player":"ada","epoch":1}"#) == "202 begun")
+            _ = try await client.receive(until: "completed")
+            let back = #"{"portal":"gate","destination":"alpha","world":"garden"}"#
+            try #require(try await b.request("POST", "/v1/routes", json: back).status == 201)
+            #expect(try await answer(b, #"{"player":"ada@alpha"}"#) == "422 player.epochMissing")
+            #expect(try await answer(b, #"{"player":"ada@alpha","epoch":1}"#) == "409 player.staleEpoch")
+            #expect(try await answer(b, #"{"player":"ada@alpha","epoch":2}"#) == "202 begun")
+        }
+    }
+
     @Test("a client that waits in vain for the decision is told so")
     func tooEarly() async throws {
         try await withTwoServers { a, b, link async throws in
@@ -187,6 +224,7 @@ struct ClientTests {
             server.clock.advance(by: ClientSocket.sendTimeout)
             var codes = closes.makeAsyncIterator()
             #expect(await codes.next() == CloseCode.overloaded.rawValue)
+            #expect(try server.limit("client_slow_reader") == 1)
         }
     }
 
@@ -246,6 +284,7 @@ struct ClientTests {
             await server.clock.sleeper(for: ClientSocket.openingTimeout)
             server.clock.advance(by: ClientSocket.openingTimeout)
             #expect(await client.closeCode() == CloseCode.handshakeTimeout.rawValue)
+            #expect(try server.limit("client_opening_time") == 1)
         }
     }
 

@@ -1,6 +1,8 @@
+import FederationCore
 import FederationCrypto
 import FederationModel
 import FederationService
+import ServiceTestKit
 import Synchronization
 import TestPatience
 import Testing
@@ -31,7 +33,8 @@ struct PeerGlanceTests {
     private func beat(_ id: String, _ sequence: UInt64, _ server: TestServer, by signer: String? = nil) throws -> String
     {
         HeartbeatStatement(
-            issuer: try TestServer.identity(id).id, sequence: sequence, issuedAt: server.clock.now().timestamp
+            issuer: try TestServer.identity(id).id, audience: server.server.id, sequence: sequence,
+            issuedAt: server.clock.now().timestamp
         ).issue(
             by: try ServerIdentity(
                 id: try TestServer.identity(id).id, seed: ContentHash.of(Array((signer ?? id).utf8)).bytes))
@@ -67,6 +70,59 @@ struct PeerGlanceTests {
             let suspended = try await server.request("GET", "/v1/peers/beta").json
             #expect(suspended["state"]?.text == "suspended" && suspended["failingSeconds"] == nil)
             #expect(!(try await server.request("GET", "/metrics").text.contains("aether_peer_failing_seconds{")))
+        }
+    }
+
+    @Test("a peer is not said to have failed while this server did not run")
+    func restarted() async throws {
+        let store = MemoryStore()
+        let clock = ManualClock()
+        try await TestServer.run(clock: clock, store: store, transport: WaitingTransport()) { server async throws in
+            let added = try await server.request("POST", "/v1/peers", jws: server.card(of: "beta"))
+            #expect(added.status == 201)
+        }
+        clock.advance(by: .seconds(30 * 24 * 3_600))
+        try await TestServer.run(clock: clock, store: store, transport: WaitingTransport()) { server async throws in
+            func failing() async throws -> Int64? {
+                try await server.request("GET", "/v1/peers/beta").json["failingSeconds"]?.integer
+            }
+            #expect(try await failing() == 0)
+            clock.advance(by: .seconds(60))
+            #expect(try await failing() == 60)
+            #expect(
+                try await server.request("GET", "/metrics").text.contains(
+                    "aether_peer_failing_seconds{peer=\"beta\"} 60\n"))
+        }
+    }
+
+    @Test("a peer that was believed on first use is listed before it has shown a card, and can be suspended")
+    func withoutCard() async throws {
+        let store = MemoryStore()
+        let beta = try TestServer.identity("beta")
+        let record = PeerRecord(
+            server: beta.id, publicKey: beta.publicKey, addedAt: ManualClock.start, trust: .firstUse,
+            scopes: [.heartbeat, .route])
+        try await store.apply([
+            .trust(.putPolicy(TrustPolicy(firstUse: [.heartbeat, .route]))), .putPeer(record),
+            .putBinding(KeyBinding(server: beta.id, key: beta.publicKey, since: ManualClock.start)),
+        ])
+        try await TestServer.run(store: store) { server async throws in
+            let listed = try await server.request("GET", "/v1/peers").json["peers"]?.elements
+            #expect(listed?.compactMap { $0["id"]?.text } == ["beta"])
+            #expect(listed?.first?["trust"]?.text == "firstUse" && listed?.first?["status"]?.text == "offline")
+            #expect(listed?.first?["fingerprint"]?.text == beta.publicKey.fingerprint)
+            let suspended = try await server.request(
+                "POST", "/v1/peers/beta/suspend", json: #"{"reason":"spam"}"#)
+            let shown = try suspended.json
+            #expect(suspended.status == 200 && shown["status"]?.text == "suspended", "\(suspended)")
+            #expect(shown["state"]?.text == "suspended")
+            #expect(try await server.request("GET", "/v1/peers/beta").json["state"]?.text == "suspended")
+            #expect(try await server.request("GET", "/v1/status").json["suspendedPeers"]?.integer == 1)
+            let back = try await server.request("POST", "/v1/peers/beta/reinstate")
+            let again = try back.json
+            #expect(back.status == 200 && again["status"]?.text == "offline", "\(back)")
+            let nobody = try await server.request("POST", "/v1/peers/nobody/suspend", json: #"{"reason":"spam"}"#)
+            #expect(nobody.status == 404)
         }
     }
 

@@ -173,9 +173,145 @@ struct RegistryClientTests {
                 #expect(await !redirected.round(registry.address))
                 let after = try await source(alpha, registry.address)
                 #expect(after.isFaulty && after.lastError?.code == "registry.contradiction")
-                #expect(after.head == before.head && after.servers == before.servers)
+                #expect(after.head == before.head && after.fault?.evidence.first == before.head)
+                // What it lists speaks for nobody any more, old or new.
+                #expect(before.servers == 1 && after.servers == 0)
+                #expect(await alpha.server.registries(listing: ServerID(unchecked: "beta")).isEmpty)
                 #expect(await alpha.server.registries(listing: ServerID(unchecked: "x0")).isEmpty)
             }
+        }
+    }
+
+    /// Hands out a card as beta's, whatever the log names.
+    private static func showing(_ card: String) -> TestLink.Tamper {
+        { _, json in
+            guard var cards = json["cards"]?.members, cards["beta"] != nil else { return json }
+            cards["beta"] = .string(card)
+            return RegistryAuditTests.replacing("cards", with: .object(cards), in: json)
+        }
+    }
+
+    @Test(
+        "takes no card that the log does not name, and is done with a registry that has shown one, also after a restart"
+    )
+    func unloggedCard() async throws {
+        let store = MemoryStore()
+        let cards = StubCards()
+        let beta = ServerID(unchecked: "beta")
+        let gamma = ServerID(unchecked: "gamma")
+        try await TestServer.run("registry", registryAccess: .signed, cards: cards) { registry async throws in
+            let honest = try Stranger("beta")
+            let forged = try Stranger("beta", key: "thief")
+            _ = try await registry.server.register(honest.card)
+            _ = try await registry.server.register(try Stranger("gamma", port: 7_901).card)
+            try await TestServer.run("alpha", clock: registry.clock, store: store) { alpha async throws in
+                cards.serve(
+                    try #require(await alpha.server.card()?.compact), at: try #require(Endpoint("ws://127.0.0.1:7700")))
+                try await alpha.server.setPolicy(TrustPolicy(registryListed: .all))
+                _ = try await alpha.server.addRoute(
+                    PortalID(unchecked: "gate"), to: gamma, world: WorldID(unchecked: "w"), spawn: nil, isActive: true)
+                // Alpha has never heard of beta: any card that it took would be believed for good.
+                let lying = client(of: alpha, [registry.address], tamper: Self.showing(forged.card))
+                #expect(await lying.round(registry.address), "a card may be newer than the log that was asked for")
+                #expect(await alpha.server.binding(of: beta) == nil)
+                #expect(await alpha.server.registries(listing: beta).isEmpty)
+                #expect(await alpha.server.isPeer(gamma), "the others are what the log says that they are")
+                alpha.clock.advance(by: .seconds(30))
+                #expect(await !lying.round(registry.address), "the next head had to name it")
+                let caught = try await source(alpha, registry.address)
+                #expect(caught.lastError?.code == "registry.unloggedCard")
+                #expect(caught.fault?.code == "registry.unloggedCard" && caught.fault?.evidence.first == forged.card)
+                let head = try #require(caught.fault?.evidence.last)
+                #expect(try TreeHead.verify(head, registry: registry.id, key: registry.identity.publicKey).size > 0)
+                // Trust that rested on it alone has ended.
+                #expect(await !alpha.server.isPeer(gamma))
+                #expect(caught.servers == 0)
+                #expect(await alpha.server.registries(listing: gamma).isEmpty)
+            }
+            try await TestServer.run("alpha", clock: registry.clock, store: store) { alpha async throws in
+                cards.serve(
+                    try #require(await alpha.server.card()?.compact), at: try #require(Endpoint("ws://127.0.0.1:7700")))
+                // It is honest now, and still not believed.
+                let client = client(of: alpha, [registry.address])
+                alpha.clock.advance(by: .seconds(30))
+                #expect(await !client.round(registry.address))
+                let source = try await source(alpha, registry.address)
+                #expect(source.lastError?.code == "registry.faulty")
+                #expect(source.fault?.evidence.first == forged.card)
+                let metrics = try await alpha.request("GET", "/metrics").text
+                for gauge in ["aether_registry_faulty", "aether_registry_failing"] {
+                    #expect(metrics.contains("\(gauge){registry=\"\(registry.address)\"} 1"), "\(metrics)")
+                }
+                let shown = try await alpha.request("GET", "/v1/registries").json["registries"]?.elements?.first
+                #expect(shown?["fault"]?["code"]?.text == "registry.unloggedCard")
+                // Until the operator decides otherwise.
+                let body = #"{"address":"\#(registry.address)"}"#
+                #expect(try await alpha.request("POST", "/v1/registries/readmit", json: body).status == 204)
+                alpha.clock.advance(by: .seconds(30))
+                #expect(await client.round(registry.address))
+                #expect(await alpha.server.binding(of: beta)?.key == honest.keys.publicKey)
+                #expect(await alpha.server.registries(listing: beta) == [registry.address])
+                #expect(await alpha.server.isPeer(gamma))
+                let again = try await alpha.request("POST", "/v1/registries/readmit", json: body)
+                #expect(again.status == 404 && again.code == "registry.notFaulty")
+                #expect(
+                    try await alpha.request("GET", "/metrics").text.contains(
+                        "aether_registry_faulty{registry=\"\(registry.address)\"} 0"))
+            }
+        }
+    }
+
+    @Test("believes no page of the log before the signed head is known to cover it")
+    func unprovenPage() async throws {
+        try await pair { registry, alpha, _ in
+            let forged = try Stranger("beta", key: "thief")
+            _ = try await registry.server.register(try Stranger("beta").card)
+            for number in 0..<5 {
+                _ = try await registry.server.register(try Stranger("s\(number)", port: UInt16(7_901 + number)).card)
+            }
+            // The first page of several names the thief's card; the last one would show that this is not what was signed.
+            let entry = RegistryAuditTests.entry("beta") {
+                let key = JSONValue.string(forged.keys.publicKey.description)
+                let card = JSONValue.string(ContentHash.of(Array(forged.card.utf8)).description)
+                return RegistryAuditTests.replacing(
+                    "card", with: card, in: RegistryAuditTests.replacing("key", with: key, in: $0))
+            }
+            let lying = client(of: alpha, [registry.address], pageEntries: 2) {
+                entry($0, Self.showing(forged.card)($0, $1))
+            }
+            #expect(await !lying.round(registry.address))
+            #expect(try await source(alpha, registry.address).lastError?.code == "registry.badLog")
+            #expect(await alpha.server.binding(of: forged.id) == nil)
+            // Nothing is held against the registry: what lies may be what stands in between.
+            alpha.clock.advance(by: .seconds(30))
+            #expect(await client(of: alpha, [registry.address], pageEntries: 2).round(registry.address))
+            #expect(await alpha.server.registries(listing: forged.id) == [registry.address])
+        }
+    }
+
+    @Test("takes a card that was newer than the head with the entry that names it, and blames nobody")
+    func newerCard() async throws {
+        try await pair { registry, alpha, _ in
+            var beta = try Stranger("beta")
+            _ = try await registry.server.register(beta.card)
+            let client = client(of: alpha, [registry.address])
+            let first = beta
+            beta.sequence = 2
+            let second = beta.card
+            // The registry has the second card already when it answers for a log that ends with the first.
+            let hasty = RegistryClient(
+                server: alpha.server, addresses: [registry.address],
+                link: TestLink(tamper: Self.showing(second)), clock: alpha.clock)
+            #expect(await hasty.round(registry.address))
+            #expect(await alpha.server.registries(listing: first.id).isEmpty)
+            _ = try await registry.server.register(second)
+            for _ in 0..<3 {
+                alpha.clock.advance(by: .seconds(30))
+                #expect(await hasty.round(registry.address))
+            }
+            #expect(try await alpha.server.server(first.id).recordSequence == 2)
+            #expect(try await source(alpha, registry.address).fault == nil)
+            #expect(await client.round(registry.address))
         }
     }
 

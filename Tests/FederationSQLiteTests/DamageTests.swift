@@ -106,7 +106,11 @@ struct DamageTests {
         let names = try await DatabaseQueue(path: scratch.database).read {
             try String.fetchAll($0, sql: "SELECT identifier FROM grdb_migrations ORDER BY identifier")
         }
-        #expect(names == ["1-federation", "2-passages", "3-keys", "4-registry", "5-policy", "99-from-the-future"])
+        #expect(
+            names == [
+                "1-federation", "2-passages", "3-keys", "4-registry", "5-policy", "6-registry-faults", "7-pins",
+                "99-from-the-future",
+            ])
     }
 
     @Test("of another program is refused")

@@ -34,7 +34,9 @@ enum Sample {
     static func peer(_ id: String, trust: TrustSource, scopes: PeerScopes) -> PeerRecord {
         PeerRecord(
             server: ServerID(unchecked: id), publicKey: key(9), addedAt: Timestamp(milliseconds: 1), trust: trust,
-            scopes: scopes)
+            scopes: scopes,
+            pinnedEndpoints: trust == .pinned
+                ? [must(Endpoint("ws://a.example:1")), must(Endpoint("wss://[::1]:65535"))] : [])
     }
 
     static func binding(_ id: String, isPlain: Bool = false) -> KeyBinding {
@@ -65,6 +67,14 @@ enum Sample {
         for number in 0..<entries { frontier.append([UInt8(number)]) }
         return KnownRegistry(
             address: address, registry: ServerID(unchecked: "keeper"), head: "h.p.s", frontier: frontier)
+    }
+
+    /// A registry that was caught, and what proves it.
+    static func faulty(_ address: String) -> KnownRegistry {
+        var known = registry(address, entries: 0)
+        known.fault = RegistryFault(
+            code: "registry.contradiction", evidence: ["h.p.s", "h.q.s"], seenAt: Timestamp(milliseconds: 1_234))
+        return known
     }
 
     static func listing(_ id: String, _ registry: String) -> RegistryListing {
@@ -153,6 +163,16 @@ struct StoreCase: Sendable, CustomTestStringConvertible {
         StoreCase(
             "a tombstone of a server that has left", [.putTombstone(Sample.departed("a"))]
         ) { $0.tombstones = [Sample.departed("a")] },
+        StoreCase(
+            "registries that were caught, one of them readmitted and forgotten",
+            [
+                .registry(.putRegistry(Sample.registry("http://a.example:7700", entries: 3))),
+                .registry(.putRegistry(Sample.faulty("http://a.example:7700"))),
+                .registry(.putRegistry(Sample.faulty("http://b.example:7700"))),
+                .registry(.removeRegistry("http://b.example:7700")),
+                .registry(.removeRegistry("http://c.example:7700")),
+            ]
+        ) { $0.registries = [Sample.faulty("http://a.example:7700")] },
         StoreCase(
             "registries, one of them read further, and who is listed where",
             [
@@ -361,7 +381,7 @@ struct StoreCase: Sendable, CustomTestStringConvertible {
             }
         } + [
             StoreCase(
-                "handoffs sorted by id, one replaced",
+                "handoffs, one replaced",
                 [
                     .putHandoff(Sample.handoff(200)), .putHandoff(Sample.handoff(3)),
                     .putHandoff(Sample.handoff(200, state: .aborted, snapshot: [], isPlain: true)),

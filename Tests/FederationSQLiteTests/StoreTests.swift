@@ -14,12 +14,12 @@ struct StoreTests {
         let scratch = Scratch()
         try await withStore(scratch.data) { try await $0.apply(sample.changes) }
         let state = try await withStore(scratch.data) { store in
-            let state = try await store.load()
+            let state = try await store.load().inOrder
             try await store.apply(sample.changes)
             return state
         }
         #expect(state == sample.expected)
-        #expect(try await withStore(scratch.data) { try await $0.load() } == sample.expected)
+        #expect(try await withStore(scratch.data) { try await $0.load().inOrder } == sample.expected)
     }
 
     @Test("in memory holds every change, and takes it twice", arguments: StoreCase.all)
@@ -47,9 +47,35 @@ struct StoreTests {
                     try await store.apply(changes)
                     try await memory.apply(changes)
                 }
-                #expect(try await store.load() == memory.load())
+                #expect(try await store.load().inOrder == memory.load())
             }
         }
+    }
+
+    @Test("of the time before pins had places pins its peers where they are known to be, and no others")
+    func pins() async throws {
+        let scratch = Scratch()
+        let server = Sample.movedServer("a")
+        try await withStore(scratch.data) { store in
+            try await store.apply([
+                .putServer(server, card: nil), .putServer(Sample.movedServer("b"), card: nil),
+                .putServer(Sample.server("d"), card: nil), .putPeer(Sample.peer("a")),
+                .putPeer(Sample.peer("b", trust: .firstUse, scopes: .all)), .putPeer(Sample.peer("c")),
+                .putPeer(Sample.peer("d")),
+            ])
+        }
+        let shell = try DatabaseQueue(path: scratch.database)
+        try await shell.write {
+            try $0.execute(
+                sql: "ALTER TABLE peers DROP COLUMN endpoints; DELETE FROM grdb_migrations WHERE identifier = '7-pins'")
+        }
+        try shell.close()
+        let peers = try await withStore(scratch.data) { try await $0.load() }.peers
+        let places = Dictionary(uniqueKeysWithValues: peers.map { ($0.server.rawValue, $0.pinnedEndpoints) })
+        let expected = [
+            "a": [server.endpoint] + server.alternatives, "b": [], "c": [], "d": [Sample.server("d").endpoint],
+        ]
+        #expect(places == expected)
     }
 
     @Test("keeps what many callers write at the same time")

@@ -50,6 +50,15 @@ func withStore<Result>(_ directory: String, _ body: (SQLiteStore) async throws -
     return result
 }
 
+extension StoredState {
+    /// With the handoffs by id: a store gives them in any order.
+    var inOrder: StoredState {
+        var state = self
+        state.handoffs.sort { $0.id < $1.id }
+        return state
+    }
+}
+
 /// The refusal that `body` throws.
 func refusal(_ location: SourceLocation = #_sourceLocation, _ body: () async throws -> Void) async -> Refusal? {
     do {

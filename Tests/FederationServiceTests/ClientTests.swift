@@ -54,7 +54,7 @@ struct ClientTests {
         #expect(try await pair.beta.server.arrive(token: redirect.token, proof: nil, challenge: []).player == pair.ada)
         // Home again, and the ticket of the first stay is worth nothing.
         let updates = try await pair.beta.server.updates(of: pair.ada)
-        _ = try await pair.beta.server.travel(pair.ada, through: try #require(PortalID("gate")))
+        _ = try await pair.beta.server.travel(pair.ada, epoch: Epoch(2), through: try #require(PortalID("gate")))
         try await updates.until(.completed)
         #expect(await refusal { _ = try await server.join(ticket: ticket) } == "ticket.stale")
     }

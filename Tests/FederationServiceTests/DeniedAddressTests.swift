@@ -71,11 +71,12 @@ struct DeniedAddressTests {
         let beta = try await TestServer.start("beta", seed: 2)
         _ = try await alpha.server.addPeer(try #require(await beta.server.card()?.compact))
         let stranger = ServerID(unchecked: "gamma")
-        #expect(await alpha.server.addressPolicy(for: beta.id) == nil)
-        #expect(await alpha.server.addressPolicy(for: stranger) == .publicOnly)
+        let place = try #require(Endpoint("ws://beta.example"))
+        #expect(await alpha.server.addressPolicy(for: beta.id, at: place) == nil)
+        #expect(await alpha.server.addressPolicy(for: stranger, at: place) == .publicOnly)
         try await alpha.server.setPolicy(Self.deny("address:198.51.100.0/28"))
         let denied = [try #require(AddressRange("198.51.100.0/28"))]
-        #expect(await alpha.server.addressPolicy(for: beta.id) == .allBut(denied))
-        #expect(await alpha.server.addressPolicy(for: stranger) == AddressPolicy(denied: denied))
+        #expect(await alpha.server.addressPolicy(for: beta.id, at: place) == .allBut(denied))
+        #expect(await alpha.server.addressPolicy(for: stranger, at: place) == AddressPolicy(denied: denied))
     }
 }

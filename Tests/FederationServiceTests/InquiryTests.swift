@@ -51,6 +51,24 @@ struct InquiryTests {
             return .success(try InquiryAnswer.verify(compact, to: inquiry, key: beta.identity.publicKey))
         }
 
+        /// The same where alpha is not found: the answer comes when the time for that is over, whatever was found.
+        func askInVain(_ inquiry: Inquiry) async throws -> InquiryAnswer {
+            async let answer = ask(inquiry)
+            await beta.clock.sleeper(for: FederationServer.attemptTime)
+            beta.clock.advance(by: FederationServer.attemptTime)
+            return try await answer.get()
+        }
+
+        /// A card of alpha, newer than any other, that names this endpoint.
+        func moved(to endpoint: String) throws -> String {
+            let now = alpha.clock.now().timestamp
+            return ServerCard(
+                id: alpha.id, name: "Alpha", endpoint: try #require(Endpoint(endpoint)),
+                publicKey: alpha.identity.publicKey, commitment: try alpha.keys.commitment(), sequence: 1 << 52,
+                worlds: [], issued: now, expires: now + .seconds(86_400)
+            ).issue(by: alpha.identity)
+        }
+
         func code(_ inquiry: Inquiry, by identity: ServerIdentity? = nil) async throws -> String? {
             if case .failure(let refusal) = try await ask(inquiry, by: identity) { return refusal.code }
             return nil
@@ -67,7 +85,10 @@ struct InquiryTests {
         #expect(answer.findings.map(\.check) == ["dns", "tcp", "upgrade", "card"])
         #expect(answer.findings.allSatisfy { $0.status == .ok }, "\(answer.findings)")
         #expect(answer.worlds.map { $0.refusal?.code } == [nil, "world.unknown"])
-        #expect(scene.examiner.visited == ["card ws://alpha.example:7700 by choice", "probe ws://alpha.example:7700"])
+        #expect(
+            scene.examiner.visited == [
+                "card ws://alpha.example:7700 by choice", "probe ws://alpha.example:7700 at 192.0.2.1",
+            ])
     }
 
     @Test("who is unknown, or does not hold the key, is told the same, and nobody is tried")
@@ -182,7 +203,7 @@ struct InquiryTests {
             for card in [nil, other, "a.b.c"] {
                 scene.examiner.put(StubExaminer.Place(findings: findings, card: card), at: try Scene.home)
                 let inquiry = try scene.inquiry()
-                let told = try await scene.ask(inquiry).get().findings
+                let told = try await scene.askInVain(inquiry).findings
                 #expect(told.map { "\($0.check) \($0.code)" } == ["endpoint endpoint.unproven"], "\(told)")
                 #expect(!"\(told)".contains("closed") && !"\(told)".contains("HTTP"))
             }
@@ -203,11 +224,114 @@ struct InquiryTests {
             ] {
                 scene.examiner.put(place, at: try Scene.home)
                 let inquiry = try scene.inquiry()
-                let findings = try await scene.ask(inquiry).get().findings
+                let findings = try await (isOwn ? scene.ask(inquiry).get() : scene.askInVain(inquiry)).findings
                 #expect(findings.map(\.code) == [isOwn ? "ok" : "endpoint.unproven"], "\(findings)")
                 #expect(findings.map(\.check) == ["endpoint"])
             }
         }
+    }
+
+    @Test("a peer is probed at the address that has shown its card, and not where its name leads a second time")
+    func rebinding() async throws {
+        var scene = try await Scene()
+        let card = try #require(await scene.alpha.server.card()?.compact)
+        let address = try #require(NetworkAddress("198.51.100.77"))
+        scene.examiner.put(StubExaminer.Place(card: card, address: address), at: try Scene.home)
+        let inquiry = try scene.inquiry()
+        _ = try await scene.ask(inquiry).get()
+        #expect(scene.examiner.visited.last == "probe ws://alpha.example:7700 at 198.51.100.77")
+    }
+
+    @Test("that this server has looked at too much is no word about the peer, and comes at once")
+    func busy() async throws {
+        var scene = try await Scene()
+        scene.examiner.put(StubExaminer.Place(isBusy: true), at: try Scene.home)
+        let inquiry = try scene.inquiry()
+        let findings = try await scene.ask(inquiry).get().findings
+        #expect(findings.map(\.code) == ["inquiry.busy"] && findings.map(\.status) == [.warning], "\(findings)")
+    }
+
+    @Test(
+        "where a pinned peer's later card leads is not the operator's choice, until the operator pins it there",
+        arguments: ["ws://10.0.0.5:22", "ws://alpha.example:22", "ws://other.example:7700"])
+    func moving(_ place: String) async throws {
+        var scene = try await Scene()
+        let beta = scene.beta.server
+        let alpha = scene.alpha.id
+        let endpoint = try #require(Endpoint(place))
+        #expect(await beta.addressPolicy(for: alpha, at: try Scene.home) == nil)
+        let secure = try #require(Endpoint("wss://alpha.example:7700"))
+        #expect(await beta.addressPolicy(for: alpha, at: secure) == nil, "the same place over TLS")
+        let card = try scene.moved(to: place)
+        _ = try await beta.register(card)
+        #expect(await beta.addressPolicy(for: alpha, at: endpoint) == .publicOnly)
+        scene.examiner.put(StubExaminer.Place(card: card, isPrivate: true), at: endpoint)
+        let first = try scene.inquiry()
+        let told = try await scene.askInVain(first).findings
+        #expect(told.map(\.code) == ["endpoint.unproven"], "\(told)")
+        #expect(scene.examiner.visited == ["card \(endpoint)"])
+        let own = try await beta.examine(alpha)
+        #expect(own.findings.contains { $0.code == "address.moved" && $0.status == .wrong }, "\(own.findings)")
+        // The operator's word again.
+        _ = try await beta.addPeer(card)
+        #expect(await beta.addressPolicy(for: alpha, at: endpoint) == nil)
+        let second = try scene.inquiry()
+        let again = try await scene.ask(second).get().findings
+        #expect(again.map(\.code) == ["ok"], "\(again)")
+    }
+
+    @Test("two servers that examine each other at one time both come to an end")
+    func bothAtOnce() async throws {
+        let clock = ManualClock()
+        let (one, other) = (StubExaminer(), StubExaminer())
+        let alpha = try await TestServer.open("alpha", seed: 1, clock: clock)
+        let beta = try await TestServer.open("beta", seed: 2, clock: clock)
+        try await alpha.server.start(transport: alpha.transport, examiner: one)
+        try await beta.server.start(transport: beta.transport, examiner: other)
+        let link = try await Link.connect(alpha.server, beta.server)
+        let cards = (await alpha.server.card()?.compact, await beta.server.card()?.compact)
+        // What each asks reaches the other only when both have asked.
+        let meeting = Meeting(of: 2)
+        let (first, second) = (alpha.server, beta.server)
+        func place(_ card: String?, _ server: FederationServer) -> StubExaminer.Place {
+            StubExaminer.Place(card: card) { inquiry throws(Refusal) in
+                await meeting.arrive()
+                return try await server.answer(inquiry: inquiry)
+            }
+        }
+        one.put(place(cards.1, second), at: try #require(Endpoint("ws://beta.example")))
+        other.put(place(cards.0, first), at: try #require(Endpoint("ws://alpha.example")))
+        async let there = first.examine(beta.id)
+        async let back = second.examine(alpha.id)
+        for examination in [try await there, try await back] {
+            let found = examination.findings
+            #expect(found.contains { $0.check == "asked" && $0.status == .ok }, "\(found)")
+            #expect(found.contains { $0.check == "back.card" && $0.status == .ok }, "\(found)")
+        }
+        await link.close()
+    }
+
+    @Test("a dry run asks for the manifest and the files as a crossing would, keeps nothing, and names what is missing")
+    func dryRun() async throws {
+        let pair = try await TestPair.make(files: ["a": [1, 2, 3], "b": [4, 5]])
+        let (alpha, forest) = (pair.alpha, WorldID(unchecked: "forest"))
+        let before = try await alpha.assets.list()
+        let first = await alpha.server.dryRun(of: forest, at: pair.beta.id)
+        #expect(first.status == .ok && first.found.hasPrefix("0 of 2 files"), "\(first)")
+        #expect(try await alpha.assets.list() == before)
+        try await pair.cross()
+        let second = await alpha.server.dryRun(of: forest, at: pair.beta.id)
+        #expect(second.status == .ok && second.found.hasSuffix("2 of its 2 files are here"), "\(second)")
+        let unknown = await alpha.server.dryRun(of: WorldID(unchecked: "moon"), at: pair.beta.id)
+        #expect(unknown.status == .wrong && unknown.code == "world.unknown", "\(unknown)")
+        // A file that its owner has lost.
+        let lost = try await pair.beta.publish("ruin", ["c": [9]])
+        try await pair.beta.assets.remove(.of([9]))
+        let ruin = await alpha.server.dryRun(of: lost.world, at: pair.beta.id)
+        #expect(ruin.status == .wrong && ruin.code.hasPrefix("asset."), "\(ruin)")
+        await pair.link.close()
+        let apart = await alpha.server.dryRun(of: forest, at: pair.beta.id)
+        #expect(apart.status == .warning && apart.code == "assets.untried", "\(apart)")
     }
 
     // MARK: Asking

@@ -1,10 +1,11 @@
 import FederationCore
 import FederationModel
-import FederationService
 import FederationWire
 import ServiceTestKit
 import TestPatience
 import Testing
+
+@testable import FederationService
 
 @Suite("FederationServer, taking players back", .timeLimit(.minutes(patience)))
 struct ReclaimTests {
@@ -56,7 +57,9 @@ struct ReclaimTests {
             #expect(save == "player.departed")
         }
         #expect(
-            await refusal { _ = try await beta.server.travel(pair.ada, through: #require(PortalID("gate"))) }
+            await refusal {
+                _ = try await beta.server.travel(pair.ada, epoch: Self.second, through: #require(PortalID("gate")))
+            }
                 == "player.departed")
         let playable = try await pair.alpha.server.player(pair.ada)
         #expect(playable.presence == .playable && playable.state == [1])
@@ -73,6 +76,11 @@ struct ReclaimTests {
         try await updates.until(.redirect)
         await pair.link.close()
         _ = try await pair.alpha.server.reclaim(pair.ada, reason: "beta burnt down")
+        // The player's client, which was sent away, does not wait for an arrival, and is not told that the player goes on.
+        let told = try await updates.until(.voided)
+        #expect(told.map(\.kind) == [.progress, .voided])
+        #expect(told.last?.refusal?.code == "player.recalled" && told.last?.refusal?.step == .handoff)
+        #expect(await pair.alpha.server.handoffStarted.isEmpty)
         let after = try await pair.alpha.server.crossing(crossing.id)
         #expect(after.phase == .aborted && after.refusal?.code == "player.recalled" && after.redirect == nil)
         // The peer comes back with a place kept for the player, asks, and lets it go.

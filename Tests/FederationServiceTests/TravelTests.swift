@@ -68,6 +68,23 @@ struct TravelTests {
         #expect(try await pair.alpha.server.crossings(nil, limit: 10).isEmpty)
     }
 
+    @Test("a world server that does not know the player's stay cannot send them away")
+    func stale() async throws {
+        let pair = try await TestPair.make()
+        #expect(await refusal { _ = try await pair.alpha.travel(epoch: Epoch(2)) } == "player.staleEpoch")
+        try await pair.cross()
+        let gate = try #require(PortalID("gate"))
+        func code(_ epoch: Epoch?) async -> String? {
+            await refusal { _ = try await pair.beta.server.travel(pair.ada, epoch: epoch, through: gate) }
+        }
+        #expect(await code(nil) == "player.epochMissing")
+        #expect(await code(.first) == "player.staleEpoch")
+        #expect(try await pair.beta.server.player(pair.ada).presence == .playable)
+        let updates = try await pair.beta.server.updates(of: pair.ada)
+        #expect(await code(Epoch(2)) == nil)
+        try await updates.until(.completed)
+    }
+
     @Test("a crossing that is refused before it begins reaches the player's client as one returned")
     func refusedAtOnce() async throws {
         let pair = try await TestPair.make()

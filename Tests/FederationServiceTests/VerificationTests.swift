@@ -100,6 +100,48 @@ struct VerificationTests {
         #expect(pair.link.there.sent.count { $0 == "assetRequest" } == 61)
     }
 
+    /// Would fail if no more were asked for while the first chunk is late, if more were asked for than may wait for it, or if
+    /// chunks were written in the order in which they come.
+    @Test("an asset's chunks are asked for ahead, within a bound, and put together in order")
+    func window() async throws {
+        var bytes: [UInt8] = [7]
+        for chunk in 0..<UInt8(40) { bytes += [UInt8](repeating: chunk, count: Limits.assetChunkBytes) }
+        let hash = ContentHash.of(bytes)
+        let pair = try await TestPair.make(files: ["large.bin": bytes])
+        let furthest = Mutex<Int64>(0)
+        pair.link.there.decide { frame in
+            guard case .assetRequest(let request) = frame, request.hash == hash else { return .delivered }
+            furthest.withLock { $0 = max($0, request.offset) }
+            return request.offset == 0 ? .held : .delivered
+        }
+        let updates = try await pair.alpha.server.updates(of: pair.ada)
+        _ = try await pair.alpha.travel()
+        let last = Int64((Limits.assetRequestsInFlight - 1) * Limits.assetChunkBytes)
+        try await eventually { furthest.withLock { $0 } >= last }
+        // All but the first are answered, and so is the manifest.
+        try await eventually {
+            pair.link.back.sent.count { $0 == "assetResponse" } >= Limits.assetRequestsInFlight
+        }
+        #expect(furthest.withLock { $0 } == last)
+        pair.link.there.release()
+        try await updates.until(.completed)
+        #expect(pair.link.there.sent.count { $0 == "assetRequest" } == 42)
+        #expect(try await pair.alpha.assets.read(hash, offset: 0, length: .max) == bytes)
+    }
+
+    /// Would fail if a batch of held assets left one out, or took one for missing.
+    @Test("of many assets that are held, small and large, none is asked for")
+    func batches() async throws {
+        var files: [String: [UInt8]] = ["large.bin": [UInt8](repeating: 1, count: 5 << 20)]
+        for number in 0..<150 { files["\(number).bin"] = [UInt8](repeating: UInt8(number), count: 1_000 + number) }
+        let pair = try await TestPair.make(files: files)
+        for bytes in files.values { await pair.alpha.assets.add(bytes) }
+        let crossing = try await pair.cross()
+        #expect(pair.link.there.sent.count { $0 == "assetRequest" } == 1)
+        let steps = try await pair.alpha.server.crossing(crossing.id).steps
+        #expect(steps.first { $0.step == .verification }?.detail.contains("151 files") == true)
+    }
+
     @Test("a content that several files have is fetched once")
     func duplicates() async throws {
         let pair = try await TestPair.make(files: ["a.bin": [1, 2], "b.bin": [1, 2], "c.bin": [3]])

@@ -25,7 +25,7 @@ struct SimulatedDiskTests {
 
     @Test("what is not synced is not durable, and what is synced is")
     func sync() {
-        var disk = SimulatedDisk()
+        var disk = SimulatedDisk(SimulatedDisk.initial)
         disk.write(Self.save(1))
         #expect(Self.revision(disk) == 0)
         disk.sync { _, _ in }
@@ -42,7 +42,7 @@ struct SimulatedDiskTests {
         "recovery keeps a prefix of whole transactions and stops at the first that is torn or missing",
         arguments: losses)
     func recovery(_ remains: [SimulatedDisk.Remains], _ expected: UInt64) {
-        var disk = SimulatedDisk()
+        var disk = SimulatedDisk(SimulatedDisk.initial)
         disk.write(Self.save(1))
         disk.sync { _, _ in }
         for revision in UInt64(2)...4 { disk.write(Self.save(revision)) }
@@ -53,11 +53,22 @@ struct SimulatedDiskTests {
         #expect(disk.unsynced == 0)
     }
 
+    @Test("a torn transaction is gone as a whole, unless checksums are not compared", arguments: [false, true])
+    func torn(_ isTaken: Bool) {
+        var disk = SimulatedDisk(SimulatedDisk.initial)
+        disk.write(Self.save(1))
+        disk.write(Self.save(2))
+        disk.recover([.torn, .whole], takingTorn: isTaken) { _, _ in }
+        // The player is the first of the two changes; what lies behind a torn transaction is lost in either case.
+        #expect(disk.durable.state.players.first?.revision == nil)
+        #expect(disk.durable.state.cardSequence == (isTaken ? 1 : 0))
+    }
+
     @Test(
         "a transaction whose sync failed may come back after a crash, and is there once when it is written again",
         arguments: [true, false])
     func failure(_ isRolledBack: Bool) {
-        var disk = SimulatedDisk()
+        var disk = SimulatedDisk(SimulatedDisk.initial)
         disk.write(Self.save(1))
         disk.fail(rollingBack: isRolledBack)
         var crashed = disk

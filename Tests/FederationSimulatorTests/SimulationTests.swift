@@ -25,6 +25,28 @@ struct SimulationTests {
         #expect(report.committed + report.aborted == report.crossings)
     }
 
+    @Test(
+        "frames about handoffs may be lost, come twice and come late on a channel that stands",
+        arguments: [FaultKind.loss, .duplication, .reordering])
+    func disturbed(_ kind: FaultKind) {
+        let report = Simulator.run(
+            SimulationOptions(seed: 11, crossings: 240, playersPerServer: 2, faults: [kind], crossingsPerRound: 80))
+        #expect(report.violation == nil)
+        #expect(report.committed > 0 && report.faults[kind, default: 0] > 0)
+        // The faults are more than a number in the report: frames really went astray, and no others than these.
+        #expect(report.disturbedFrames[kind, default: 0] > 0 && Set(report.disturbedFrames.keys) == [kind])
+    }
+
+    @Test("the hostile peer brings as many players as one may, and no more")
+    func bounds() {
+        let report = Simulator.run(
+            SimulationOptions(
+                seed: 6, crossings: 3_000, playersPerServer: 1, faults: [.hostileFrames], crossingsPerRound: 100))
+        #expect(report.violation == nil)
+        // Three players, and what Simulation.passagesPerPeer makes of them.
+        #expect(report.peaks.passages == 2 * 3 + 8)
+    }
+
     @Test("the same seed gives the same run, and the run that is written down here")
     func determinism() {
         let options = SimulationOptions(seed: 7, crossings: 60)

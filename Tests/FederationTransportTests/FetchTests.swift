@@ -312,6 +312,66 @@ struct ProvokedFetchTests {
         #expect(budget.admit(try address("1.1.1.1"), at: start + .seconds(60)) == true)
     }
 
+    @Test("one network brings about a quarter of all calls at most, and the others still have theirs")
+    func fairness() throws {
+        var budget = TargetBudget()
+        let start = NIODeadline.uptimeNanoseconds(600_000_000_000)
+        func network(_ text: String) throws -> AddressRange { try #require(NetworkAddress(text)).network }
+        let (greedy, modest) = (try network("198.51.100.1"), try network("2001:db8:1:2::1"))
+        func target(_ number: Int) throws -> NetworkAddress { try #require(NetworkAddress("9.9.9.\(number)")) }
+        for number in 0..<TargetBudget.perCaller {
+            #expect(budget.admit(try target(number), for: greedy, at: start) == true)
+        }
+        #expect(budget.admit(try target(200), for: greedy, at: start) == false)
+        #expect(budget.admit(try target(200), for: modest, at: start) == true)
+        #expect(budget.admit(try target(201), at: start) == true)
+        // What was refused has not been counted.
+        #expect(TargetBudget.perCaller * 4 == TargetBudget.inAll)
+        for number in 0..<TargetBudget.perCaller - 1 {
+            #expect(budget.admit(try target(number), for: modest, at: start) == true)
+        }
+        #expect(budget.admit(try target(202), for: modest, at: start) == false)
+        #expect(budget.admit(try target(202), for: greedy, at: start + TargetBudget.window) == true)
+    }
+
+    @Test("one network has half of the places at most, so that slow answers to it keep nobody else waiting")
+    func places() async throws {
+        let servers = [
+            try await ScriptedServer.start(host: "127.0.7.61") { _ in .silence },
+            try await ScriptedServer.start(host: "127.0.7.62") { _ in .silence },
+        ]
+        let good = try await ScriptedServer.start(host: "127.0.7.63") { _ in .full(.ok, body: "a.b.c") }
+        var configuration = GuardedFetcher.Configuration()
+        configuration.policy = AddressPolicy(allowsPrivate: true)
+        configuration.timeLimit = .seconds(2 * patience)
+        configuration.concurrent = 4
+        let fetcher = try GuardedFetcher(configuration: configuration, resolver: ScriptedResolver([:]))
+        func request(_ host: String, _ port: Int, from caller: String) throws -> FetchRequest {
+            var request = FetchRequest.card(of: try #require(Endpoint("ws://\(host):\(port)")))
+            request.isProvoked = true
+            request.caller = try #require(NetworkAddress(caller)).network
+            return request
+        }
+        let slow = [
+            try request("127.0.7.61", servers[0].port, from: "198.51.100.1"),
+            try request("127.0.7.62", servers[1].port, from: "198.51.100.1"),
+        ]
+        let third = try request("127.0.7.63", good.port, from: "198.51.100.1")
+        let other = try request("127.0.7.63", good.port, from: "198.51.100.2")
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for request in slow {
+                group.addTask { await #expect(throws: FetchFailure.timedOut) { try await fetcher.fetch(request) } }
+            }
+            while servers.contains(where: { $0.asked.isEmpty }) { await Task.yield() }
+            await #expect(throws: FetchFailure.busy) { try await fetcher.fetch(third) }
+            #expect(try await fetcher.fetch(other).body == Array("a.b.c".utf8))
+            try await group.waitForAll()
+        }
+        // Its places are free again.
+        #expect(try await fetcher.fetch(third).status == 200)
+        for server in servers + [good] { try await server.stop() }
+    }
+
     static let bodies: [(String, String?)] = [
         ("a.b.c", "a.b.c"), (" a.b.c\n", "a.b.c"), ("a..c", "a..c"), ("a.b", nil), ("a.b.c.d", nil), ("", nil),
         (#"{"protected":"a","payload":"b","signature":"c"}"#, "a.b.c"), (#"{"protected":"a","payload":"b"}"#, nil),

@@ -56,6 +56,72 @@ struct ProbeTests {
         try await server.stop()
     }
 
+    @Test("trying back goes to the address that has shown the card, though the name leads elsewhere the second time")
+    func rebinding() async throws {
+        let own = try await ScriptedServer.start(host: "127.0.7.51") { _ in .full(.ok, body: "a.b.c") }
+        let victim = try await ScriptedServer.start(host: "127.0.7.52", port: own.port) { _ in .full(.ok) }
+        let resolver = ScriptedResolver(["beta.test": [["127.0.7.51"], ["127.0.7.52"]]])
+        let examiner = try examiner(resolver, allowsPrivate: true)
+        let place = try endpoint("beta.test", own.port)
+        let reach = ExaminationReach(isOperatorsChoice: false, denied: [], isProvoked: true)
+        let served = try await examiner.card(at: place, within: reach)
+        #expect(served.compact == "a.b.c" && served.address == NetworkAddress("127.0.7.51"))
+        let found = await examiner.probe(place, at: served.address, within: reach)
+        #expect(codes(found) == ["dns ok", "tcp ok", "upgrade upgrade.refused"])
+        #expect(own.asked.map(\.uri) == ["/.well-known/aether-federation", "/federation"])
+        #expect(victim.asked.isEmpty && resolver.asked == ["beta.test"])
+        // The address is judged all the same.
+        let strict = try self.examiner(resolver)
+        #expect(codes(await strict.probe(place, at: served.address, within: reach)) == ["dns address.refused"])
+        #expect(own.asked.count == 2)
+        try await own.stop()
+        try await victim.stop()
+    }
+
+    @Test("trying back follows no redirect: what answers behind one is not at the peer's address")
+    func redirected() async throws {
+        let behind = try await ScriptedServer.start(host: "127.0.7.53") { _ in .full(.ok, body: "a.b.c") }
+        let target = "http://127.0.7.53:\(behind.port)/.well-known/aether-federation"
+        let server = try await ScriptedServer.start(host: "127.0.7.54") { _ in .full(.found, ["Location": target]) }
+        let examiner = try examiner(allowsPrivate: true)
+        let place = try endpoint("127.0.7.54", server.port)
+        await #expect(throws: Refusal.self) {
+            try await examiner.card(
+                at: place, within: ExaminationReach(isOperatorsChoice: false, denied: [], isProvoked: true))
+        }
+        #expect(behind.asked.isEmpty)
+        // The operator's own look may be led on.
+        #expect(try await examiner.card(at: place, within: reach(false)).compact == "a.b.c")
+        try await server.stop()
+        try await behind.stop()
+    }
+
+    @Test("cards and probes on the word of others count together, and an operator's do not")
+    func budget() async throws {
+        let server = try await ScriptedServer.start(host: "127.0.7.55") { _ in .full(.ok, body: "a.b.c") }
+        let examiner = try examiner(allowsPrivate: true)
+        let place = try endpoint("127.0.7.55", server.port)
+        let provoked = ExaminationReach(isOperatorsChoice: false, denied: [], isProvoked: true)
+        for _ in 0..<GuardedExaminer.provokedPerAddress / 2 {
+            let served = try await examiner.card(at: place, within: provoked)
+            let found = await examiner.probe(place, at: served.address, within: provoked)
+            #expect(codes(found).last == "upgrade upgrade.refused")
+        }
+        let asked = server.asked.count
+        do throws(Refusal) {
+            _ = try await examiner.card(at: place, within: provoked)
+            Issue.record("it was asked")
+        } catch {
+            #expect(error.code == "fetch.busy")
+        }
+        let address = try #require(NetworkAddress("127.0.7.55"))
+        #expect(codes(await examiner.probe(place, at: address, within: provoked)) == ["endpoint inquiry.busy"])
+        #expect(server.asked.count == asked)
+        let chosen = ExaminationReach(isOperatorsChoice: true, denied: [], isProvoked: true)
+        #expect(try await examiner.card(at: place, within: chosen).compact == "a.b.c")
+        try await server.stop()
+    }
+
     @Test("where the deny list names the address nobody is asked, also when an operator has chosen the server")
     func denied() async throws {
         let server = try await ScriptedServer.start { _ in .full(.ok) }

@@ -52,10 +52,17 @@ class AetherServer:
     """`aether serve` on a free port with its own data directory; ends with the `with` block."""
 
     def __init__(
-        self, server_id: str, data: Path, environment: dict[str, str] | None = None, options: tuple[str, ...] = ()
+        self,
+        server_id: str,
+        data: Path,
+        environment: dict[str, str] | None = None,
+        options: tuple[str, ...] = (),
+        launcher: tuple[str, ...] = (),
     ) -> None:
         # Further options of `aether serve`.
         self.options = options
+        # A command that runs the command behind it, in a process that it has prepared.
+        self.launcher = launcher
         self.id = server_id
         self.data = data
         self.port = free_port()
@@ -68,7 +75,7 @@ class AetherServer:
         self.key = bytes.fromhex(made["publicKey"])
         self.log = (self.data.parent / "log").open("w+")
         self._process = subprocess.Popen(
-            [binary(), "serve", "--data", self.data, "--heartbeat-interval", "1", *self.options],
+            [*self.launcher, binary(), "serve", "--data", self.data, "--heartbeat-interval", "1", *self.options],
             stdout=self.log,
             stderr=subprocess.STDOUT,
             env=self._environment,

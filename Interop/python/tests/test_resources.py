@@ -16,17 +16,26 @@ from pathlib import Path
 import pytest
 from aether_peer.channel import PATH, SUBPROTOCOL, ChannelClosed, dialling, establish, now_ms
 from aether_peer.closing import CloseCode
-from support import AetherServer, connected, handshake, known
+from aether_peer.listener import listen
+from support import AetherServer, connected, eventually, free_port, handshake, identity, known
 from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 
 MANY = 1_000
 PER_ADDRESS = 64
 FILES = 4_096
+# What a login shell or a service usually starts with.
+FEW_FILES = 1_024
+NARROW_FILES = 512
+# Of these, what a server keeps for itself (SECURITY.md).
+OWN_FILES = 64
 # An address of their own, so that the bounds per address are theirs.
 ATTACKERS = "127.0.0.2"
 SERVED_SECONDS = 10.0
+# Two of the longest pauses between dials.
+DIALLED_SECONDS = 60.0
 COUNTED_SECONDS = 20.0
 OPENING = (
     f"GET {PATH} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
@@ -36,14 +45,15 @@ OPENING = (
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AetherServer]:
-    """A server of its own, allowed as many files as its attackers."""
+    """A server of its own, started with few files: it must raise that limit itself, as this test does afterwards."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most[1] != resource.RLIM_INFINITY and most[1] < FILES:
         pytest.skip(f"a process may have {most[1]} files here, and this needs {FILES} (ulimit -Hn)")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(most[0], FILES), most[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (FEW_FILES, most[1]))
     # A peer that reads nothing is to be given up for what waits for it, and not for its silence.
     options = ("--unreachable-after", "120")
     with AetherServer("target", tmp_path_factory.mktemp("target") / "data", options=options) as server:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(most[0], FILES), most[1]))
         asyncio.run(served(server))
         yield server
     resource.setrlimit(resource.RLIMIT_NOFILE, most)
@@ -161,6 +171,13 @@ class Attacker:
         except ConnectionError:
             return
 
+    async def status(self) -> bytes:
+        """How an answer begins; nothing where the server hangs up without one."""
+        try:
+            return await self.reader.read(12)
+        except ConnectionError:
+            return b""
+
     async def trickle(self, content: bytes) -> None:
         """One byte a second, until the server has enough of it."""
         for byte in content:
@@ -213,6 +230,47 @@ def frame(first: int, content: bytes = b"", length: int | None = None) -> bytes:
     else:
         size = b"\xff" + length.to_bytes(8)
     return bytes([first]) + size + bytes(4) + content
+
+
+async def test_the_server_may_open_as_many_files_as_the_system_lets_it(target: AetherServer) -> None:
+    limits = Path(f"/proc/{target._process.pid}/limits").read_text()
+    soft, hard = re.search(r"^Max open files\s+(\d+)\s+(\d+)", limits, re.MULTILINE).groups()
+    assert soft == hard and int(soft) >= FILES
+
+
+async def test_with_every_connection_taken_the_server_still_reaches_its_peers(tmp_path: Path) -> None:
+    """Its connections stay open behind their first request; the files that it needs for dialling are not theirs."""
+    launcher = ("sh", "-c", f'ulimit -n {NARROW_FILES} && exec "$0" "$@"')
+    with AetherServer("narrow", tmp_path / "data", launcher=launcher) as server:
+        most = NARROW_FILES - OWN_FILES
+        assert f"at most {most} connections instead of 10000" in (tmp_path / "log").read_text()
+        own = identity()
+        port = free_port()
+        await asyncio.to_thread(server.trust, own, f"ws://127.0.0.1:{port}")
+        established = asyncio.get_running_loop().create_future()
+
+        async def accepted(connection: ServerConnection) -> None:
+            await establish(connection, handshake(server, own))
+            if not established.done():
+                established.set_result(None)
+            await connection.wait_closed()
+
+        async def ask() -> Attacker:
+            attacker = await Attacker.connect(server)
+            await attacker.say(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            return attacker
+
+        async with crowd(NARROW_FILES, ask) as attackers:
+            answers = [await attacker.status() for attacker in attackers]
+            assert set(answers) == {b"HTTP/1.1 200", b""}
+            # A connection of the start may still have had a place.
+            assert most - 3 <= answers.count(b"HTTP/1.1 200") <= most
+            async with await listen(own, accepted, port=port):
+                await asyncio.wait_for(established, DIALLED_SECONDS)
+        turned_away = await eventually(
+            lambda: server._answers() and count(server, "aether_http_limits_total", limit="connections"), "a free place"
+        )
+        assert turned_away >= answers.count(b"")
 
 
 async def test_a_thousand_connections_that_say_nothing(target: AetherServer, measured: Measured) -> None:

@@ -1,7 +1,8 @@
 import FederationCrypto
 public import FederationModel
 
-/// Proof that bytes with this hash and size were seen whole by an ``AssetVerifier``. Nothing else makes one.
+/// Proof that bytes with this hash and size were seen whole by an ``AssetVerifier`` or an ``AssetMeasurer``. Nothing else
+/// makes one.
 public struct VerifiedAsset: Hashable, Sendable {
     public let hash: ContentHash
     /// In bytes.
@@ -58,6 +59,23 @@ public struct AssetVerifier: Sendable {
         guard actual == hash else { throw .hash(expected: hash, actual: actual) }
         return VerifiedAsset(hash: hash, size: size)
     }
+}
+
+/// Finds out what an asset is that arrives in pieces, holding none of them.
+public struct AssetMeasurer: Sendable {
+    /// Bytes seen so far.
+    public private(set) var size: Int64 = 0
+    private var hasher = ContentHasher()
+
+    public init() {}
+
+    public mutating func update(_ bytes: [UInt8]) {
+        size += Int64(bytes.count)
+        hasher.update(bytes)
+    }
+
+    /// The proof for all that has arrived, under the hash that it turned out to have.
+    public func finish() -> VerifiedAsset { VerifiedAsset(hash: hasher.finalize(), size: size) }
 }
 
 /// How bytes differ from what they should be.

@@ -105,6 +105,7 @@ public struct HandoffLedger: Sendable {
     /// The ledger as it was stored. Open handoffs are due at once: each end asks the other or says it again.
     public init(restoring stored: [HandoffRecord], retention: Duration = Limits.handoffRetention, at now: Now) {
         self.init(retention: retention)
+        records.reserveCapacity(stored.count)
         for record in stored {
             insert(record, due: now.instant)
             let age = min(max(now.timestamp - record.changedAt, .zero), retention)
@@ -125,6 +126,9 @@ public struct HandoffLedger: Sendable {
     public func openHandoffs(with peer: ServerID) -> [HandoffRecord] {
         (openByPeer[peer] ?? []).sorted().compactMap { records[$0] }
     }
+
+    /// How many handoffs with a peer are open.
+    public func openCount(with peer: ServerID) -> Int { openByPeer[peer]?.count ?? 0 }
 
     /// Handoffs in one state, the newest first, at most `limit`.
     public func list(_ state: HandoffState, limit: Int) -> [HandoffRecord] {
@@ -371,6 +375,11 @@ public struct HandoffLedger: Sendable {
     /// The source knows of no such handoff: forgets an admitted one, if it was asked about it. Whether it was.
     mutating func settle(_ id: HandoffID) -> Bool {
         settlements[id] != nil && forget(id)
+    }
+
+    /// Keeps a handoff that is over and due to be forgotten for another ``retention``.
+    mutating func keep(_ id: HandoffID, at now: Instant) {
+        retirements.insert(Deadline(at: now + retention, id: id))
     }
 
     /// Forgets a handoff that is over. Whether it was there.

@@ -37,6 +37,9 @@ public struct CrossingEvent: Hashable, Sendable {
         case completed
         /// Nothing crossed; the player goes on at home.
         case returned(Refusal)
+        /// Decided, and void since: the player's home server has taken the player back. Nothing crosses, and the player
+        /// does not go on here.
+        case voided(Refusal)
         /// Seen from the destination: the player stands before the door, and the world has a say in it.
         case arriving(Arrival)
         /// Seen from the destination: the world did not let the player in.
@@ -103,6 +106,9 @@ public enum NodeEvent: Hashable, Sendable {
     case relearned(PlayerID, on: ServerID, Epoch)
     /// This server has taken one of its players back.
     case reclaimed(PlayerID, Epoch)
+    /// A peer refuses a decision of this server because this server has taken the player back, of which it knows nothing: it
+    /// was restored from a backup. The player is nowhere until the operator takes them back again.
+    case reclaimForgotten(PlayerID, ServerID)
     /// A player's home server has taken the player back from this one.
     case recalled(PlayerID, Epoch)
     /// A common peer reaches a server that this one does not.

@@ -101,6 +101,7 @@ extension FederationNode {
         guard held + envelope.snapshot.count <= Limits.allSnapshotsBytes else {
             throw PlayerTable.Failure.full.refusal
         }
+        try checkRoom(for: token)
         guard worlds[token.world] != nil else {
             throw Refusal(
                 .notFound, code: "world.unknown", reason: "there is no world \(token.world) on \(id)",
@@ -128,6 +129,20 @@ extension FederationNode {
             throw Refusal(
                 .conflict, code: "player.present", reason: "\(token.player) is kept by \(id) already",
                 remedy: "a player can be in one place only", step: .handoff)
+        }
+    }
+
+    /// Who came from a peer is remembered for good, with the token, so that a peer may bring so many and no more. Whoever has
+    /// come from there before may always come again.
+    private func checkRoom(for token: SessionToken) throws(Refusal) {
+        guard plantedBug != .passageLimitIgnored, passages[token.player, from: token.issuer] == nil else { return }
+        guard passages.count(from: token.issuer) + ledger.openCount(with: token.issuer) < configuration.passagesPerPeer,
+            passages.count + ledger.openCount < configuration.passages
+        else {
+            throw Refusal(
+                .overloaded, code: "player.full",
+                reason: "\(id) remembers as many players who came from other servers as it may",
+                remedy: "send players who have been there before, or send them to another server", step: .handoff)
         }
     }
 

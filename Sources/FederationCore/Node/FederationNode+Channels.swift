@@ -99,6 +99,11 @@ extension FederationNode {
         channels[server].flatMap { sessions[$0]?.roundTrip }
     }
 
+    /// The round trip to a peer, smoothed over the last answers.
+    public func smoothedRoundTrip(to server: ServerID) -> Duration? {
+        channels[server].flatMap { sessions[$0]?.smoothedRoundTrip }
+    }
+
     /// Who opened the channel to a peer.
     public func direction(to server: ServerID) -> ChannelDirection? {
         channels[server].flatMap { sessions[$0]?.direction }
@@ -166,6 +171,7 @@ extension FederationNode {
         let roundTrip = now.instant - outstanding.sentAt
         session.outstanding = nil
         session.roundTrip = roundTrip
+        session.smoothedRoundTrip = session.smoothedRoundTrip.map { $0 + (roundTrip - $0) / 8 } ?? roundTrip
         sessions[channel] = session
         return [.report(.roundTrip(session.peer.serverID, roundTrip))] + alive(session.peer.serverID, at: now)
     }

@@ -6,7 +6,8 @@ import FederationWire
 extension FederationNode {
     /// What a crossing would go through now, once the first four steps have let it pass.
     public struct CrossingPlan: Sendable {
-        public let route: PortalRoute
+        public let portal: PortalID
+        public let route: ResolvedRoute
         public let destination: FederatedServer
         public let peer: VerifiedPeer
         public let player: PlayerRecord
@@ -27,35 +28,41 @@ extension FederationNode {
     }
 
     /// Steps 1 to 4 of a crossing, and that the player may leave; changes nothing.
-    public func plan(_ player: PlayerID, through portal: PortalID, at now: Now) throws(Refusal) -> CrossingPlan {
+    ///
+    /// - Parameter epoch: which stay of the player is meant, as for ``PlayerTable/playing(_:epoch:)``.
+    public func plan(
+        _ player: PlayerID, epoch: Epoch?, through portal: PortalID, at now: Now
+    ) throws(Refusal) -> CrossingPlan {
         let resolved = try resolve(portal, at: now)
         let record: PlayerRecord
         do {
-            record = try players.playing(player)
+            record = try players.playing(player, epoch: epoch)
         } catch {
             throw error.refusal
         }
-        guard let destination = registry.server(resolved.route.destination),
+        guard let destination = registry.server(resolved.destination),
             let peer = verifiedPeer(destination.id, at: now), channels[destination.id] != nil
         else {
             throw Refusal(
                 .conflict, code: "destination.disconnected",
-                reason: "there is no open channel to \(resolved.route.destination) at this moment",
+                reason: "there is no open channel to \(resolved.destination) at this moment",
                 remedy: "try again shortly; this server keeps dialling", step: .health)
         }
-        return CrossingPlan(route: resolved.route, destination: destination, peer: peer, player: record)
+        return CrossingPlan(portal: portal, route: resolved, destination: destination, peer: peer, player: record)
     }
 
     /// Step 6 begins: freezes the player, records the handoff as prepared and offers it. The first four steps are checked
     /// again, because time has passed since.
     ///
     /// - Parameters:
+    ///   - epoch: which stay of the player is meant, as for ``plan(_:epoch:through:at:)``.
     ///   - id: from entropy.
     ///   - manifest: the proof of step 5 for the destination's world.
     public mutating func depart(
-        _ player: PlayerID, through portal: PortalID, as id: HandoffID, assets manifest: VerifiedManifest, at now: Now
+        _ player: PlayerID, epoch claimed: Epoch?, through portal: PortalID, as id: HandoffID,
+        assets manifest: VerifiedManifest, at now: Now
     ) throws(Refusal) -> [Effect] {
-        let plan = try plan(player, through: portal, at: now)
+        let plan = try plan(player, epoch: claimed, through: portal, at: now)
         guard manifest.manifest.world == plan.route.world else {
             throw Refusal(
                 .conflict, code: "route.changed",
@@ -105,7 +112,8 @@ extension FederationNode {
 
     /// How long the answer to an offer may take.
     private func acceptTimeout(of destination: ServerID) -> Duration {
-        let roundTrip = min(roundTrip(to: destination) ?? .zero, Limits.acceptRoundTrip)
+        if plantedBug == .acceptTimeoutIgnored { return Limits.handoffRetention }
+        let roundTrip = min(smoothedRoundTrip(to: destination) ?? .zero, Limits.acceptRoundTrip)
         return configuration.acceptTimeout + roundTrip * Limits.acceptRoundTrips
     }
 
@@ -182,11 +190,7 @@ extension FederationNode {
                 at: now)
         case .committed:
             // Unless the player's home server has taken the player back: then it is void.
-            if rejection.code == Self.recalledCode, record.player.home != id || reclaims[record.player] != nil,
-                let ended = ledger.void(record.id, code: rejection.code, reason: rejection.reason, at: now)
-            {
-                return [.persist([.putHandoff(ended)]), .report(.handoffMoved(ended.id, .source, .aborted))]
-            }
+            if rejection.code == Self.recalledCode { return void(record, at: now) }
             // The decision stands. A destination that has lost the reservation is offered the player again; one that refuses
             // for any other reason hears of it again at the next repetition, which has its pauses.
             guard rejection.code == Self.nothingReserved else {
@@ -253,7 +257,9 @@ extension FederationNode {
                     remedy: "the player goes on here; try again when the destination answers", step: .handoff),
                 at: now)
         case .repeatCommit(let id):
-            guard let record = ledger.record(id), let channel = channels[record.peer] else { return [] }
+            guard plantedBug != .decisionNotRepeated, let record = ledger.record(id),
+                let channel = channels[record.peer]
+            else { return [] }
             return sendCommit(record, on: channel, at: now)
         case .forget:
             return []
@@ -270,7 +276,8 @@ extension FederationNode {
         for record in ledger.openHandoffs(with: peer.serverID).prefix(Self.resumedAtOnce) {
             switch record.state {
             case .prepared: effects += sendOffer(record, at: now)
-            case .committed: effects += sendCommit(record, on: channel, at: now)
+            case .committed:
+                if plantedBug != .decisionNotRepeated { effects += sendCommit(record, on: channel, at: now) }
             case .reserved: effects.append(.send(.query(record.id), on: channel))
             case .admitted, .completed, .aborted: break
             }

@@ -118,7 +118,8 @@ extension FederationNode {
     }
 
     /// Takes an owner's revocation of a server's keys, whoever brings it: it is signed with the recovery key that the server
-    /// had committed to. What is new is passed on to every peer, once.
+    /// had committed to. What is new holds at once, and is passed on to every peer, once; of several in a row within
+    /// ``Limits/revocationPause`` the first and then the newest.
     ///
     /// - Throws: ``KeyBinding/Failure``'s refusals; `key.unknown` for a server of which nothing is known.
     public mutating func revoke(_ compact: String, at now: Now) throws(Refusal) -> [Effect] {
@@ -149,10 +150,20 @@ extension FederationNode {
             effects += (try? suspend(server, reason: "its owner has revoked it for good", at: now)) ?? []
         }
         effects += reviewTrust(in: server, at: now)
-        for channel in channels.keys.sorted() where channel != server {
-            if let channel = channels[channel] { effects.append(.send(.notice(.revocation(compact)), on: channel)) }
-        }
+        if revocationRelays.admit(compact, of: server, at: now.instant) { effects += relay(compact, of: server) }
         return effects
+    }
+
+    private func relay(_ compact: String, of server: ServerID) -> [Effect] {
+        channels.keys.sorted().compactMap { peer in
+            guard peer != server, let channel = channels[peer] else { return nil }
+            return .send(.notice(.revocation(compact)), on: channel)
+        }
+    }
+
+    /// Passes on the revocations that had to wait.
+    mutating func relayRevocations(at now: Now) -> [Effect] {
+        revocationRelays.takeDue(at: now.instant).flatMap { relay($0.compact, of: $0.server) }
     }
 
     /// A peer tells of a server's card or revocation.

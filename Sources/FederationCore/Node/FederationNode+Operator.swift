@@ -84,6 +84,15 @@ extension FederationNode {
         return Registration(server: entry, effects: effects, contradiction: nil)
     }
 
+    /// Looks at a card that is not to be taken, for whether it contradicts the known one of its server: that is evidence,
+    /// whoever shows it.
+    public mutating func witness(_ compact: String, of server: ServerID, at now: Now) -> [Effect] {
+        guard let card = try? ServerCard.verify(compact, at: now.timestamp), card.id == server,
+            cards[server] != compact, let bound = try? bound(card, at: now)
+        else { return [] }
+        return contradiction(of: card, compact, bound, at: now)?.effects ?? []
+    }
+
     /// Two cards under one key with one sequence number: the first stands, and both are kept.
     private mutating func contradiction(
         of card: ServerCard, _ compact: String, _ bound: Bound, at now: Now
@@ -115,7 +124,8 @@ extension FederationNode {
         guard let entry = registry.server(server) else { throw ServerRegistry.Failure.notFound(server).refusal }
         let statement: HeartbeatStatement
         do {
-            statement = try HeartbeatStatement.verify(compact, server: server, key: entry.publicKey, at: now.timestamp)
+            statement = try HeartbeatStatement.verify(
+                compact, server: server, key: entry.publicKey, by: id, at: now.timestamp)
         } catch {
             throw Refusal(
                 .forbidden, code: "heartbeat.refused", reason: "the heartbeat \(error.reason)",
@@ -173,7 +183,8 @@ extension FederationNode {
 
     // MARK: Peers
 
-    /// Trusts a server from now on: registers its card, pins its key, and dials it. A peer that the policy had trusted is pinned.
+    /// Trusts a server from now on: registers its card, pins its key and where it is, and dials it. A peer that the policy had
+    /// trusted is pinned; one that is pinned already is pinned where its card says that it is now, and stays what else it was.
     ///
     /// - Throws: as ``register(_:from:at:)``; `policy.denied` for one that the deny list names.
     public mutating func addPeer(_ compact: String, at now: Now) throws(Refusal) -> Registration {
@@ -184,11 +195,23 @@ extension FederationNode {
         }
         let registration = try register(compact, at: now)
         let entry = registration.server
-        if registration.contradiction != nil || peers[entry.id]?.trust == .pinned { return registration }
-        var effects = registration.effects
-        let record = PeerRecord(server: entry.id, publicKey: entry.publicKey, addedAt: now.timestamp)
+        if registration.contradiction != nil { return registration }
+        // A peer that moves is dialled when the pin that covers its new place stands, and once.
+        var effects = registration.effects.filter { effect in
+            if case .dial = effect { false } else { true }
+        }
+        let endpoints = [entry.endpoint] + entry.alternatives
+        let record: PeerRecord
+        if var pinned = peers[entry.id], pinned.trust == .pinned {
+            guard pinned.pinnedEndpoints != endpoints else { return registration }
+            pinned.pinnedEndpoints = endpoints
+            record = pinned
+        } else {
+            record = PeerRecord(
+                server: entry.id, publicKey: entry.publicKey, addedAt: now.timestamp, pinnedEndpoints: endpoints)
+            health.watch(entry.id, at: now.instant)
+        }
         peers[entry.id] = record
-        health.watch(entry.id, at: now.instant)
         effects.append(.persist([.putPeer(record)]))
         effects += dialEffects(for: entry.id)
         return Registration(server: registry.server(entry.id) ?? entry, effects: effects, contradiction: nil)
@@ -223,8 +246,17 @@ extension FederationNode {
     }
 
     /// Excludes a server until it is reinstated: the channel closes, routes to it refuse, and players who were offered to it
-    /// and not yet handed over go on here.
+    /// and not yet handed over go on here. The reason is kept with the registry entry; a peer that has never shown a card has
+    /// none.
     public mutating func suspend(_ server: ServerID, reason: String, at now: Now) throws(Refusal) -> [Effect] {
+        if registry.server(server) == nil, let record = peers[server],
+            let tombstone = registry.remember(
+                server, key: bindings[server]?.key ?? record.publicKey, isSuspended: true)
+        {
+            return [.persist([.putTombstone(tombstone)])]
+                + cutOff(server, at: now) { .destinationSuspended($0, server) }
+                + reviewIntroduced(by: server, at: now)
+        }
         let entry: FederatedServer
         do {
             entry = try registry.suspend(server, reason: reason)
@@ -242,6 +274,11 @@ extension FederationNode {
     /// - Throws: `key.revoked` for a server whose owner has revoked it for good.
     public mutating func reinstate(_ server: ServerID, at now: Now) throws(Refusal) -> [Effect] {
         guard bindings[server]?.isDead != true else { throw KeyBinding.Failure.revoked(server).refusal }
+        if registry.server(server) == nil, let tombstone = registry.tombstone(server), tombstone.isSuspended,
+            let changed = registry.remember(server, key: tombstone.publicKey, isSuspended: false)
+        {
+            return [.persist([.putTombstone(changed)])] + reviewIntroduced(by: server, at: now)
+        }
         let wasSuspended = registry.status(of: server) == .suspended
         let entry: FederatedServer
         do {

@@ -17,7 +17,7 @@ extension FederationNode {
     /// Asks common peers about those that have failed again and are about to be given up.
     mutating func askAboutDoubtful(at now: Now) -> [Effect] {
         var effects: [Effect] = []
-        let targets = health.takeDoubtful().filter { peers[$0] != nil && registry.status(of: $0) != .suspended }
+        let targets = health.takeDoubtful().filter { peers[$0] != nil && !registry.isSuspended($0) }
         guard !targets.isEmpty else { return [] }
         let helpers = channels.keys.filter {
             health.status(of: $0) == .healthy && verifiedPeer($0, at: now) != nil
@@ -104,12 +104,12 @@ extension FederationNode {
 
     // MARK: Coming back
 
-    /// A peer without a channel says, signed, that it lives: it is dialled once without waiting for the end of the pause.
-    /// Nothing else follows, and not more often than the longest pause would allow; a statement that was taken before, or is
+    /// A peer without a channel says to this server, signed, that it lives: it is dialled once without waiting for the end of the
+    /// pause. One that names no audience is for a registry, and brings about no dial. Nothing else follows, and not more often than the longest pause would allow; a statement that was taken before, or is
     /// older, is a replay.
     mutating func comeBack(_ statement: HeartbeatStatement, at now: Now) -> [Effect] {
         let server = statement.issuer
-        guard channels[server] == nil, !dialEffects(for: server).isEmpty else { return [] }
+        guard statement.audience == id, channels[server] == nil, !dialEffects(for: server).isEmpty else { return [] }
         if let last = comebacks[server] {
             // Times count first: a server that starts anew numbers anew.
             guard (last.issuedAt, last.sequence) < (statement.issuedAt, statement.sequence),

@@ -25,7 +25,7 @@ extension FederationNode {
         let before: PlayerRecord
         let record: PlayerRecord
         do {
-            (before, record) = try players.reclaim(player, home: id)
+            (before, record) = try players.reclaim(player, home: id, terms: termsToReclaim(player))
         } catch {
             throw error.refusal
         }
@@ -54,8 +54,9 @@ extension FederationNode {
                 .notify(CrossingEvent(handoff: reserved.id, player: player, kind: .withdrawn)),
             ]
         }
-        if voided != nil {
+        if let voided {
             effects.append(.report(.handoffMoved(handoff, .source, .aborted)))
+            effects.append(Self.notice(ofVoid: voided))
             if let channel = channels[server] { effects.append(.send(.abort(handoff), on: channel)) }
         }
         return (reclaim, effects + announce(reclaim))
@@ -69,6 +70,47 @@ extension FederationNode {
 
     /// The code with which a decided handoff ends whose player was taken back meanwhile.
     static let recalledCode = "player.recalled"
+
+    /// A peer refuses what this server has decided, because the player's home server has taken the player back.
+    ///
+    /// When this server is that home and knows of no such act, a backup has made it forget one. The handoff is over all the
+    /// same, since nobody will ever admit the player by it. But the player stays `departed`: under the forgotten term they may
+    /// have gone on anywhere, so that only the operator can take them back again.
+    mutating func void(_ decided: HandoffRecord, at now: Now) -> [Effect] {
+        let reason = "\(decided.player.home) took the player back, says \(decided.peer)"
+        guard let ended = ledger.void(decided.id, code: Self.recalledCode, reason: reason, at: now) else { return [] }
+        var effects: [Effect] = [.persist([.putHandoff(ended)]), .report(.handoffMoved(ended.id, .source, .aborted))]
+        if provesForgottenReclaim(ended.id) {
+            effects.append(.report(.reclaimForgotten(ended.player, ended.peer)))
+        }
+        return effects + [Self.notice(ofVoid: ended)]
+    }
+
+    /// Whether a player of this server is thought to have departed in a handoff that came to nothing: that can only be when
+    /// this server has taken the player back since and has forgotten it. The ledger keeps such a handoff until the player is
+    /// somewhere again.
+    func provesForgottenReclaim(_ id: HandoffID) -> Bool {
+        guard let record = ledger.record(id), record.role == .source, record.state == .aborted,
+            record.player.home == self.id, case .departed(_, id)? = players[record.player]?.presence
+        else { return false }
+        return true
+    }
+
+    /// How many terms further a player of this server goes who is taken back: beyond all that were begun and forgotten.
+    private func termsToReclaim(_ player: PlayerID) -> UInt64 {
+        guard case .departed(_, let handoff)? = players[player]?.presence, provesForgottenReclaim(handoff) else {
+            return 1
+        }
+        return Limits.forgottenTerms
+    }
+
+    /// The player's client was sent away and must not wait for an arrival that will never be.
+    private static func notice(ofVoid record: HandoffRecord) -> Effect {
+        let refusal = Refusal(
+            .conflict, code: recalledCode, reason: record.abortReason ?? "\(record.player) was taken back",
+            remedy: "ask \(record.player.home), the player's home, where the player goes on", step: .handoff)
+        return .notify(CrossingEvent(handoff: record.id, player: record.player, kind: .voided(refusal)))
+    }
 
     /// What a peer must know of the players that this server has taken back.
     func recalls(on channel: ChannelID) -> [Effect] {

@@ -106,6 +106,32 @@ extension FederationNode {
         return effects + reviewTrust(in: concerned.sorted(), at: now)
     }
 
+    /// Takes note of what a registry was caught at: nothing that it lists speaks for anybody any more, and nothing more is read
+    /// of it, until the operator readmits it.
+    public mutating func condemn(_ address: String, for fault: RegistryFault, at now: Now) -> [Effect] {
+        guard var known = registries[address], known.fault == nil else { return [] }
+        known.fault = fault
+        known.frontier = MerkleFrontier()
+        var effects = note(known)
+        let listed = listings.keys.filter { listings[$0]?.contains(address) == true }.sorted()
+        for server in listed { effects += note(server, listedBy: address, false) }
+        return effects + reviewTrust(in: listed, at: now)
+    }
+
+    /// Forgets what a registry was caught at, and with it everything that was read of it: it is read from the beginning, as one
+    /// that was never used.
+    ///
+    /// - Throws: `registry.notFaulty` when nothing is known against it.
+    public mutating func readmit(_ address: String) throws(Refusal) -> [Effect] {
+        guard registries[address]?.fault != nil else {
+            throw Refusal(
+                .notFound, code: "registry.notFaulty", reason: "nothing is known against a registry at '\(address)'",
+                remedy: "see aether registry sources")
+        }
+        registries[address] = nil
+        return [.persist([.registry(.removeRegistry(address))])]
+    }
+
     /// Takes note of how far a registry's log was followed.
     public mutating func note(_ known: KnownRegistry) -> [Effect] {
         guard registries[known.address] != known else { return [] }

@@ -22,6 +22,11 @@ public struct ServerStanding: Hashable, Sendable {
     public let endpoints: [Endpoint]
     /// Whether it is the operator who says where it is reached.
     public let isAddressSet: Bool
+    /// Those of ``endpoints`` that an operator has chosen by hand.
+    let chosen: [Endpoint]
+
+    /// Whether an operator has chosen one of its endpoints by hand, so that it may be where strangers' words lead nobody.
+    public func isChosen(_ endpoint: Endpoint) -> Bool { chosen.contains(endpoint) }
 }
 
 extension FederationNode {
@@ -31,20 +36,27 @@ extension FederationNode {
         let record = peers[server]
         guard let key = bindings[server]?.key ?? record?.publicKey ?? entry?.publicKey else { return nil }
         let set = configuration.addresses[server]
+        let endpoints = set.map { [$0] } ?? entry.map { [$0.endpoint] + $0.alternatives } ?? []
         return ServerStanding(
             key: key, entry: entry, isPeer: record != nil, trust: record?.trust, scopes: record?.scopes ?? [],
             refusal: refusal(of: server, at: now), health: record.flatMap { _ in health.status(of: server) },
             verified: verifiedPeer(server, at: now), isConnected: channel(to: server) != nil,
-            endpoints: set.map { [$0] } ?? entry.map { [$0.endpoint] + $0.alternatives } ?? [],
-            isAddressSet: set != nil)
+            endpoints: endpoints, isAddressSet: set != nil,
+            chosen: endpoints.filter { isChosen($0, of: server) })
+    }
+
+    /// Whether an operator has chosen by hand that a server is reached at an endpoint: by setting it, or by pinning the server
+    /// while its card named it. Where a later card leads is nobody's choice.
+    public func isChosen(_ endpoint: Endpoint, of server: ServerID) -> Bool {
+        configuration.addresses[server] == endpoint || peers[server]?.isPinned(at: endpoint) == true
     }
 
     /// Why a server may not have a channel with this one; nil when it may.
     private func refusal(of server: ServerID, at now: Now) -> Refusal? {
-        if let entry = registry.server(server), entry.status == .suspended {
+        if registry.isSuspended(server) {
             return Refusal(
                 .forbidden, code: "server.suspended",
-                reason: "\(server) is suspended: \(entry.suspensionReason ?? "no reason was given")",
+                reason: "\(server) is suspended: \(registry.suspensionReason(of: server) ?? "no reason was given")",
                 remedy: "reinstate it: aether peers reinstate \(server)", step: .registry)
         }
         guard peers[server] != nil else {

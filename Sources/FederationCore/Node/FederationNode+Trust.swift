@@ -189,6 +189,8 @@ extension FederationNode {
         return review
     }
 
+    /// Those that were not heard since this node began come first. Among them the stored time decides, which is that of the last
+    /// change of status.
     private func leastRecentlyHeard() -> ServerID? {
         peers.values
             .filter {
@@ -196,7 +198,9 @@ extension FederationNode {
                     && ledger.openHandoffs(with: $0.server).isEmpty
             }
             .map { (heard: registry.lastHeartbeat(of: $0.server) ?? $0.addedAt, server: $0.server) }
-            .min { ($0.heard, $0.server) < ($1.heard, $1.server) }?.server
+            .min {
+                (max($0.heard, startedAt), $0.heard, $0.server) < (max($1.heard, startedAt), $1.heard, $1.server)
+            }?.server
     }
 
     /// Whether one more server may be believed because it is the first to use its id.

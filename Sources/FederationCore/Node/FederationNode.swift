@@ -11,6 +11,8 @@ public struct FederationNode: ~Copyable, Sendable {
     /// Changes by ``rotate(to:next:at:)`` and ``replace(by:with:at:)`` only.
     public internal(set) var identity: ServerIdentity
     public let configuration: NodeConfiguration
+    /// When this node was made of what was stored.
+    let startedAt: Timestamp
 
     public internal(set) var registry = ServerRegistry()
     public internal(set) var routing = RoutingTable()
@@ -84,6 +86,7 @@ public struct FederationNode: ~Copyable, Sendable {
     var ownIntroductions: [ServerID: OwnIntroduction] = [:]
     var introductionAllowances: [ServerID: IntroductionAllowance] = [:]
     var cardSearches: [ServerID: CardSearch] = [:]
+    var revocationRelays = RevocationRelays()
     var firstUses = (since: Instant(nanoseconds: 0), count: 0)
 
     /// This server's own card as it stands.
@@ -100,7 +103,10 @@ public struct FederationNode: ~Copyable, Sendable {
         var sequence: UInt64 = 0
         /// The heartbeat that has not been answered yet.
         var outstanding: (sequence: UInt64, sentAt: Instant)?
+        /// The last one measured.
         var roundTrip: Duration?
+        /// All of them, smoothed (RFC 6298 §2): one late answer does not make the link slow.
+        var smoothedRoundTrip: Duration?
     }
 
     struct HeartbeatDue: Comparable, Sendable {
@@ -116,6 +122,7 @@ public struct FederationNode: ~Copyable, Sendable {
     ) throws(Refusal) {
         self.identity = identity
         self.configuration = configuration
+        startedAt = now.timestamp
         handshakes = HandshakeManager(identity: identity, configuration: configuration.handshake)
         health = HealthMonitor(thresholds: configuration.health)
         probeQuestions = IndirectProbeQuestions(interval: configuration.health.interval)
@@ -186,8 +193,9 @@ public struct FederationNode: ~Copyable, Sendable {
         [
             handshakes.nextDeadline, health.nextDeadline, ledger.nextDeadline, heartbeats.min?.at, cardDue,
             arrivalDeadlines.min?.at, probeAnswers.nextDeadline, trustReviewDue, introductionsDue,
+            revocationRelays.nextDeadline,
         ]
-        .compactMap(\.self).min()
+        .lazy.compactMap(\.self).min()
     }
 
     /// The passing of time: handshakes that take too long, heartbeats to send, silence that counts, handoffs that wait.
@@ -204,10 +212,15 @@ public struct FederationNode: ~Copyable, Sendable {
         effects += expireProbes(at: now)
         effects += expireArrivals(at: now)
         effects += keepTrust(at: now)
+        effects += relayRevocations(at: now)
         var forgotten: [StoreChange] = []
         for due in ledger.tick(at: now.instant) {
             if case .forget(let id) = due {
-                if ledger.forget(id) { forgotten.append(.removeHandoff(id)) }
+                if provesForgottenReclaim(id) {
+                    ledger.keep(id, at: now.instant)
+                } else if ledger.forget(id) {
+                    forgotten.append(.removeHandoff(id))
+                }
             } else {
                 effects += carryOut(due, at: now)
             }
@@ -238,7 +251,7 @@ public struct FederationNode: ~Copyable, Sendable {
     /// The proof that a peer is trusted: its handshake was completed, has not expired, and the operator still wants it.
     public func verifiedPeer(_ server: ServerID, at now: Now) -> VerifiedPeer? {
         if plantedBug == .trustKeptAfterSuspension { return handshakes.verifiedPeer(server, at: now) }
-        guard let record = peers[server], registry.status(of: server) != .suspended,
+        guard let record = peers[server], !registry.isSuspended(server),
             !denied.contains(server), record.scopes.contains(.heartbeat),
             let peer = handshakes.verifiedPeer(server, at: now),
             counts(peer.publicKey, of: record, at: now) || plantedBug == .trustKeptAfterKeyChange

@@ -17,6 +17,8 @@ public struct NodeConfiguration: Sendable {
     public var commitment: KeyCommitment
     /// Whether strangers may register here: then every change of the registry is logged.
     public var servesRegistry: Bool
+    /// How many ids strangers may fill the registry with.
+    public var registeredServers = Limits.registeredServers
     public var handshake: HandshakeConfiguration
     public var health: HealthThresholds
     /// Where names and strangers may lead this server.
@@ -31,6 +33,10 @@ public struct NodeConfiguration: Sendable {
     public var arrivalTimeout: Duration
     /// How long the ledger keeps a handoff that is over.
     public var handoffRetention: Duration
+    /// How many players who have not come from a peer before it can bring.
+    public var passagesPerPeer = Limits.passagesPerPeer
+    /// How many all peers together can bring.
+    public var passages = Limits.passages
 
     public init(
         name: String, endpoint: Endpoint, handshake: HandshakeConfiguration = HandshakeConfiguration(),

@@ -61,6 +61,14 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case guardNotAsked
     /// A world that takes its word back has the reservation dropped.
     case lateRefusalCounts
+    /// The source waits for the answer to its offer as long as that takes.
+    case acceptTimeoutIgnored
+    /// A decision is said once, and again only to a destination that asks.
+    case decisionNotRepeated
+    /// A start takes over what is left of a transaction that was torn.
+    case tornTransactionTaken
+    /// A peer may bring as many players as it likes.
+    case passageLimitIgnored
 }
 
 extension FederationNode {

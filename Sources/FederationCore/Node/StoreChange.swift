@@ -41,6 +41,8 @@ public enum RegistryChange: Hashable, Sendable {
     case putListing(RegistryListing)
     case removeListing(RegistryListing)
     case putRegistry(KnownRegistry)
+    /// Forgets what was read of the registry at this address, and what it was caught at.
+    case removeRegistry(String)
 }
 
 /// What is remembered of a server that was removed from the registry.
@@ -72,6 +74,7 @@ public struct StoredState: Hashable, Sendable {
     public var routes: [PortalRoute] = []
     public var worlds: [WorldRecord] = []
     public var players: [PlayerRecord] = []
+    /// In any order.
     public var handoffs: [HandoffRecord] = []
     /// How many handoffs this server has decided towards each peer.
     public var decisions: [ServerID: UInt64] = [:]

@@ -112,6 +112,7 @@ public struct StoreTables: Sendable {
         case .putListing(let listing): listings.insert(listing)
         case .removeListing(let listing): listings.remove(listing)
         case .putRegistry(let registry): registries[registry.address] = registry
+        case .removeRegistry(let address): registries[address] = nil
         }
     }
 

@@ -11,12 +11,33 @@ public struct KnownRegistry: Hashable, Sendable {
     public var head: String
     /// Everything that was read of the log.
     public var frontier: MerkleFrontier
+    /// What it was caught at; nil while nothing is known against it. It stays until the operator readmits the registry.
+    public var fault: RegistryFault?
 
-    public init(address: String, registry: ServerID, head: String, frontier: MerkleFrontier = MerkleFrontier()) {
+    public init(
+        address: String, registry: ServerID, head: String, frontier: MerkleFrontier = MerkleFrontier(),
+        fault: RegistryFault? = nil
+    ) {
         self.address = address
         self.registry = registry
         self.head = head
         self.frontier = frontier
+        self.fault = fault
+    }
+}
+
+/// That a registry was caught showing what an honest one does not show.
+public struct RegistryFault: Hashable, Sendable {
+    /// Stable, for programs: `registry.contradiction`, `registry.unloggedCard`.
+    public let code: String
+    /// What proves it, as compact JWS: two heads that contradict each other, or a card and the head of a log without it.
+    public let evidence: [String]
+    public let seenAt: Timestamp
+
+    public init(code: String, evidence: [String], seenAt: Timestamp) {
+        self.code = code
+        self.evidence = evidence
+        self.seenAt = seenAt
     }
 }
 

@@ -46,6 +46,12 @@ public struct ServerRegistry: Sendable {
         servers.slot(of: id).map { servers[slot: $0].status }
     }
 
+    /// Whether an operator excludes a server, whether or not it has an entry.
+    public func isSuspended(_ id: ServerID) -> Bool {
+        if let status = status(of: id) { return status == .suspended }
+        return tombstonesByID[id]?.isSuspended == true
+    }
+
     /// When a known server was last heard, if ever.
     public func lastHeartbeat(of id: ServerID) -> Timestamp? {
         servers.slot(of: id).flatMap { servers[slot: $0].lastHeartbeat }
@@ -70,6 +76,9 @@ public struct ServerRegistry: Sendable {
             servers[slot: Int(slot)].server(servers.id(in: Int(slot)))
         }
     }
+
+    /// How many removed servers are remembered.
+    public var tombstoneCount: Int { tombstonesByID.count }
 
     /// What is remembered of a removed server.
     public func tombstone(_ id: ServerID) -> ServerTombstone? { tombstonesByID[id] }
@@ -226,6 +235,16 @@ public struct ServerRegistry: Sendable {
         server.suspensionReason = reason
         servers[slot: slot] = ServerRow(server)
         return server
+    }
+
+    /// Remembers of an id without an entry that it is bound to `key`, and whether it is suspended: an entry that is made of its
+    /// record later begins so. Does nothing for one with an entry.
+    public mutating func remember(_ id: ServerID, key: PublicKey, isSuspended: Bool) -> ServerTombstone? {
+        guard servers.slot(of: id) == nil else { return nil }
+        let tombstone = ServerTombstone(
+            server: id, publicKey: key, isSuspended: isSuspended, sequence: tombstonesByID[id]?.sequence ?? 0)
+        tombstonesByID[id] = tombstone
+        return tombstone
     }
 
     /// Ends a suspension: the server is `offline` until it is heard. Does nothing to one that is not suspended.

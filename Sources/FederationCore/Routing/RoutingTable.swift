@@ -1,8 +1,12 @@
 public import FederationModel
 
-/// A route through which a player may go now.
+/// Where a portal leads now. Without the portal and the server it stands on: whoever asks has both, and copying a text of
+/// which no other entry has need is a good part of what an answer costs.
 public struct ResolvedRoute: Hashable, Sendable {
-    public let route: PortalRoute
+    public let destination: ServerID
+    public let world: WorldID
+    /// Where in the world; nil leaves it to the world.
+    public let spawn: SpawnPoint?
     /// Of the destination; never suspended.
     public let status: ServerStatus
     /// Of the destination; never unreachable.
@@ -163,7 +167,7 @@ public struct RoutingTable: Sendable {
 
     // MARK: Resolving
 
-    /// The route of a portal, if nothing refuses it now. What is checked, in the order of a crossing: the registry,
+    /// Where a portal leads, if nothing refuses it now. What is checked, in the order of a crossing: the registry,
     /// trust, health, the route; the failure names the first that refuses. A portal without a route has no destination
     /// to ask about and is refused before them all.
     ///
@@ -179,14 +183,17 @@ public struct RoutingTable: Sendable {
         health: (ServerID) -> HealthStatus?
     ) throws(Failure) -> ResolvedRoute {
         guard let slot = routes.slot(of: portal) else { throw .routeNotFound(portal) }
-        let destination = servers[routes[slot: slot].destination]
+        let row = routes[slot: slot]
+        let destination = servers[row.destination]
         guard let status = registryStatus(destination) else { throw .destinationUnknown(portal, destination) }
         guard status != .suspended else { throw .destinationSuspended(portal, destination) }
         guard isTrusted(destination) else { throw .destinationUntrusted(portal, destination) }
         guard let health = health(destination), health != .unreachable else {
             throw .destinationUnreachable(portal, destination)
         }
-        guard routes[slot: slot].isActive else { throw .routeInactive(portal) }
-        return ResolvedRoute(route: route(portal, in: slot), status: status, health: health)
+        guard row.isActive else { throw .routeInactive(portal) }
+        return ResolvedRoute(
+            destination: destination, world: worlds[row.world], spawn: row.hasSpawn ? spawns[UInt32(slot)] : nil,
+            status: status, health: health)
     }
 }

@@ -17,7 +17,7 @@ struct TrustView {
 
     /// What the handshake may believe about a server id.
     func answer(to server: ServerID, at now: Now) -> PeerTrust {
-        let isSuspended = registry.status(of: server) == .suspended
+        let isSuspended = registry.isSuspended(server)
         if let record = peers[server] {
             if isSuspended { return .suspended }
             return denied.contains(server) || !record.scopes.contains(.heartbeat)
@@ -68,7 +68,9 @@ struct TrustView {
                 pinned: record?.trust == .pinned ? record?.scopes : nil, registries: listings[server]?.sorted() ?? [],
                 introducers: introduced.by, isContested: introduced.isContested && record == nil,
                 // Whoever is known by card or binding has the key that is bound; any other never gets this far.
-                isFirstUse: registry.tombstone(server) == nil, hasEquivocated: equivocations[server] != nil))
+                // A peer without a card that is suspended has a tombstone too, and stays what it is.
+                isFirstUse: registry.tombstone(server) == nil || record?.trust == .firstUse,
+                hasEquivocated: equivocations[server] != nil))
     }
 
     func endpoints(of server: ServerID) -> [Endpoint] {
@@ -81,7 +83,7 @@ struct TrustView {
     /// strangers could vouch for one another.
     func isIntroducer(_ server: ServerID) -> Bool {
         guard let record = peers[server], !denied.contains(server), record.scopes.contains(.heartbeat),
-            registry.status(of: server) != .suspended, bindings[server]?.isDead != true
+            !registry.isSuspended(server), bindings[server]?.isDead != true
         else { return false }
         // Nobody's word gives more than the policy gives to whoever says it.
         return record.trust == .pinned

@@ -20,6 +20,8 @@ public struct PassageTable: Sendable {
     }
 
     private var origins: [ServerID: Origin] = [:]
+    /// How many passages are kept in all.
+    public private(set) var count = 0
 
     public init() {}
 
@@ -28,6 +30,9 @@ public struct PassageTable: Sendable {
     }
 
     public subscript(_ player: PlayerID, from origin: ServerID) -> Passage? { origins[origin]?.byPlayer[player] }
+
+    /// How many players have come from `origin`.
+    public func count(from origin: ServerID) -> Int { origins[origin]?.byPlayer.count ?? 0 }
 
     /// Passages from `origin` with a higher number than `decision`, in the order of their numbers, at most `limit`.
     public func passages(from origin: ServerID, after decision: UInt64, limit: Int) -> [Passage] {
@@ -42,6 +47,8 @@ public struct PassageTable: Sendable {
         if let old = origins[passage.origin]?.byPlayer[passage.player] {
             guard old.decision < passage.decision else { return false }
             origins[passage.origin]?.byDecision.remove(Entry(decision: old.decision, player: old.player))
+        } else {
+            count += 1
         }
         origins[passage.origin, default: Origin()].byPlayer[passage.player] = passage
         origins[passage.origin]?.byDecision.insert(Entry(decision: passage.decision, player: passage.player))

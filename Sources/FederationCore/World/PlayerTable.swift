@@ -52,6 +52,9 @@ public struct PlayerTable: Sendable {
         order.page(after: cursor, limit: limit).compactMap { players[$0] }
     }
 
+    /// How many players are known here, wherever they are.
+    public var count: Int { players.count }
+
     /// How many players are in worlds here.
     public var countHere: Int { byWorld.values.reduce(0) { $0 + $1.count } }
 
@@ -114,6 +117,10 @@ public struct PlayerTable: Sendable {
         case .departed(let server, _): throw .departed(record.player, to: server)
         case .recalled: throw .departed(record.player, to: record.player.home)
         }
+        try checkEpoch(of: record, epoch)
+    }
+
+    private static func checkEpoch(of record: PlayerRecord, _ epoch: Epoch?) throws(Failure) {
         guard let epoch else {
             guard record.epoch == .first else { throw .epochMissing(record.player, known: record.epoch) }
             return
@@ -121,6 +128,16 @@ public struct PlayerTable: Sendable {
         guard epoch == record.epoch else {
             throw .staleEpoch(record.player, offered: epoch, known: record.epoch)
         }
+    }
+
+    /// The player, if a world here may send them away now.
+    ///
+    /// - Parameter epoch: as for ``enter(_:world:state:clientKey:epoch:home:)``.
+    /// - Throws: `notFound`, `notPlaying`, `frozen`, `departed`, `epochMissing`, `staleEpoch`.
+    public func playing(_ player: PlayerID, epoch: Epoch?) throws(Failure) -> PlayerRecord {
+        let record = try playing(player)
+        try Self.checkEpoch(of: record, epoch)
+        return record
     }
 
     /// Freezes a playing player for a handoff.
@@ -184,8 +201,11 @@ public struct PlayerTable: Sendable {
 
     /// The home server takes back a player who is away: the last known state, under the next term.
     ///
+    /// - Parameter terms: how many terms further it goes.
     /// - Throws: `notHome`, `notFound`, `frozen`; `notAway` when the player is here, or no term is left.
-    mutating func reclaim(_ player: PlayerID, home: ServerID) throws(Failure) -> (before: PlayerRecord, PlayerRecord) {
+    mutating func reclaim(
+        _ player: PlayerID, home: ServerID, terms: UInt64 = 1
+    ) throws(Failure) -> (before: PlayerRecord, PlayerRecord) {
         guard player.home == home else { throw .notHome(player) }
         guard let before = players[player] else { throw .notFound(player) }
         switch before.presence {
@@ -193,7 +213,7 @@ public struct PlayerTable: Sendable {
         case .departing(let handoff): throw .frozen(player, handoff)
         case .playable, .left, .recalled: throw .notAway(player)
         }
-        let next = plantedBug == .reclaimKeepsTerm ? before.epoch.next : before.epoch.nextTerm
+        let next = plantedBug == .reclaimKeepsTerm ? before.epoch.next : before.epoch.term(after: terms)
         guard let epoch = next else { throw .notAway(player) }
         var record = before
         record.presence = .left

@@ -28,10 +28,21 @@ func extractKey(from secret: SymmetricKey, salt: [UInt8]) -> SymmetricKey {
     return code.finalize()
 }
 
-/// HKDF-Expand (RFC 5869 §2.3).
+/// What HKDF-SHA256 gives at most, in bytes (RFC 5869 §2.3): 255 blocks.
+let derivedBytesMaximum = 255 * SHA256.byteCount
+
+/// HKDF-Expand (RFC 5869 §2.3). `count` is at most ``derivedBytesMaximum``, which callers know: no peer chooses it.
 func expandKey(_ key: SymmetricKey, info: [UInt8], count: Int) -> SymmetricKey {
+    guard let expanded = expandedKey(key, info: info, count: count) else {
+        preconditionFailure("HKDF-SHA256 gives at most 8160 bytes")
+    }
+    return expanded
+}
+
+/// HKDF-Expand (RFC 5869 §2.3); nil where `count` is more than ``derivedBytesMaximum``.
+func expandedKey(_ key: SymmetricKey, info: [UInt8], count: Int) -> SymmetricKey? {
+    guard (0...derivedBytesMaximum).contains(count) else { return nil }
     let blocks = (count + SHA256.byteCount - 1) / SHA256.byteCount
-    precondition(blocks <= 255, "HKDF-SHA256 gives at most 8160 bytes")
     var output: [UInt8] = []
     // Reserved at once, so that growing leaves no copy behind.
     output.reserveCapacity(blocks * SHA256.byteCount)

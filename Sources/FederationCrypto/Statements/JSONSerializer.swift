@@ -47,9 +47,16 @@ extension JSONValue {
         bytes.append(0x7D)
     }
 
+    private static let digits = Array("0123456789abcdef".utf8)
+
     private static func write(_ text: String, into bytes: inout [UInt8]) {
-        let digits = Array("0123456789abcdef".utf8)
         bytes.append(0x22)
+        defer { bytes.append(0x22) }
+        // Nearly every text is written as it is, and then in one piece.
+        guard text.utf8.contains(where: { $0 < 0x20 || $0 == 0x22 || $0 == 0x5C }) else {
+            bytes.append(contentsOf: text.utf8)
+            return
+        }
         for byte in text.utf8 {
             switch byte {
             case 0x22, 0x5C: bytes.append(contentsOf: [0x5C, byte])
@@ -62,6 +69,5 @@ extension JSONValue {
             default: bytes.append(byte)
             }
         }
-        bytes.append(0x22)
     }
 }

@@ -102,7 +102,7 @@ extension FederationRoutes {
             throw error
         }
         do {
-            try await storage { [size] in try await writer.commit(hash, size: size) }
+            _ = try await storage { [size] in try await writer.commit(hash, size: size) }
         } catch let AssetWriteFailure.hashMismatch(expected, actual) {
             var problem = Problem(
                 .unprocessableContent, code: "asset.hashMismatch", "the body hashes to \(actual), not to \(expected)",

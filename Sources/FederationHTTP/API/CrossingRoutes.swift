@@ -10,9 +10,10 @@ extension FederationRoutes {
         [
             APIRoute(.post, "/v1/portals/{portal}/travel", .admin) { request, context in
                 let portal = try context.portal()
-                let members = try await request.members("player")
+                let members = try await request.members("player", "epoch")
                 let player = try members.value("player", as: PlayerText.self, PlayerText.grammar).id(home: server.id)
-                let crossing = try await server.travel(player, through: portal)
+                let epoch = try members.optionalCount("epoch").map { Epoch($0) }
+                let crossing = try await server.travel(player, epoch: epoch, through: portal)
                 return .json(
                     crossing.json, status: .accepted, headers: [.location: "/v1/handoffs/\(crossing.id)"])
             },

@@ -41,7 +41,8 @@ extension FederatedServer {
 
 extension PeerSummary {
     var json: JSONValue {
-        var members = server.members
+        var members = entry?.members ?? ["id": .text(id), "publicKey": .text(publicKey)]
+        members["status"] = .string(status.rawValue)
         // The pinned key's, which is what counts.
         members["fingerprint"] = .string(fingerprint)
         members["addedAt"] = .time(addedAt)
@@ -102,12 +103,18 @@ extension PortalRoute {
 }
 
 extension ResolvedRoute {
-    func json(at endpoint: Endpoint) -> JSONValue {
+    /// - Parameters:
+    ///   - source: the server on which the portal stands.
+    ///   - endpoint: the destination's.
+    func json(of portal: PortalID, on source: ServerID, at endpoint: Endpoint) -> JSONValue {
+        // What resolves is on.
+        let route = PortalRoute(
+            portal: portal, source: source, destination: destination, world: world, spawn: spawn, isActive: true)
         var members = route.members
         members["endpoint"] = .text(endpoint)
         members["status"] = .string(status.rawValue)
         members["health"] = .string(health.rawValue)
-        let url = AetherURL(host: endpoint.host, port: endpoint.port, world: route.world, spawn: route.spawn)
+        let url = AetherURL(host: endpoint.host, port: endpoint.port, world: world, spawn: spawn)
         if let url { members["url"] = .text(url) }
         return .object(members)
     }

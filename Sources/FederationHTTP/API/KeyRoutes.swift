@@ -28,16 +28,31 @@ extension FederationRoutes {
                 return await keysAnswer()
             },
             // It is signed by whom it is about, so everybody may bring it.
-            APIRoute(.post, "/v1/revocations", .everyone) { request, _ in
+            APIRoute(.post, "/v1/revocations", .everyone) { request, context in
+                try restrain(.write, context)
                 try await server.revoke(try await request.compactJWS())
                 return Response(status: .noContent)
             },
-            APIRoute(.get, "/v1/equivocations", .everyone) { request, _ in
-                _ = try Query(request, known: [])
-                return .json(.object(["equivocations": .array(await server.equivocations().map(\.json))]))
+            APIRoute(.get, "/v1/equivocations", .everyone) { request, context in
+                try restrain(.read, context)
+                return try await listEquivocations(request)
             },
         ]
     }
+
+    /// One page, bounded in bytes as well.
+    private func listEquivocations(_ request: Request) async throws -> Response {
+        let query = try Query(request, known: ["after", "limit"])
+        let limit = try query.limit()
+        let after = try query.identifier("after", as: ServerID.self)
+        let (found, hasMore) = await server.equivocations(after: after, limit: limit, bytes: Self.pageBytes)
+        var members: [String: JSONValue] = ["equivocations": .array(found.map(\.json))]
+        if hasMore, let last = found.last { members["next"] = .string(last.server.rawValue) }
+        return .json(.object(members))
+    }
+
+    /// Bytes of cards on one page.
+    private static let pageBytes = Limits.registryAnswerBytes * 3 / 4
 
     private func keysAnswer() async -> Response {
         let (key, commitment, changes) = await server.keys()

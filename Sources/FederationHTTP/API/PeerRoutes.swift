@@ -27,12 +27,21 @@ extension FederationRoutes {
             APIRoute(.post, "/v1/peers/{server}/suspend", .admin) { request, context in
                 let members = try await request.members("reason")
                 let reason = try members.value("reason", as: LineOfText.self, LineOfText.grammar)
-                return .json(try await server.suspend(try context.server(), reason: reason.description).json)
+                let id = try context.server()
+                return try await standing(of: id, try await server.suspend(id, reason: reason.description))
             },
             APIRoute(.post, "/v1/peers/{server}/reinstate", .admin) { request, context in
                 _ = try await request.bytes(upTo: Limits.jsonBytes)
-                return .json(try await server.reinstate(try context.server()).json)
+                let id = try context.server()
+                return try await standing(of: id, try await server.reinstate(id))
             },
         ]
+    }
+
+    /// A server by its registry entry, or as a peer without one; what was removed before has neither.
+    func standing(of id: ServerID, _ entry: FederatedServer?) async throws -> Response {
+        if let entry { return .json(entry.json) }
+        guard await server.isPeer(id) else { return Response(status: .noContent) }
+        return .json(try await server.peer(id).json)
     }
 }

@@ -51,11 +51,11 @@ extension FederationRoutes {
     /// Where a portal leads now. What does not resolve is a conflict with the state of some step, whatever the step: the
     /// portal itself is the only thing that can be missing.
     private func destination(of portal: PortalID) async throws -> Response {
-        _ = try await server.route(portal)
+        let route = try await server.route(portal)
         do {
             let resolved = try await server.destination(of: portal)
-            let endpoint = try await server.server(resolved.route.destination).endpoint
-            return .json(resolved.json(at: endpoint))
+            let endpoint = try await server.server(resolved.destination).endpoint
+            return .json(resolved.json(of: portal, on: route.source, at: endpoint))
         } catch {
             throw Problem(
                 Refusal(.conflict, code: error.code, reason: error.reason, remedy: error.remedy, step: error.step))

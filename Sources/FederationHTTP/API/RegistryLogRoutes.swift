@@ -61,6 +61,12 @@ extension FederationRoutes {
                 let sources = await server.sources()
                 return .json(.object(["registries": .array(sources.map { $0.json(forOperator: isAdmin) })]))
             },
+            APIRoute(.post, "/v1/registries/readmit", .admin) { request, _ in
+                let members = try await request.members("address")
+                let address = try members.value("address", as: LineOfText.self, LineOfText.grammar)
+                try await server.readmit(address.description)
+                return Response(status: .noContent)
+            },
         ]
     }
 
@@ -115,6 +121,12 @@ extension RegistrySource {
         members["servers"] = .count(servers)
         members["registered"] = .bool(isRegistered)
         members["faulty"] = .bool(isFaulty)
+        if let fault {
+            members["fault"] = .object([
+                "code": .string(fault.code), "evidence": .array(fault.evidence.map { .string($0) }),
+                "seenAt": .time(fault.seenAt),
+            ])
+        }
         return .object(members)
     }
 }

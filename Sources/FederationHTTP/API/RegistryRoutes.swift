@@ -18,14 +18,16 @@ extension FederationRoutes {
             APIRoute(.post, "/v1/servers", changes) { request, context in
                 let isStranger = try limit(.write, request, context)
                 let card = try await request.compactJWS()
-                let entry = try await isStranger ? server.registerStranger(card) : server.register(card)
+                let entry =
+                    try await isStranger
+                    ? server.registerStranger(card, from: AddressRange(context.remote.network)) : server.register(card)
                 return .json(entry.json, headers: [.location: "/v1/servers/\(entry.id)"])
             },
             APIRoute(.get, "/v1/servers/{server}", .everyone) { request, context in
                 try limit(.read, request, context)
-                let entry = try await server.server(try context.server())
+                let (entry, card) = try await server.serverAndCard(try context.server())
                 var members = shown(entry)
-                if let card = await server.card(of: entry.id) { members["card"] = try Self.flattened(card) }
+                if let card { members["card"] = try Self.flattened(card) }
                 return .json(.object(members))
             },
             APIRoute(.delete, "/v1/servers/{server}", changes) { request, context in
@@ -47,11 +49,13 @@ extension FederationRoutes {
             APIRoute(.post, "/v1/servers/{server}/suspend", .admin) { request, context in
                 let members = try await request.members("reason")
                 let reason = try members.value("reason", as: LineOfText.self, LineOfText.grammar)
-                return .json(try await server.suspend(try context.server(), reason: reason.description).json)
+                let id = try context.server()
+                return try await standing(of: id, try await server.suspend(id, reason: reason.description))
             },
             APIRoute(.post, "/v1/servers/{server}/reinstate", .admin) { request, context in
                 _ = try await request.bytes(upTo: Limits.jsonBytes)
-                return .json(try await server.reinstate(try context.server()).json)
+                let id = try context.server()
+                return try await standing(of: id, try await server.reinstate(id))
             },
         ]
     }
@@ -115,7 +119,14 @@ extension FederationRoutes {
             if let problem = verdict.problem { throw problem }
             return false
         }
-        guard let seconds = gate.wait(for: act, from: context.remote.network, at: now) else { return true }
+        try restrain(act, context)
+        return true
+    }
+
+    /// Counts what costs a server something whoever asks for it, and whether or not it serves a registry.
+    func restrain(_ act: RegistryGate.Act, _ context: FederationRequestContext) throws(Problem) {
+        let now = clock.now().instant
+        guard let seconds = gate.wait(for: act, from: context.remote.network, at: now) else { return }
         var problem = Problem(
             .tooManyRequests, code: "registry.tooManyRequests", "too many requests came to this registry",
             remedy: "wait \(seconds) s, then go on more slowly")

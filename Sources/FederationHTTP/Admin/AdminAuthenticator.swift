@@ -47,9 +47,9 @@ public final class AdminAuthenticator: Sendable {
     }
 
     private static func bearer(_ field: String) -> Substring? {
-        let parts = field.split(separator: " ", maxSplits: 1)
-        guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
-        return parts[1]
+        let parts = field.utf8.split(separator: UInt8(ascii: " "), maxSplits: 1)
+        guard parts.count == 2, Substring(parts[0]).lowercased() == "bearer" else { return nil }
+        return Substring(parts[1])
     }
 }
 

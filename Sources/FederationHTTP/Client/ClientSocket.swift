@@ -3,6 +3,7 @@ import FederationCrypto
 import FederationModel
 public import FederationService
 public import FederationWebSocket
+public import Metrics
 import NIOCore
 
 /// The WebSocket of players' clients: who they are, then what happens to their crossings. PROTOCOL.md lists the messages.
@@ -22,16 +23,23 @@ public struct ClientSocket: Sendable {
 
     private let server: FederationServer
     private let clock: any FederationClock
+    private let metrics: PortMetrics
+    /// The socket's bounds and timers; tests shorten them.
+    var bounds = Self.configuration
 
-    public init(server: FederationServer, clock: any FederationClock = SystemClock()) {
+    public init(
+        server: FederationServer, clock: any FederationClock = SystemClock(),
+        metrics: any MetricsFactory = MetricsSystem.factory
+    ) {
         self.server = server
         self.clock = clock
+        self.metrics = PortMetrics(factory: metrics)
     }
 
     /// The route for the listener.
     public var route: WebSocketRoute {
         WebSocketRoute(path: Self.path) { channel, _ in
-            WebSocketConnection.attach(to: channel, Self.configuration).map { connection in
+            WebSocketConnection.attach(to: channel, bounds).map { connection in
                 // Ends when the connection does: its messages end then.
                 Task { await serve(connection) }
             }
@@ -67,11 +75,19 @@ public struct ClientSocket: Sendable {
         } catch let refusal as Refusal {
             await refuse(refusal, connection)
         } catch let Ending.close(code, reason) {
-            await connection.close(code: code, reason: reason)
+            await close(connection, code, reason)
         } catch {
             // The connection is gone, or goes now.
-            await connection.close(code: CloseCode.internalError.rawValue)
+            await close(connection, CloseCode.internalError.rawValue)
         }
+    }
+
+    /// The last thing that is done with a connection, also with one that its own frames have ended.
+    private func close(_ connection: WebSocketConnection, _ code: UInt16, _ reason: String = "") async {
+        if case .failure(let failure)? = connection.closure?.origin, let limit = PortLimit(client: failure) {
+            metrics.reached(limit)
+        }
+        await connection.close(code: code, reason: reason)
     }
 
     // MARK: Opening
@@ -85,6 +101,7 @@ public struct ClientSocket: Sendable {
             // The socket takes no binary messages; nil is the end.
             throw Ending.close(1000, "")
         case .timeout:
+            metrics.reached(.clientOpeningTime)
             throw Ending.close(CloseCode.handshakeTimeout.rawValue, "no join and no arrival came in time")
         }
     }
@@ -138,7 +155,7 @@ public struct ClientSocket: Sendable {
             try await send(message, on: connection)
             switch update {
             case .completed: return .close(1000, "the player is on another server")
-            case .gone: return .close(1008, "the player is not here")
+            case .gone, .voided: return .close(1008, "the player is not here")
             case .progress, .verifying, .offered, .redirect, .returned, .admitted, .withdrawn: break
             }
         }
@@ -160,6 +177,7 @@ public struct ClientSocket: Sendable {
             group.addTask { try await connection.send(text) }
             group.addTask {
                 try await clock.sleep(until: clock.now().instant + Self.sendTimeout)
+                metrics.reached(.clientSlowReader)
                 // Ends the write above as well: it waits for a client that does not read.
                 await connection.close(code: CloseCode.overloaded.rawValue, reason: "the client reads too slowly")
             }
@@ -176,7 +194,7 @@ public struct ClientSocket: Sendable {
             case .overloaded, .unavailable: CloseCode.overloaded.rawValue
             }
         try? await send(ServerMessage.error(refusal), on: connection)
-        await connection.close(code: code, reason: refusal.code)
+        await close(connection, code, refusal.code)
     }
 
     // MARK: Time

@@ -35,6 +35,8 @@ enum ServerMessage {
             message("returned", refusal.members.merging(["handoff": .text(id)]) { own, _ in own })
         case .completed(let id):
             message("completed", ["handoff": .text(id)])
+        case .voided(let id, let refusal):
+            message("gone", refusal.members.merging(["handoff": .text(id)]) { own, _ in own })
         case .gone:
             message("gone", [:])
         case .admitted, .withdrawn:

@@ -60,6 +60,15 @@ struct Members: Sendable {
         return value
     }
 
+    /// A whole number that is not negative; nil when the member is missing or null.
+    func optionalCount(_ name: String) throws(Problem) -> UInt64? {
+        guard let member = members[name], member != .null else { return nil }
+        guard case .integer(let value) = member, let count = UInt64(exactly: value) else {
+            throw Self.invalid(name, "not a whole number from 0 on", "a whole number")
+        }
+        return count
+    }
+
     private static func missing(_ name: String, _ grammar: String) -> Problem {
         .badRequest("body.missingField", "the field '\(name)' is missing", remedy: "add it: \(grammar)")
     }

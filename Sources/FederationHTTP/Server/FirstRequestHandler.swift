@@ -7,7 +7,8 @@ import NIOHTTP1
 ///
 /// NIO's handler loses a request whose upgrade nobody takes (swift-nio #2632) and its decoder reads nothing behind one,
 /// so that only an upgrade that will be taken may reach them as such: of every other request the `Upgrade` header is
-/// struck and the connection closes behind its response. It also bounds the wait for the first request, answers what
+/// struck and the connection closes behind its response. It also keeps out
+/// what is beyond the bounds on connections, bounds the wait for the first request, answers what
 /// does not parse before there is anyone else to do it, and ends idle newcomers when the process stops.
 final class FirstRequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
@@ -27,7 +28,9 @@ final class FirstRequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     private let routes: [String: WebSocketRoute]
     private let timeout: TimeAmount
+    private let connections: OpenConnections
     private let newcomers: Newcomers
+    private let metrics: PortMetrics
     /// What the connection is counted under as long as it has not asked for anything.
     private var network: String?
     private var state = State.awaitingRequest
@@ -35,10 +38,15 @@ final class FirstRequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
     /// The decoder has stopped behind the present request, so that its response must be the last.
     private var isLastResponse = false
 
-    init(routes: [String: WebSocketRoute], timeout: TimeAmount, newcomers: Newcomers) {
+    init(
+        routes: [String: WebSocketRoute], timeout: TimeAmount, connections: OpenConnections, newcomers: Newcomers,
+        metrics: PortMetrics
+    ) {
         self.routes = routes
         self.timeout = timeout
+        self.connections = connections
         self.newcomers = newcomers
+        self.metrics = metrics
     }
 
     /// The part of `uri` before its query.
@@ -47,17 +55,23 @@ final class FirstRequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
-        guard let network = newcomers.enter(context.remoteAddress) else {
-            state = .refused
-            // The channel is not registered yet.
-            context.eventLoop.assumeIsolated().execute { context.close(promise: nil) }
-            return
-        }
+        let remote = RemoteAddress(context.remoteAddress)
+        if let limit = connections.enter(remote) { return turnAway(limit, context) }
+        // This handler goes when the connection becomes a WebSocket; its place is taken until it closes.
+        context.channel.closeFuture.whenComplete { [connections] _ in connections.leave(remote) }
+        guard let network = newcomers.enter(context.remoteAddress) else { return turnAway(.newcomers, context) }
         self.network = network
         timer = context.eventLoop.assumeIsolated().scheduleTask(in: timeout) {
-            self.newcomers.reached(.firstRequestTime)
+            self.metrics.reached(.firstRequestTime)
             context.close(promise: nil)
         }
+    }
+
+    private func turnAway(_ limit: PortLimit, _ context: ChannelHandlerContext) {
+        state = .refused
+        metrics.reached(limit)
+        // The channel is not registered yet.
+        context.eventLoop.assumeIsolated().execute { context.close(promise: nil) }
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -132,12 +146,13 @@ final class FirstRequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
                 context.eventLoop.assumeIsolated().execute { context.close(promise: nil) }
                 return
             }
-            if error == .headerOverflow { newcomers.reached(.headerSize) }
+            if error == .headerOverflow { metrics.reached(.headerSize) }
             refuse(
                 error == .headerOverflow ? .requestHeaderFieldsTooLarge : .badRequest,
                 "this is not an HTTP/1.1 request",
                 context)
         case .passing:
+            if case .headerOverflow? = error as? HTTPParserError { metrics.reached(.headerSize) }
             context.fireErrorCaught(error)
         case .upgrading, .refused:
             context.close(promise: nil)

@@ -17,9 +17,12 @@ extension HTTPServerBuilder {
             precondition(byPath[route.path] == nil, "two WebSockets cannot share a path")
             byPath[route.path] = route
         }
-        let newcomers = Newcomers(perAddress: limits.newcomersPerAddress, metrics: metrics)
+        let connections = OpenConnections(limits)
+        let newcomers = Newcomers(perAddress: limits.newcomersPerAddress)
         let base = HTTPServerBuilder { [byPath] responder in
-            UpgradableServerChannel(responder: responder, routes: byPath, limits: limits, newcomers: newcomers)
+            UpgradableServerChannel(
+                responder: responder, routes: byPath, limits: limits, connections: connections, newcomers: newcomers,
+                metrics: PortMetrics(factory: metrics))
         }
         guard let tls else { return base }
         do {
@@ -35,12 +38,14 @@ extension HTTPServerBuilder {
 }
 
 extension ApplicationConfiguration {
-    /// The address to listen on, with the bound on connections.
+    /// The address to listen on. Connections beyond ``ListenerLimits/connections`` are accepted to be counted and closed, a few
+    /// at a time.
     public static func listener(
         host: String, port: Int, limits: ListenerLimits = ListenerLimits()
     ) -> ApplicationConfiguration {
         ApplicationConfiguration(
             address: .hostname(host, port: port), serverName: "aether",
-            availableConnectionsDelegate: MaximumAvailableConnections(limits.connections))
+            availableConnectionsDelegate: MaximumAvailableConnections(
+                limits.connections + ListenerLimits.turnedAwayAtOnce))
     }
 }

@@ -27,7 +27,9 @@ struct UpgradableServerChannel: HTTPChannelHandler {
     let responder: Responder
     let routes: [String: WebSocketRoute]
     let limits: ListenerLimits
+    let connections: OpenConnections
     let newcomers: Newcomers
+    let metrics: PortMetrics
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         channel.eventLoop.makeCompletedFuture {
@@ -38,7 +40,9 @@ struct UpgradableServerChannel: HTTPChannelHandler {
             let encoder = HTTPResponseEncoder()
             let decoder = ByteToMessageHandler(
                 HTTPRequestDecoder(leftOverBytesStrategy: .forwardBytes, limitConfiguration: decoderLimits))
-            let first = FirstRequestHandler(routes: routes, timeout: limits.firstRequestTimeout, newcomers: newcomers)
+            let first = FirstRequestHandler(
+                routes: routes, timeout: limits.firstRequestTimeout, connections: connections, newcomers: newcomers,
+                metrics: metrics)
             let upgrade = NIOTypedHTTPServerUpgradeHandler(
                 httpEncoder: encoder, extraHTTPHandlers: [decoder, first],
                 upgradeConfiguration: NIOTypedHTTPServerUpgradeConfiguration(
@@ -96,8 +100,8 @@ struct UpgradableServerChannel: HTTPChannelHandler {
     /// What stands above NIO's HTTP handlers in Hummingbird's own HTTP/1.1 channel.
     private func configureHTTP(_ channel: any Channel, _ logger: Logger) throws -> Parts {
         try channel.pipeline.syncOperations.addHandlers([
-            ExchangeHandler(), HTTP1ToHTTPServerCodec(secure: false),
-            HTTPConnectionStateHandler(idleTimeout: .nanoseconds(limits.idleTimeout.nanoseconds), logger: logger),
+            ExchangeHandler(), IdleHandler(timeout: limits.idleTimeout, metrics: metrics),
+            HTTP1ToHTTPServerCodec(secure: false), HTTPConnectionStateHandler(idleTimeout: nil, logger: logger),
         ])
         return try NIOAsyncChannel(
             wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true))

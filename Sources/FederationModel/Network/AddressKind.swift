@@ -67,6 +67,21 @@ extension NetworkAddress {
         return nil
     }
 
+    /// The IPv4 addresses that an address of a local network's NAT64 (`64:ff9b:1::/48`, RFC 8215) may carry; empty for other
+    /// addresses. How long the prefix is in that network cannot be seen from outside, so every length that fits counts.
+    var embeddedLocally: [NetworkAddress] {
+        guard value >> 80 == 0x0064_FF9B_0001 else { return [] }
+        // RFC 6052 §2.2: bits 64 to 71 stay out of it.
+        return [48, 56, 64, 96].map { (prefix: Int) in
+            let before = max(0, 64 - prefix)
+            let behind = 32 - before
+            let start = prefix == 96 ? 96 : 72
+            let high = value >> 64 & (1 << UInt128(before) - 1)
+            let low = value >> UInt128(128 - start - behind) & (1 << UInt128(behind) - 1)
+            return NetworkAddress(ipv4: UInt32(truncatingIfNeeded: high << UInt128(behind) | low))
+        }
+    }
+
     private struct Block: Sendable {
         let range: AddressRange
         let kind: AddressKind

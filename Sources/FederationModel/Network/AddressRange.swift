@@ -55,9 +55,10 @@ public struct AddressRange: Hashable, Comparable, Sendable, Codable, LosslessStr
     }
 
     /// Whether what is sent to the address ends in the block: the address lies in it, or an IPv4 address that it carries does
-    /// (NAT64, 6to4, Teredo).
+    /// (NAT64, also that of a local network, 6to4, Teredo).
     public func reaches(_ address: NetworkAddress) -> Bool {
         contains(address) || address.embedded?.contains(where: contains) == true
+            || address.embeddedLocally.contains(where: contains)
     }
 
     /// By the first address, the larger block first.

@@ -10,7 +10,7 @@ extension HandoffRecord: StoredRow {
             "id", "role", "state", "player", "peer", "portal", "world", "spawn", "epoch", "revision", "snapshot_hash",
             "snapshot", "snapshot_size", "client_key", "decision", "opened_at", "changed_at", "abort_code",
             "abort_reason", "receipt", "redeemed_at",
-        ])
+        ], isOrdered: false)
 
     var columnValues: [(any DatabaseValueConvertible)?] {
         [

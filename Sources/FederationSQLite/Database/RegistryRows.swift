@@ -61,16 +61,19 @@ extension ServerTombstone: StoredRow {
 }
 
 extension PeerRecord: StoredRow {
-    static let table = Table("peers", ["server", "public_key", "added_at", "trust", "scopes"])
+    static let table = Table("peers", ["server", "public_key", "added_at", "trust", "scopes", "endpoints"])
 
     var columnValues: [(any DatabaseValueConvertible)?] {
-        [server.rawValue, publicKey.description, addedAt.milliseconds, trust.description, scopes.description]
+        [
+            server.rawValue, publicKey.description, addedAt.milliseconds, trust.description, scopes.description,
+            pinnedEndpoints.map(\.description).joined(separator: " "),
+        ]
     }
 
     init(from reader: inout RowReader) throws(RowFailure) {
         self.init(
             server: try reader.value(), publicKey: try reader.value(), addedAt: try reader.timestamp(),
-            trust: try reader.value(), scopes: try reader.value())
+            trust: try reader.value(), scopes: try reader.value(), pinnedEndpoints: try reader.list(separator: " "))
     }
 }
 

@@ -90,12 +90,14 @@ extension RegistryListing: StoredRow {
 }
 
 extension KnownRegistry: StoredRow {
-    static let table = Table("registries", ["address", "registry", "head", "size", "hashes"])
+    static let table = Table(
+        "registries", ["address", "registry", "head", "size", "hashes", "fault", "fault_evidence", "fault_seen_at"])
 
     var columnValues: [(any DatabaseValueConvertible)?] {
         [
             address, registry.rawValue, head, frontier.count,
-            frontier.hashes.map(\.description).joined(separator: " "),
+            frontier.hashes.map(\.description).joined(separator: " "), fault?.code,
+            fault?.evidence.joined(separator: " ") ?? "", fault?.seenAt.milliseconds,
         ]
     }
 
@@ -107,6 +109,13 @@ extension KnownRegistry: StoredRow {
         guard let frontier = MerkleFrontier(count: size, hashes: try reader.list(separator: " ")) else {
             throw reader.failure("does not go with the size")
         }
-        self.init(address: address, registry: registry, head: head, frontier: frontier)
+        let code = try reader.optionalText()
+        // No compact JWS has a space in it.
+        let evidence: [String] = try reader.list(separator: " ")
+        let seenAt = try reader.optionalTimestamp()
+        guard (code == nil) == (seenAt == nil) else { throw reader.failure("does not go with the fault") }
+        var fault: RegistryFault?
+        if let code, let seenAt { fault = RegistryFault(code: code, evidence: evidence, seenAt: seenAt) }
+        self.init(address: address, registry: registry, head: head, frontier: frontier, fault: fault)
     }
 }

@@ -25,6 +25,12 @@ enum Schema {
         migrator.registerMigration("5-policy") { database in
             try database.execute(sql: policy)
         }
+        migrator.registerMigration("6-registry-faults") { database in
+            try database.execute(sql: registryFaults)
+        }
+        migrator.registerMigration("7-pins") { database in
+            try database.execute(sql: pins)
+        }
         return migrator
     }
 
@@ -115,6 +121,12 @@ enum Schema {
         ) STRICT;
         """
 
+    private static let registryFaults = """
+        ALTER TABLE registries ADD COLUMN fault TEXT;
+        ALTER TABLE registries ADD COLUMN fault_evidence TEXT NOT NULL DEFAULT '';
+        ALTER TABLE registries ADD COLUMN fault_seen_at INTEGER;
+        """
+
     private static let policy = """
         CREATE TABLE policy (
             id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
@@ -131,6 +143,15 @@ enum Schema {
             expires_at INTEGER NOT NULL,
             heard_at INTEGER NOT NULL
         ) STRICT;
+        """
+
+    /// Peers that were pinned before are pinned where they are known to be now.
+    private static let pins = """
+        ALTER TABLE peers ADD COLUMN endpoints TEXT NOT NULL DEFAULT '';
+
+        UPDATE peers SET endpoints = ifnull(
+            (SELECT trim(servers.endpoint || ' ' || servers.alternatives) FROM servers WHERE servers.id = peers.server),
+            '') WHERE trust = 'pinned';
         """
 
     private static let version2 = """

@@ -32,6 +32,7 @@ extension StoreChange {
         case .registry(.putListing(let listing)): try listing.save(database)
         case .registry(.removeListing(let listing)): try listing.remove(database)
         case .registry(.putRegistry(let known)): try known.save(database)
+        case .registry(.removeRegistry(let address)): try KnownRegistry.delete(address, database)
         case .trust(.putPolicy(let policy)): try PolicyRow(policy: policy).save(database)
         case .trust(.putIntroduction(let heard)): try heard.save(database)
         case .trust(.removeIntroduction(let introducer, let subject)):

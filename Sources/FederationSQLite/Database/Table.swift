@@ -6,21 +6,23 @@ import GRDB
 struct Table: Sendable {
     let name: String
     let columns: [String]
-    /// Every column of every row, in the order of the key's bytes.
+    /// Every column of every row.
     let selectAll: String
     /// Inserts or replaces one row; arguments in the order of the columns.
     let upsert: String
     /// Removes one row by its key.
     let delete: String
 
-    init(_ name: String, _ columns: [String]) {
+    /// - Parameter isOrdered: whether rows are read in the order of the key's bytes, and not as they lie in the file. For each
+    ///   row of a large table the order costs a search in the table, as much as reading the row.
+    init(_ name: String, _ columns: [String], isOrdered: Bool = true) {
         self.name = name
         self.columns = columns
         let key = columns[0]
         let list = columns.joined(separator: ", ")
         let marks = columns.map { _ in "?" }.joined(separator: ", ")
         let updates = columns.dropFirst().map { "\($0) = excluded.\($0)" }.joined(separator: ", ")
-        selectAll = "SELECT \(list) FROM \(name) ORDER BY \(key)"
+        selectAll = "SELECT \(list) FROM \(name)" + (isOrdered ? " ORDER BY \(key)" : "")
         upsert = "INSERT INTO \(name) (\(list)) VALUES (\(marks)) ON CONFLICT (\(key)) DO UPDATE SET \(updates)"
         delete = "DELETE FROM \(name) WHERE \(key) = ?"
     }
@@ -43,7 +45,7 @@ extension StoredRow {
         try database.cachedStatement(sql: table.delete).execute(arguments: [key])
     }
 
-    /// Every row, in the order of the key's bytes.
+    /// Every row; in the order of the key's bytes if the table is ordered.
     static func loadAll(_ database: Database) throws -> [Self] {
         let rows = try Row.fetchCursor(database, sql: table.selectAll)
         var values: [Self] = []

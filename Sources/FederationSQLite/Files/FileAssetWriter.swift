@@ -1,4 +1,4 @@
-import FederationCrypto
+import FederationCore
 import FederationModel
 import FederationService
 import Foundation
@@ -9,8 +9,7 @@ final class FileAssetWriter: AssetWriter {
     /// What is being written; gone once the writer has ended.
     private struct Open {
         let descriptor: Int32
-        var hasher = ContentHasher()
-        var size: Int64 = 0
+        var seen = AssetMeasurer()
     }
 
     private let layout: AssetLayout
@@ -33,12 +32,14 @@ final class FileAssetWriter: AssetWriter {
         try await queue.run { try self.write(bytes) }
     }
 
-    func commit(_ hash: ContentHash, size: Int64) async throws {
-        _ = try await queue.run { try self.finish(expecting: AssetListing(hash: hash, size: size)) }
+    @discardableResult
+    func commit(_ hash: ContentHash, size: Int64) async throws -> VerifiedAsset {
+        try await queue.run { try self.finish(expecting: AssetListing(hash: hash, size: size)) }
     }
 
     func commit() async throws -> AssetListing {
-        try await queue.run { try self.finish(expecting: nil) }
+        let written = try await queue.run { try self.finish(expecting: nil) }
+        return AssetListing(hash: written.hash, size: written.size)
     }
 
     func abandon() async {
@@ -50,13 +51,12 @@ final class FileAssetWriter: AssetWriter {
         do {
             try open.withLock { open in
                 guard var current = open else { throw Self.ended }
-                guard Int64(bytes.count) <= Limits.assetBytes - current.size else { throw Self.oversized }
+                guard Int64(bytes.count) <= Limits.assetBytes - current.seen.size else { throw Self.oversized }
                 // Taken out meanwhile, so that the hasher's state is not copied on write.
                 open = nil
                 defer { open = current }
                 try Files.write(bytes, to: current.descriptor, path: path)
-                current.hasher.update(bytes)
-                current.size += Int64(bytes.count)
+                current.seen.update(bytes)
             }
         } catch {
             // A file with a gap is worth nothing.
@@ -65,21 +65,21 @@ final class FileAssetWriter: AssetWriter {
         }
     }
 
-    private func finish(expecting expected: AssetListing?) throws -> AssetListing {
+    private func finish(expecting expected: AssetListing?) throws -> VerifiedAsset {
         do {
             let written = try open.withLock { open in
                 guard let current = open else { throw Self.ended }
-                if let expected, expected.size != current.size {
-                    throw AssetWriteFailure.sizeMismatch(expected: expected.size, actual: current.size)
+                if let expected, expected.size != current.seen.size {
+                    throw AssetWriteFailure.sizeMismatch(expected: expected.size, actual: current.seen.size)
                 }
-                let hash = current.hasher.finalize()
-                if let expected, expected.hash != hash {
-                    throw AssetWriteFailure.hashMismatch(expected: expected.hash, actual: hash)
+                let written = current.seen.finish()
+                if let expected, expected.hash != written.hash {
+                    throw AssetWriteFailure.hashMismatch(expected: expected.hash, actual: written.hash)
                 }
                 try Files.synchronise(current.descriptor, path: path)
                 close(current.descriptor)
                 open = nil
-                return AssetListing(hash: hash, size: current.size)
+                return written
             }
             try publish(written.hash)
             return written

@@ -60,20 +60,44 @@ enum Files {
         if let failure { throw StorageRefusal.system(path, failure) }
     }
 
-    /// Up to `length` bytes from `offset`; fewer only at the end; nil when there is no such regular file.
-    static func read(_ path: String, offset: Int64, length: Int) throws(Refusal) -> [UInt8]? {
+    /// Opens a regular file for reading, and tells its size in bytes; nil when there is no such regular file. Links are refused.
+    static func openRegular(_ path: String) throws(Refusal) -> (descriptor: Int32, size: Int64)? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         guard descriptor >= 0 else {
             let number = errno
             if number == ENOENT || number == ENOTDIR { return nil }
             throw StorageRefusal.system(path, number)
         }
-        defer { close(descriptor) }
         var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw StorageRefusal.system(path, errno) }
-        guard status.st_mode & S_IFMT == S_IFREG else { return nil }
+        guard fstat(descriptor, &status) == 0 else {
+            let number = errno
+            close(descriptor)
+            throw StorageRefusal.system(path, number)
+        }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            close(descriptor)
+            return nil
+        }
+        return (descriptor, Int64(status.st_size))
+    }
+
+    /// Reads on from where the file stands, over the beginning of `buffer`.
+    ///
+    /// - Returns: how many bytes; 0 only at the end.
+    static func read(_ descriptor: Int32, into buffer: inout [UInt8], path: String) throws(Refusal) -> Int {
+        while true {
+            let count = buffer.withUnsafeMutableBytes { Foundation.read(descriptor, $0.baseAddress, $0.count) }
+            if count >= 0 { return count }
+            guard errno == EINTR else { throw StorageRefusal.system(path, errno) }
+        }
+    }
+
+    /// Up to `length` bytes from `offset`; fewer only at the end; nil when there is no such regular file.
+    static func read(_ path: String, offset: Int64, length: Int) throws(Refusal) -> [UInt8]? {
+        guard let (descriptor, size) = try openRegular(path) else { return nil }
+        defer { close(descriptor) }
         // What is there bounds the allocation, not what was asked for.
-        let wanted = min(Int64(length), max(0, Int64(status.st_size) - offset))
+        let wanted = min(Int64(length), max(0, size - offset))
         guard wanted > 0 else { return [] }
         var failure: Int32?
         let bytes = [UInt8](unsafeUninitializedCapacity: Int(wanted)) { buffer, filled in

@@ -21,7 +21,7 @@ extension FederationServer {
         do {
             let compact = try await examiner.ask(
                 inquiry.issue(by: node.identity), at: endpoint,
-                within: reach(to: standing))
+                within: reach(to: endpoint, of: standing))
             guard let key = node.countingKey(of: server, for: compact, at: clock.now()) else {
                 throw StatementFailure.badSignature
             }
@@ -34,7 +34,10 @@ extension FederationServer {
         findings += offerFindings(answer)
         findings += Self.standingFindings(answer, own: publishedCard?.card.sequence)
         findings += Self.wayBack(answer)
-        return findings + routeFindings(routes, answer: answer)
+        findings += routeFindings(routes, answer: answer)
+        let welcoming = Set(answer.worlds.filter { $0.refusal == nil }.map(\.world))
+        for world in worlds where welcoming.contains(world) { findings.append(await dryRun(of: world, at: server)) }
+        return findings
     }
 
     /// Portals that one examination looks at.

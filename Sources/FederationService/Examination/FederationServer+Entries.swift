@@ -100,7 +100,8 @@ extension FederationServer {
         guard !source.isFaulty else {
             return .wrong(
                 .wrong(
-                    Self.check, "registry.faulty", "what \(source.address) has signed contradicts itself",
+                    Self.check, "registry.faulty",
+                    "\(source.address) was caught showing what an honest registry does not show",
                     "see aether registry audit \(source.address), and tell others"))
         }
         let entry: JSONValue

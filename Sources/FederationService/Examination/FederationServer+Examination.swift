@@ -22,8 +22,8 @@ extension FederationServer {
         if !examination.isWrong {
             let card: Finding
             do throws(Refusal) {
-                let compact = try await examiner.card(at: endpoint, within: reach(true))
-                card = examine(compact, of: id, at: endpoint)
+                let served = try await examiner.card(at: endpoint, within: reach(true))
+                card = examine(served.compact, of: id, at: endpoint)
             } catch {
                 card = Finding("card", error)
             }
@@ -39,9 +39,9 @@ extension FederationServer {
             isOperatorsChoice: isOperatorsChoice, denied: node.policy.deniedAddresses, isProvoked: isProvoked)
     }
 
-    /// Where to a server's addresses may lead: as for a dial.
-    func reach(to standing: ServerStanding) -> ExaminationReach {
-        reach(standing.trust == .pinned || standing.isAddressSet)
+    /// Where to an address of a server may lead: as for a dial.
+    func reach(to endpoint: Endpoint, of standing: ServerStanding) -> ExaminationReach {
+        reach(standing.isChosen(endpoint))
     }
 
     func readyExaminer() throws(Refusal) -> any ExaminationLink {
@@ -100,15 +100,15 @@ extension FederationServer {
         _ server: ServerID, _ standing: ServerStanding, _ examination: inout Examination,
         by examiner: any ExaminationLink
     ) async -> Endpoint? {
-        let reach = reach(to: standing)
         var failed: [Finding] = []
         for endpoint in standing.endpoints.prefix(Limits.examinedEndpoints) {
-            var findings = await examiner.probe(endpoint, within: reach)
+            let reach = reach(to: endpoint, of: standing)
+            var findings = await examiner.probe(endpoint, within: reach).map { Self.moved($0, server, standing) }
             let isOpen = !findings.contains { $0.status == .wrong }
             if isOpen {
                 do throws(Refusal) {
-                    let compact = try await examiner.card(at: endpoint, within: reach)
-                    let finding = examine(compact, of: server, at: endpoint)
+                    let served = try await examiner.card(at: endpoint, within: reach)
+                    let finding = examine(served.compact, of: server, at: endpoint)
                     // Where the operator has said where the peer is reached, its card names another address.
                     let isExpected = standing.isAddressSet && finding.code == "card.otherEndpoint"
                     findings.append(isExpected ? .ok("card", "the card of \(server) is its own") : finding)
@@ -131,6 +131,14 @@ extension FederationServer {
                     "wait until it comes: its card follows then"))
         }
         return nil
+    }
+
+    /// A pinned server whose card leads into a private network is not followed there: the pin counts for where it was.
+    private static func moved(_ finding: Finding, _ server: ServerID, _ standing: ServerStanding) -> Finding {
+        guard finding.code == "address.refused", standing.trust == .pinned else { return finding }
+        return .wrong(
+            finding.check, "address.moved", "\(finding.found), and not where \(server) was when it was pinned",
+            "ask its operator; if it is meant, pin it anew (aether peers add) or set network.allowPrivate")
     }
 
     /// Whether a channel is open, and if not, why the last attempt failed.

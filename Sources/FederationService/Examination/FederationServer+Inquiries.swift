@@ -82,9 +82,7 @@ extension FederationServer {
             standing.refusal == nil, !standing.endpoints.isEmpty
         else { return [] }
         guard inquiries.begin(server) else {
-            return [
-                .warning("endpoint", "inquiry.busy", "too many servers are being tried back", "ask again in a minute")
-            ]
+            return [Self.busy]
         }
         defer { inquiries.finish(server) }
         let end = clock.now().instant + Self.tryBackTime
@@ -99,37 +97,43 @@ extension FederationServer {
     private func triedBack(
         _ server: ServerID, _ standing: ServerStanding, at endpoint: Endpoint, by examiner: any ExaminationLink
     ) async -> [Finding] {
+        let start = clock.now().instant
+        let isChosen = standing.isChosen(endpoint)
         // Its own card must answer there first: until then the address may be anybody's, and all failures look the same.
-        let isOperatorsChoice = standing.isAddressSet || standing.trust == .pinned
-        let card = await shownCard(of: server, key: standing.key, at: endpoint, isOperatorsChoice, by: examiner)
-        guard card.status != .wrong else { return [Self.unproven(server, "its address")] }
+        let served: ServedCard
+        let card: Finding
+        do throws(Refusal) {
+            served = try await examiner.card(at: endpoint, within: reach(isChosen, isProvoked: true))
+            card = examine(served.compact, of: server, at: endpoint)
+        } catch {
+            // What this server cannot do now says nothing of the other one.
+            guard error.code != "fetch.busy" else { return [Self.busy] }
+            return await unproven(server, since: start)
+        }
+        guard card.status != .wrong else { return await unproven(server, since: start) }
         guard !standing.isAddressSet else { return [.ok("endpoint", "\(server) answers with its own card")] }
-        let findings = await examiner.probe(endpoint, within: reach(false, isProvoked: true))
+        let findings = await examiner.probe(
+            endpoint, at: served.address, within: reach(false, isProvoked: !isChosen))
         let isPrivate = findings.contains { ["address.refused", "address.denied"].contains($0.code) }
         return isPrivate ? [.ok("endpoint", "\(server) answers with its own card")] : findings + [card]
     }
 
-    /// What a server is told of an address that it might not own.
-    private static func unproven(_ server: ServerID, _ place: String) -> Finding {
-        .wrong(
-            "endpoint", "endpoint.unproven", "\(server) was not found at \(place)",
-            "see that it answers there, from where the other server stands")
+    private static let busy = Finding.warning(
+        "endpoint", "inquiry.busy", "too many servers are being tried back", "ask again in a minute")
+
+    /// What a server is told of an address that it might not own, and when: after the same time whatever is there, because a
+    /// port that is closed answers sooner than one that is filtered.
+    private func unproven(_ server: ServerID, since start: Instant) async -> [Finding] {
+        try? await clock.sleep(until: start + Self.attemptTime)
+        return [
+            .wrong(
+                "endpoint", "endpoint.unproven", "\(server) was not found at its address",
+                "see that it answers there, from where the other server stands")
+        ]
     }
 
+    /// How long an attempt that proves nothing takes: longer than the fetcher waits for any answer.
+    static let attemptTime: Duration = .milliseconds(5_500)
     /// After so long no further address is tried.
     private static let tryBackTime: Duration = .seconds(6)
-
-    /// Whether the card at an address is a server's own.
-    private func shownCard(
-        of server: ServerID, key: PublicKey, at endpoint: Endpoint, _ isOperatorsChoice: Bool,
-        by examiner: any ExaminationLink
-    ) async -> Finding {
-        do throws(Refusal) {
-            let compact = try await examiner.card(
-                at: endpoint, within: reach(isOperatorsChoice, isProvoked: true))
-            return examine(compact, of: server, at: endpoint)
-        } catch {
-            return Finding("card", error)
-        }
-    }
 }

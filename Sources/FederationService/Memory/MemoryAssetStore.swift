@@ -1,3 +1,4 @@
+import FederationCore
 import FederationCrypto
 public import FederationModel
 
@@ -99,14 +100,20 @@ actor MemoryAssetWriter: AssetWriter {
         bytes?.append(contentsOf: more)
     }
 
-    func commit(_ hash: ContentHash, size: Int64) async throws {
+    @discardableResult
+    func commit(_ hash: ContentHash, size: Int64) async throws -> VerifiedAsset {
         let bytes = try end()
-        guard Int64(bytes.count) == size else {
-            throw AssetWriteFailure.sizeMismatch(expected: size, actual: Int64(bytes.count))
+        var measurer = AssetMeasurer()
+        measurer.update(bytes)
+        let written = measurer.finish()
+        guard written.size == size else {
+            throw AssetWriteFailure.sizeMismatch(expected: size, actual: written.size)
         }
-        let actual = ContentHash.of(bytes)
-        guard actual == hash else { throw AssetWriteFailure.hashMismatch(expected: hash, actual: actual) }
+        guard written.hash == hash else {
+            throw AssetWriteFailure.hashMismatch(expected: hash, actual: written.hash)
+        }
         try await store.keep(bytes, as: hash)
+        return written
     }
 
     func commit() async throws -> AssetListing {

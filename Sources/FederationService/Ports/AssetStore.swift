@@ -1,3 +1,4 @@
+public import FederationCore
 public import FederationModel
 
 /// The port to content-addressed files. What it holds under a hash had that hash when it was written; readers verify
@@ -8,6 +9,12 @@ public protocol AssetStore: Sendable {
 
     /// Up to `length` bytes from `offset`; fewer only at the end; nil when the asset is not held.
     func read(_ hash: ContentHash, offset: Int64, length: Int) async throws -> [UInt8]?
+
+    /// Reads assets again and compares each with its hash. Many small ones in one call cost far less than a call for each;
+    /// one call keeps one processor busy for as long as they take together.
+    ///
+    /// - Returns: what was found of each, in the order of `hashes`.
+    func verify(_ hashes: [ContentHash]) async throws -> [HeldAsset]
 
     /// Begins to write an asset. Nothing is visible until ``AssetWriter/commit(_:size:)``.
     func write() async throws -> any AssetWriter
@@ -40,7 +47,10 @@ public protocol AssetWriter: Sendable {
 
     /// Makes the asset durable and visible under `hash`, when what was written has that hash and size; otherwise throws
     /// ``AssetWriteFailure`` and nothing is kept.
-    func commit(_ hash: ContentHash, size: Int64) async throws
+    ///
+    /// - Returns: the proof, because the writer has seen every byte.
+    @discardableResult
+    func commit(_ hash: ContentHash, size: Int64) async throws -> VerifiedAsset
 
     /// Makes what was written durable and visible under its own hash, for content that is not known beforehand.
     func commit() async throws -> AssetListing
@@ -53,4 +63,12 @@ public protocol AssetWriter: Sendable {
 public enum AssetWriteFailure: Error, Hashable, Sendable {
     case hashMismatch(expected: ContentHash, actual: ContentHash)
     case sizeMismatch(expected: Int64, actual: Int64)
+
+    /// The same, as a verifier says it.
+    public var mismatch: AssetMismatch {
+        switch self {
+        case .hashMismatch(let expected, let actual): .hash(expected: expected, actual: actual)
+        case .sizeMismatch(let expected, let actual): .size(expected: expected, actual: actual)
+        }
+    }
 }

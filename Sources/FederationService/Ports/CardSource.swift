@@ -13,6 +13,13 @@ public protocol CardSource: Sendable {
     func card(
         at endpoint: Endpoint, isOperatorsChoice: Bool, denied: [AddressRange]
     ) async throws(Refusal) -> String
+
+    /// The same on the word of a stranger, who says that the card is at `endpoint` itself: no redirect is followed.
+    ///
+    /// - Parameter network: the stranger's, where it is known: it gets no more than its share of what strangers may bring about.
+    func card(
+        at endpoint: Endpoint, forStrangerIn network: AddressRange?, denied: [AddressRange]
+    ) async throws(Refusal) -> String
 }
 
 extension CardSource {
@@ -20,5 +27,11 @@ extension CardSource {
         at endpoint: Endpoint, isOperatorsChoice: Bool, denied: [AddressRange]
     ) async throws(Refusal) -> String {
         try await card(at: endpoint)
+    }
+
+    public func card(
+        at endpoint: Endpoint, forStrangerIn network: AddressRange?, denied: [AddressRange]
+    ) async throws(Refusal) -> String {
+        try await card(at: endpoint, isOperatorsChoice: false, denied: denied)
     }
 }

@@ -9,9 +9,18 @@ public protocol ExaminationLink: Sendable {
     /// - Parameter reach: where to the endpoint may lead.
     func probe(_ endpoint: Endpoint, within reach: ExaminationReach) async -> [Finding]
 
-    /// The card that is served there, as compact JWS. Nothing about it is verified. The refusal says what really happened, and
-    /// is for this server's operator only.
-    func card(at endpoint: Endpoint, within reach: ExaminationReach) async throws(Refusal) -> String
+    /// The same at one address, that of ``ServedCard/address``: the endpoint's name is not looked up again, because it may lead
+    /// elsewhere the second time (DNS rebinding). On the word of another server it counts as one more call of the address; where
+    /// there have been too many the finding is `inquiry.busy`, a warning.
+    func probe(
+        _ endpoint: Endpoint, at address: NetworkAddress, within reach: ExaminationReach
+    ) async -> [Finding]
+
+    /// The card that is served there. Nothing about it is verified. The refusal says what really happened, and is for this
+    /// server's operator only. On the word of another server no redirect is followed.
+    ///
+    /// - Throws: `fetch.busy` when this server looks at too much already, or has called the address too often.
+    func card(at endpoint: Endpoint, within reach: ExaminationReach) async throws(Refusal) -> ServedCard
 
     /// Sends an inquiry and returns the answer. Whoever is asked tries back first, so it takes its time.
     ///
@@ -24,6 +33,19 @@ public protocol ExaminationLink: Sendable {
     ///
     /// - Throws: `server.unknown` when it does not list the server.
     func listing(of server: ServerID, at registry: String) async throws(Refusal) -> [UInt8]
+}
+
+/// A card as it was found.
+public struct ServedCard: Hashable, Sendable {
+    /// Compact JWS.
+    public let compact: String
+    /// The address that has served it.
+    public let address: NetworkAddress
+
+    public init(compact: String, address: NetworkAddress) {
+        self.compact = compact
+        self.address = address
+    }
 }
 
 /// Where to an examination may turn.

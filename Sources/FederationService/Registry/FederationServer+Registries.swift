@@ -9,6 +9,7 @@ extension FederationServer {
         registrySources.keys.sorted().compactMap { address in
             guard var source = registrySources[address] else { return nil }
             source.servers = node.listed(by: address)
+            source.fault = node.registries[address]?.fault
             return source
         }
     }
@@ -53,6 +54,18 @@ extension FederationServer {
         try await commit(node.note(known))
     }
 
+    /// A registry was caught; see ``FederationNode/condemn(_:for:at:)``.
+    func condemn(_ address: String, for fault: RegistryFault) async throws(Refusal) {
+        try await commit(node.condemn(address, for: fault, at: clock.now()))
+    }
+
+    /// Reads a registry that was caught again, from the beginning; see ``FederationNode/readmit(_:)``.
+    public func readmit(_ address: String) async throws(Refusal) {
+        try checkReady()
+        try await commit(node.readmit(address))
+        update(address) { $0 = RegistrySource(address: $0.address) }
+    }
+
     /// This server's wish to leave a registry.
     func deregistrationStatement(for registry: ServerID) -> String {
         DeregistrationStatement(
@@ -65,10 +78,32 @@ extension FederationServer {
     struct Listed: Sendable {
         let server: ServerID
         let kind: RegistryLogEntry.Kind
+        /// The key that the id is bound to, as the log says to everybody.
+        let key: PublicKey
+        /// The hash of the card that the log names.
+        let named: ContentHash?
         /// The server's own signed card, as the registry passes it on.
         let card: String?
+        /// Of ``card``.
+        let hash: ContentHash?
         /// The owner's revocations on the page.
         let revocations: [String]
+
+        init(
+            server: ServerID, kind: RegistryLogEntry.Kind, key: PublicKey, named: ContentHash?, card: String?,
+            revocations: [String]
+        ) {
+            self.server = server
+            self.kind = kind
+            self.key = key
+            self.named = named
+            self.card = card
+            hash = card.map { ContentHash.of(Array($0.utf8)) }
+            self.revocations = revocations
+        }
+
+        /// Whether the card is the one that the log names.
+        var isLogged: Bool { hash != nil && hash == named }
     }
 
     /// Takes what a registry says, as far as the servers and their owners have signed it, and takes note of whom it lists.
@@ -90,13 +125,21 @@ extension FederationServer {
                 break
             }
             guard let card = listed.card else { continue }
+            guard listed.isLogged else {
+                // It may be newer than what was read; then it comes again with the entry that names it. Till then it binds no
+                // id, and is evidence at most.
+                effects += node.witness(card, of: listed.server, at: now)
+                continue
+            }
             guard
                 node.registries(listing: listed.server).contains(address)
                     || node.listed(by: address) < Limits.listingsPerRegistry
             else { continue }
             do {
-                // Under another id than the one that the registry files it under it would be somebody else's card.
-                guard try ServerCard.verify(card, at: now.timestamp).id == listed.server else {
+                // Under another id than the one that the registry files it under it would be somebody else's card; and under
+                // another key than the log's it is one whose key is void, or one that the log does not stand for.
+                let shown = try ServerCard.verify(card, at: now.timestamp)
+                guard shown.id == listed.server, shown.publicKey == listed.key else {
                     refused += 1
                     continue
                 }

@@ -20,8 +20,11 @@ extension FederationServer {
     /// Registers a server for somebody of whom nothing is known but that they hold the card's key: besides what
     /// ``register(_:)`` checks, each address in the card that is new here must answer with a card of the same id and key.
     ///
-    /// - Throws: as ``register(_:)``; `endpoint.unproven` when an address does not answer so.
-    public func registerStranger(_ compact: String) async throws(Refusal) -> FederatedServer {
+    /// - Parameter caller: the network that it comes from, which gets no more than its share of what strangers may bring about.
+    /// - Throws: as ``register(_:)``; `registry.full`; `endpoint.unproven` when an address does not answer so.
+    public func registerStranger(
+        _ compact: String, from caller: AddressRange? = nil
+    ) async throws(Refusal) -> FederatedServer {
         try checkReady()
         let card: ServerCard
         do {
@@ -33,6 +36,7 @@ extension FederationServer {
         }
         // What will be refused anyway must not make this server dial anybody.
         try node.check(registering: compact, card, at: clock.now())
+        try checkRoom(for: card.id)
         let known = node.registry.server(card.id).map { [$0.endpoint] + $0.alternatives } ?? []
         let isSameKey = node.registry.server(card.id)?.publicKey == card.publicKey
         let unproven = card.endpoints.filter { !isSameKey || !known.contains($0) }
@@ -45,13 +49,27 @@ extension FederationServer {
             }
             proofsUnderWay += 1
             defer { proofsUnderWay -= 1 }
-            for endpoint in unproven { try await prove(card, at: endpoint) }
+            for endpoint in unproven { try await prove(card, at: endpoint, for: caller) }
         }
+        // Others may have taken the place meanwhile.
+        try checkRoom(for: card.id)
         return try await register(compact)
     }
 
+    /// Whoever is known here already takes no more room.
+    private func checkRoom(for server: ServerID) throws(Refusal) {
+        guard node.registry.server(server) == nil, node.registry.tombstone(server) == nil else { return }
+        guard node.registry.count + node.registry.tombstoneCount < node.configuration.registeredServers else {
+            throw Refusal(
+                .overloaded, code: "registry.full", reason: "this registry has as many ids as it takes",
+                remedy: "use another registry, or ask the operator for room: registry.maximumServers", step: .registry)
+        }
+    }
+
     /// Whether `endpoint` answers for the server of a card.
-    private func prove(_ card: ServerCard, at endpoint: Endpoint) async throws(Refusal) {
+    private func prove(
+        _ card: ServerCard, at endpoint: Endpoint, for caller: AddressRange?
+    ) async throws(Refusal) {
         // One answer for every cause, so that nobody learns from it what listens where.
         let refusal = Refusal(
             .conflict, code: "endpoint.unproven",
@@ -59,7 +77,7 @@ extension FederationServer {
             remedy: "run the server there, reachable from here, before registering it", step: .registry)
         let denied = node.policy.deniedAddresses
         guard let cardSource,
-            let answer = try? await cardSource.card(at: endpoint, isOperatorsChoice: false, denied: denied),
+            let answer = try? await cardSource.card(at: endpoint, forStrangerIn: caller, denied: denied),
             let shown = try? ServerCard.verify(answer, at: clock.now().timestamp), shown.id == card.id,
             shown.publicKey == card.publicKey, shown.endpoints.contains(endpoint)
         else { throw refusal }

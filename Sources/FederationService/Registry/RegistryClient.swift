@@ -7,7 +7,7 @@ import Metrics
 /// Uses several registries at once: registers this server with each, says that it is alive, and reads what they list.
 ///
 /// A registry is believed nothing but what it has signed of its log; what it lists counts as far as the listed servers have
-/// signed it. What was read is kept with the server's own registry, so a server works on while every registry is down, and
+/// signed it, and only with the card that its log names to everybody. What was read is kept with the server's own registry, so a server works on while every registry is down, and
 /// after a restart.
 public actor RegistryClient {
     public struct Configuration: Hashable, Sendable {
@@ -40,6 +40,8 @@ public actor RegistryClient {
     private let configuration: Configuration
     /// The card that each registry has taken.
     private var registered: [String: String] = [:]
+    /// By the registry's address.
+    private var unlogged: [String: UnloggedCards] = [:]
 
     public init(
         server: FederationServer, addresses: [String], link: any RegistryLink,
@@ -185,7 +187,7 @@ public actor RegistryClient {
     }
 
     private func beat(at address: String) async throws(Refusal) {
-        let statement = await server.heartbeatStatement()
+        let statement = await server.heartbeatStatement(to: server.knownRegistry(address)?.registry)
         _ = try await link.ask(
             RegistryRequest("POST", address, "/v1/servers/\(server.id)/heartbeat", statement: statement))
     }
@@ -196,6 +198,12 @@ public actor RegistryClient {
     private func follow(_ address: String, _ registry: ServerID) async throws(Refusal) {
         let answers = RegistryAnswers(link: link, address: address)
         guard let key = await server.binding(of: registry)?.key else { return }
+        if let fault = await server.knownRegistry(address)?.fault {
+            throw Refusal(
+                .conflict, code: "registry.faulty", reason: "\(address) was caught before: \(fault.code)",
+                remedy: "ask its operator; to read it again from the beginning: aether registry readmit \(address)")
+        }
+        unlogged[address]?.expectAll()
         let compact = try await answers.head()
         let head = try verified(compact, registry, key, address)
         var known =
@@ -205,7 +213,7 @@ public actor RegistryClient {
         }
         // Also when the earlier head is signed with a key that the registry has rotated away from.
         guard known.frontier.count < head.size || known.frontier.root == head.root else {
-            throw await contradiction(address, known.head, compact)
+            throw try await contradiction(address, known.head, compact)
         }
         known.head = compact
         try await server.remember(known)
@@ -215,6 +223,12 @@ public actor RegistryClient {
         }
         for _ in 0..<configuration.pagesPerRound where known.frontier.count < head.size {
             try await readPage(of: head, &known, answers)
+        }
+        if known.frontier.count >= head.size, let (listed, card) = unlogged[address]?.overdue {
+            unlogged[address] = nil
+            throw try await caught(
+                address, "registry.unloggedCard", "has shown a card of \(listed) that its log does not name",
+                evidence: [card, compact])
         }
     }
 
@@ -243,18 +257,27 @@ public actor RegistryClient {
         case .contradicts, .shrunk:
             break
         }
-        throw await contradiction(answers.address, earlier, compact)
+        throw try await contradiction(answers.address, earlier, compact)
     }
 
-    private func contradiction(_ address: String, _ earlier: String, _ now: String) async -> Refusal {
-        await server.update(address) { $0.isFaulty = true }
-        server.logger.error(
-            "the registry \(address) contradicts what it has signed before",
-            metadata: ["earlier": "\(earlier)", "now": "\(now)"])
+    private func contradiction(_ address: String, _ earlier: String, _ now: String) async throws(Refusal) -> Refusal {
         Counter(label: "aether_registry_contradictions_total").increment()
+        return try await caught(
+            address, "registry.contradiction", "has signed a log that does not continue the one that was read before",
+            evidence: [earlier, now])
+    }
+
+    /// The registry was caught: what it lists counts no more, also after a restart, and the evidence is kept.
+    private func caught(
+        _ address: String, _ code: String, _ what: String, evidence: [String]
+    ) async throws(Refusal) -> Refusal {
+        server.logger.error(
+            "the registry \(address) \(what); it is trusted no more",
+            metadata: ["code": "\(code)", "evidence": "\(evidence.joined(separator: " "))"])
+        let fault = RegistryFault(code: code, evidence: evidence, seenAt: clock.now().timestamp)
+        try await server.condemn(address, for: fault)
         return Refusal(
-            .conflict, code: "registry.contradiction",
-            reason: "the log of \(address) does not continue the one that was read before",
+            .conflict, code: code, reason: "\(address) \(what)",
             remedy: "look into it: aether registry audit \(address)")
     }
 
@@ -264,6 +287,7 @@ public actor RegistryClient {
         let wanted = min(configuration.pageEntries, Int(clamping: head.size) - known.frontier.count)
         let page = try await answers.entries(from: known.frontier.count, limit: wanted, withCards: true)
         var frontier = known.frontier
+        var entries: [RegistryLogEntry] = []
         var newest: [ServerID: FederationServer.Listed] = [:]
         var revocations: [ServerID: [String]] = [:]
         for (index, json) in page.entries where index < head.size {
@@ -272,24 +296,42 @@ public actor RegistryClient {
             }
             frontier.append(json.serialized())
             if entry.kind == .revoked { revocations[entry.server, default: []] += entry.proof.suffix(1) }
+            entries.append(entry)
             newest[entry.server] = FederationServer.Listed(
-                server: entry.server, kind: entry.kind, card: page.cards[entry.server],
-                revocations: revocations[entry.server] ?? [])
+                server: entry.server, kind: entry.kind, key: entry.key, named: entry.card,
+                card: page.cards[entry.server], revocations: revocations[entry.server] ?? [])
         }
         guard frontier.count > known.frontier.count else { throw Self.badLog(answers.address) }
-        guard frontier.count < head.size || frontier.root == head.root else {
+        // Nothing of a page counts before the signed head is known to cover it.
+        guard try await leads(frontier, to: head, answers) else {
             // Something that was read before may be what is wrong: everything is read again.
             known.frontier = MerkleFrontier()
             try await server.remember(known)
             throw Self.badLog(answers.address)
         }
-        let refused = try await server.take(newest.keys.sorted().compactMap { newest[$0] }, from: answers.address)
+        let listed = newest.keys.sorted().compactMap { newest[$0] }
+        for entry in entries { unlogged[answers.address]?.explain(by: entry) }
+        for one in listed where !one.isLogged {
+            guard let card = one.card, let hash = one.hash else { continue }
+            unlogged[answers.address, default: UnloggedCards()].note(card, hash, of: one.server)
+        }
+        let refused = try await server.take(listed, from: answers.address)
         if refused > 0 {
             Counter(label: "aether_registry_cards_refused_total").increment(by: Int64(refused))
         }
         known.frontier = frontier
         try await server.remember(known)
         await server.update(answers.address) { [frontier] in $0.read = frontier.count }
+    }
+
+    /// Whether what was read is what the head is signed for, or the beginning of it.
+    private func leads(
+        _ frontier: MerkleFrontier, to head: TreeHead, _ answers: RegistryAnswers
+    ) async throws(Refusal) -> Bool {
+        guard frontier.count < head.size else { return frontier.root == head.root }
+        let read = TreeHead(
+            issuer: head.issuer, size: UInt64(frontier.count), root: frontier.root, issuedAt: head.issuedAt)
+        return head.continues(read, proof: try await answers.consistency(from: read.size, to: head.size))
     }
 
     private static func badLog(_ address: String) -> Refusal {

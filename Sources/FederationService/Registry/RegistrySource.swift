@@ -1,3 +1,4 @@
+public import FederationCore
 public import FederationModel
 
 /// How it stands with a registry that this server uses.
@@ -19,8 +20,10 @@ public struct RegistrySource: Hashable, Sendable {
     public var servers: Int = 0
     /// Whether this server is registered there, with its present card.
     public var isRegistered = false
-    /// What it has signed contradicts itself: what it lists is taken no more while that lasts.
-    public var isFaulty = false
+    /// What it was caught at: what it lists counts for nothing until the operator readmits it.
+    public var fault: RegistryFault?
+
+    public var isFaulty: Bool { fault != nil }
 
     public init(address: String) {
         self.address = address

@@ -13,16 +13,29 @@ struct EndpointProbe: Sendable {
     /// For the names and each connection; and once more for TLS and the upgrade.
     let timeLimit: Duration
 
-    /// - Parameter policy: where to it may lead; nil where an operator chose it by hand.
-    func run(_ endpoint: Endpoint, policy: AddressPolicy?) async -> [Finding] {
-        let guarded = GuardedResolver(resolver: resolver, eventLoop: group.next())
-        let addresses: [NetworkAddress]
-        do throws(GuardedResolver.Failure) {
-            addresses = try await guarded.addresses(
-                of: endpoint.host, policy: policy, by: .now() + timeLimit.timeAmount)
-        } catch {
-            return [Self.finding(error, endpoint)]
+    /// - Parameters:
+    ///   - address: one that was found before: then no name is looked up.
+    ///   - policy: where to it may lead; nil where an operator chose it by hand.
+    func run(
+        _ endpoint: Endpoint, at address: NetworkAddress? = nil, policy: AddressPolicy?
+    ) async -> [Finding] {
+        var addresses: [NetworkAddress] = []
+        if let address {
+            if let refusal = policy?.refusal(of: address, endpoint.host) { return [Finding("dns", refusal)] }
+            addresses.append(address)
+        } else {
+            let guarded = GuardedResolver(resolver: resolver, eventLoop: group.next())
+            do throws(GuardedResolver.Failure) {
+                addresses = try await guarded.addresses(
+                    of: endpoint.host, policy: policy, by: .now() + timeLimit.timeAmount)
+            } catch {
+                return [Self.finding(error, endpoint)]
+            }
         }
+        return await connect(endpoint, at: addresses)
+    }
+
+    private func connect(_ endpoint: Endpoint, at addresses: [NetworkAddress]) async -> [Finding] {
         let shown = addresses.map { "\($0)" }.joined(separator: ", ")
         let named = Finding.ok(
             "dns",
@@ -213,5 +226,17 @@ private final class StageWatch: ChannelInboundHandler {
         let text = String(describing: error)
         stages.note { $0.failure = $0.failure ?? text }
         context.fireErrorCaught(error)
+    }
+}
+
+extension AddressPolicy {
+    /// Why an address may not be turned to; nil when it may.
+    fileprivate func refusal(of address: NetworkAddress, _ host: Host) -> Refusal? {
+        do throws(Refusal) {
+            try check([address], of: host)
+            return nil
+        } catch {
+            return error
+        }
     }
 }

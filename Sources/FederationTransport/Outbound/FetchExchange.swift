@@ -56,7 +56,7 @@ struct FetchExchange: Sendable {
                     let answer = channel.eventLoop.makePromise(of: FetchedDocument.self)
                     try channel.pipeline.syncOperations.addHTTPClientHandlers()
                     try channel.pipeline.syncOperations.addHandler(
-                        FetchHandler(request, answer: answer, deadline: deadline))
+                        FetchHandler(request, at: address, answer: answer, deadline: deadline))
                     return (channel, answer.futureResult)
                 }
             }
@@ -69,6 +69,7 @@ private final class FetchHandler: ChannelInboundHandler {
     typealias OutboundOut = HTTPClientRequestPart
 
     private let request: FetchRequest
+    private let address: NetworkAddress
     private let answer: EventLoopPromise<FetchedDocument>
     private let deadline: NIODeadline
     private var timer: Scheduled<Void>?
@@ -77,8 +78,12 @@ private final class FetchHandler: ChannelInboundHandler {
     private var isSent = false
     private var isOver = false
 
-    init(_ request: FetchRequest, answer: EventLoopPromise<FetchedDocument>, deadline: NIODeadline) {
+    init(
+        _ request: FetchRequest, at address: NetworkAddress, answer: EventLoopPromise<FetchedDocument>,
+        deadline: NIODeadline
+    ) {
         self.request = request
+        self.address = address
         self.answer = answer
         self.deadline = deadline
     }
@@ -131,7 +136,8 @@ private final class FetchHandler: ChannelInboundHandler {
             end(
                 .success(
                     FetchedDocument(
-                        status: Int(head.status.code), body: body, headers: fields, origin: request.origin)), context)
+                        status: Int(head.status.code), body: body, headers: fields, origin: request.origin,
+                        address: address)), context)
         }
     }
 

@@ -29,6 +29,11 @@ public struct FetchRequest: Hashable, Sendable {
     public var denied: [AddressRange] = []
     /// Whether a stranger has brought it about: then few reach one address.
     public var isProvoked = false
+    /// The network of the stranger, where it is known: one network gets no more than its share of what all strangers may
+    /// bring about.
+    public var caller: AddressRange?
+    /// Whether a redirect is followed; otherwise it is refused. What answers behind one is not at the address that was asked.
+    public var followsRedirects = true
 
     /// nil for a path that is not one of the federation's own: the card, inquiries, and what registries answer.
     public init?(_ origin: Endpoint, _ path: String) {
@@ -81,6 +86,7 @@ public struct FetchRequest: Hashable, Sendable {
         next.accept = accept
         next.maximumBytes = maximumBytes
         next.isProvoked = isProvoked
+        next.caller = caller
         next.denied = denied
         next.isOperatorsChoice = isOperatorsChoice && next.origin.host == origin.host
         return next
@@ -110,4 +116,6 @@ public struct FetchedDocument: Hashable, Sendable {
     public let headers: [String: String]
     /// Who answered, after redirects.
     public let origin: Endpoint
+    /// The address that the answer came from: one that was judged.
+    public let address: NetworkAddress
 }

@@ -27,8 +27,23 @@ public struct GuardedCards: CardSource {
         request.isOperatorsChoice = isOperatorsChoice
         request.isProvoked = !isOperatorsChoice
         request.denied = denied
+        return try await card(request, at: endpoint)
+    }
+
+    public func card(
+        at endpoint: Endpoint, forStrangerIn network: AddressRange?, denied: [AddressRange]
+    ) async throws(Refusal) -> String {
+        var request = FetchRequest.card(of: endpoint)
+        request.isProvoked = true
+        request.caller = network
+        request.followsRedirects = false
+        request.denied = denied
+        return try await card(request, at: endpoint)
+    }
+
+    private func card(_ request: FetchRequest, at endpoint: Endpoint) async throws(Refusal) -> String {
         do throws(Refusal) {
-            return try await Self.card(request, by: fetcher)
+            return try await Self.card(request, by: fetcher).compact
         } catch {
             failed(endpoint, error)
         }
@@ -38,14 +53,16 @@ public struct GuardedCards: CardSource {
     }
 
     /// The card that answers a request, or what really happened.
-    static func card(_ request: FetchRequest, by fetcher: GuardedFetcher) async throws(Refusal) -> String {
+    static func card(_ request: FetchRequest, by fetcher: GuardedFetcher) async throws(Refusal) -> ServedCard {
         let document: FetchedDocument
         do throws(FetchFailure) {
             document = try await fetcher.fetch(request)
         } catch {
             throw error.refusal(of: request)
         }
-        if document.status == 200, let compact = compact(document.body) { return compact }
+        if document.status == 200, let compact = compact(document.body) {
+            return ServedCard(compact: compact, address: document.address)
+        }
         throw Refusal(
             .invalid, code: "card.malformed", reason: "\(request.origin) does not answer with a signed card",
             remedy: "it may be another kind of server")
@@ -53,14 +70,6 @@ public struct GuardedCards: CardSource {
 
     /// A card in either form of RFC 7515 §7: compact, or flattened JSON, as a file on a web server may hold it.
     public static func compact(_ body: [UInt8]) -> String? {
-        let bytes = body.drop { $0 <= 0x20 }
-        guard bytes.first == 0x7B else {
-            let text = String(decoding: bytes.prefix { (0x21...0x7E).contains($0) }, as: UTF8.self)
-            return text.split(separator: ".", omittingEmptySubsequences: false).count == 3 ? text : nil
-        }
-        guard let members = try? JSONValue.parse(body), let header = members["protected"]?.text,
-            let payload = members["payload"]?.text, let signature = members["signature"]?.text
-        else { return nil }
-        return "\(header).\(payload).\(signature)"
+        ServerCard.compact(in: body)
     }
 }

@@ -15,6 +15,8 @@ public struct GuardedExaminer: ExaminationLink {
 
     /// Whoever is asked tries back before it answers.
     static let askLimit: Duration = .seconds(20)
+    /// Calls of one address in a minute while others are tried back: each takes two, the card and the probe.
+    static let provokedPerAddress = 12
 
     /// - Parameter stageLimit: for the names and each connection; and once more for TLS and the upgrade.
     /// - Throws: When the TLS configuration is not usable.
@@ -25,24 +27,44 @@ public struct GuardedExaminer: ExaminationLink {
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
     ) throws {
         fetcher = try GuardedFetcher(configuration: configuration, resolver: resolver, group: group)
-        provoked = try GuardedFetcher(configuration: configuration, resolver: resolver, group: group)
+        var bounded = configuration
+        bounded.provokedPerAddress = Self.provokedPerAddress
+        provoked = try GuardedFetcher(configuration: bounded, resolver: resolver, group: group)
         endpoints = EndpointProbe(
             resolver: resolver, group: group, tls: try configuration.tls.context(), timeLimit: stageLimit)
     }
 
     public func probe(_ endpoint: Endpoint, within reach: ExaminationReach) async -> [Finding] {
-        await endpoints.run(
-            endpoint,
-            policy: reach.isOperatorsChoice ? .allBut(reach.denied) : fetcher.configuration.policy.denying(reach.denied)
-        )
+        await endpoints.run(endpoint, policy: policy(reach))
     }
 
-    public func card(at endpoint: Endpoint, within reach: ExaminationReach) async throws(Refusal) -> String {
+    public func probe(
+        _ endpoint: Endpoint, at address: NetworkAddress, within reach: ExaminationReach
+    ) async -> [Finding] {
+        if reach.isProvoked && !reach.isOperatorsChoice {
+            let isAdmitted = await provoked.admitCall(to: address)
+            guard isAdmitted else {
+                return [
+                    .warning(
+                        "endpoint", "inquiry.busy", "too often has this address been looked at",
+                        "ask again in a minute")
+                ]
+            }
+        }
+        return await endpoints.run(endpoint, at: address, policy: policy(reach))
+    }
+
+    private func policy(_ reach: ExaminationReach) -> AddressPolicy {
+        reach.isOperatorsChoice ? .allBut(reach.denied) : fetcher.configuration.policy.denying(reach.denied)
+    }
+
+    public func card(at endpoint: Endpoint, within reach: ExaminationReach) async throws(Refusal) -> ServedCard {
         var request = FetchRequest.card(of: endpoint)
         request.isOperatorsChoice = reach.isOperatorsChoice
         // Where the operator's word leads it may lead often.
         request.isProvoked = reach.isProvoked && !reach.isOperatorsChoice
         request.denied = reach.denied
+        request.followsRedirects = !reach.isProvoked
         return try await GuardedCards.card(request, by: reach.isProvoked ? provoked : fetcher)
     }
 

@@ -17,6 +17,8 @@ public actor GuardedFetcher {
         public var redirects = 3
         /// Requests at one time; of those that strangers bring about there is one to one server.
         public var concurrent = 8
+        /// Requests that strangers may bring about to one address in a minute.
+        public var provokedPerAddress = 6
         public var tls = PeerTLS()
 
         public init() {}
@@ -28,7 +30,9 @@ public actor GuardedFetcher {
     private let tls: NIOSSLContext
     private var running = 0
     private var provoked: Set<Endpoint> = []
-    private var budget = TargetBudget()
+    /// Of what strangers bring about, by the network that they call from.
+    private var callers: [AddressRange: Int] = [:]
+    private var budget: TargetBudget
 
     /// - Throws: When the TLS configuration is not usable.
     public init(
@@ -36,6 +40,7 @@ public actor GuardedFetcher {
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
     ) throws {
         self.configuration = configuration
+        budget = TargetBudget(perAddress: configuration.provokedPerAddress)
         self.resolver = resolver
         self.group = group
         tls = try configuration.tls.context()
@@ -46,25 +51,38 @@ public actor GuardedFetcher {
     /// - Returns: the answer, also one that refuses; a redirect is never returned.
     public func fetch(_ request: FetchRequest) async throws(FetchFailure) -> FetchedDocument {
         let deadline = NIODeadline.now() + (request.timeLimit ?? configuration.timeLimit).timeAmount
-        guard running < configuration.concurrent, !request.isProvoked || provoked.insert(request.origin).inserted
+        let caller = request.isProvoked ? request.caller : nil
+        guard running < configuration.concurrent, hasPlace(for: caller),
+            !request.isProvoked || provoked.insert(request.origin).inserted
         else { throw .busy }
         running += 1
+        if let caller { callers[caller, default: 0] += 1 }
         defer {
             running -= 1
             if request.isProvoked { provoked.remove(request.origin) }
+            if let caller, let count = callers[caller] { callers[caller] = count > 1 ? count - 1 : nil }
         }
         var next = request
         for _ in 0...configuration.redirects {
             let answer = try await exchange(next, by: deadline)
             guard [301, 302, 303, 307, 308].contains(answer.status) else { return answer }
             let location = answer.headers["location"] ?? ""
-            guard let redirected = next.redirected(to: location) else {
+            guard request.followsRedirects, let redirected = next.redirected(to: location) else {
                 throw .forbiddenRedirect(Self.printable(location))
             }
             next = redirected
         }
         throw .tooManyRedirects
     }
+
+    /// Whether one network may bring about another request now: it has half of the places at most.
+    private func hasPlace(for caller: AddressRange?) -> Bool {
+        guard let caller else { return true }
+        return callers[caller, default: 0] < max(1, configuration.concurrent / 2)
+    }
+
+    /// Whether an address may be called now for a stranger, by another connection than a request; if so, it counts as one.
+    func admitCall(to address: NetworkAddress) -> Bool { budget.admit(address, at: .now()) }
 
     private func exchange(_ request: FetchRequest, by deadline: NIODeadline) async throws(FetchFailure)
         -> FetchedDocument
@@ -84,7 +102,9 @@ public actor GuardedFetcher {
             }
         }
         if request.isProvoked {
-            for address in addresses where !budget.admit(address, at: .now()) { throw .busy }
+            for address in addresses where !budget.admit(address, for: request.caller, at: .now()) {
+                throw .busy
+            }
         }
         return try await FetchExchange(group: group, tls: tls).run(request, at: addresses, by: deadline)
     }

@@ -7,7 +7,7 @@ struct RegistryCommand: AsyncParsableCommand {
         commandName: "registry", abstract: "Look at the servers that are known here, and at registries.",
         subcommands: [
             List.self, Show.self, Log.self, Suspend.self, Reinstate.self, Sources.self, RegistryAuditCommand.self,
-            RegistryLeaveCommand.self, Conflicts.self,
+            RegistryLeaveCommand.self, Readmit.self, Conflicts.self,
         ], defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
@@ -110,7 +110,7 @@ struct RegistryCommand: AsyncParsableCommand {
         @OptionGroup var options: ServerOptions
 
         func run() async throws {
-            let response = try await options.client().get("/v1/equivocations")
+            let response = try await options.client().all("/v1/equivocations", "equivocations")
             options.show(response) { body in
                 var table = Table("ID", "SEEN")
                 for conflict in body["equivocations"].list {
@@ -166,11 +166,33 @@ struct RegistryCommand: AsyncParsableCommand {
                         source["address"].text(), source["registry"].text(), Age.text(source["lastContact"].string),
                         "\(source["read"].text()) of \(source["size"].text())", source["servers"].text(),
                         source["registered"].bool == true ? "listed" : "not listed",
-                        source["faulty"].bool == true ? "it contradicts itself" : error["code"].text(""))
+                        source["faulty"].bool == true ? source["fault"]["code"].text() : error["code"].text(""))
+                    if source["faulty"].bool == true {
+                        table.note("caught: it counts for nothing; what proves it is in --json")
+                    }
                 }
                 table.show(
                     empty: "This server uses no registry. Name some: aether serve --registry-url http://host:port")
             }
+        }
+    }
+}
+
+extension RegistryCommand {
+    struct Readmit: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Read a registry that was caught again, from the beginning.",
+            discussion: "What it was caught at is forgotten: save it first with aether registry sources --json.")
+
+        @Argument(help: "The registry's address, as aether registry sources shows it.")
+        var address: String
+
+        @OptionGroup var options: ServerOptions
+
+        func run() async throws {
+            let response = try await options.client().request(
+                "POST", "/v1/registries/readmit", body: .json(["address": address]))
+            options.show(response) { _ in Terminal.say("\(address) is used again, and read from the beginning.") }
         }
     }
 }

@@ -53,10 +53,9 @@ struct SimulateCommand: ParsableCommand {
     func run() throws {
         if listMutants { return printMutants() }
         var options = try options(seed: seed ?? UInt64.random(in: 1...(1 << 48)))
-        if !json {
-            let last = options.seed &+ UInt64(seeds - 1)
-            Terminal.say(seeds == 1 ? "seed \(options.seed)" : "seeds \(options.seed) to \(last)")
-        }
+        // Before anything can go wrong: a run that traps or hangs ends without its last line.
+        let last = options.seed &+ UInt64(seeds - 1)
+        Terminal.error(seeds == 1 ? "seed \(options.seed)" : "seeds \(options.seed) to \(last)")
         var total = SimulationTotal(first: options.seed)
         let clock = ContinuousClock()
         let start = clock.now

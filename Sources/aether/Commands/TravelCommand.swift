@@ -16,7 +16,7 @@ struct TravelCommand: AsyncParsableCommand {
         if PlayerID(player) == nil { _ = try identifier(player, as: PlayerName.self) }
         let client = try await options.client()
         let started = try await client.request(
-            "POST", "/v1/portals/\(portal)/travel", body: .json(["player": player]))
+            "POST", "/v1/portals/\(portal)/travel", body: .json(try await client.departure(of: player)))
         guard let id = started.json.fields["id"].string.flatMap({ HandoffID($0) }) else {
             throw Refusal(
                 .unavailable, code: "server.confused", reason: "the server did not name the handoff",
@@ -41,5 +41,18 @@ struct TravelCommand: AsyncParsableCommand {
         if !options.json {
             Terminal.say("\(fields["player"].text()) is in \(fields["world"].text()) on \(fields["peer"].text()).")
         }
+    }
+}
+
+extension AdminClient {
+    /// What a request to send a player away says: who, and in which epoch, as the server knows them now.
+    func departure(of player: String) async throws -> [String: Any] {
+        var departure: [String: Any] = ["player": player]
+        do {
+            departure["epoch"] = try await get("/v1/players/\(player)").json.fields["epoch"].int
+        } catch let refusal as Refusal where refusal.code == "player.unknown" {
+            // The server refuses it in its own words.
+        }
+        return departure
     }
 }

@@ -1,4 +1,5 @@
 import Configuration
+import FederationHTTP
 import FederationModel
 import Foundation
 import Logging
@@ -13,6 +14,11 @@ struct ConfigurationLoader {
         ("endpoint", "how others reach it: ws://host:port or wss://host:port"),
         ("listen.host", "the address to listen on"),
         ("listen.port", "the port to listen on"),
+        ("listen.connections", "connections open at one time, 1 to 1000000"),
+        (
+            "listen.connectionsPerAddress",
+            "connections open at one time from one address (IPv6: /64), this machine's own aside, 1 to 1000000"
+        ),
         ("heartbeat.intervalSeconds", "seconds between heartbeats to each peer, 0.05 to 3600"),
         ("heartbeat.degradedAfter", "missed heartbeats until a peer is Degraded"),
         ("heartbeat.unreachableAfter", "missed heartbeats until a peer is Unreachable"),
@@ -36,6 +42,7 @@ struct ConfigurationLoader {
         ("tls.trustRoots", "PEM file with further roots to trust when dialling"),
         ("suites.allowClassical", "true allows cipher suites without ML-KEM"),
         ("registry.serve", "true lets everybody register servers here, and logs it"),
+        ("registry.maximumServers", "how many ids strangers may register here"),
         ("dial", "where to reach certain peers, whatever their cards say: a list of ID=ws://host:port"),
         ("registries", "addresses of registries to use: a list of http://host:port or https://host:port"),
         ("clock.offsetSeconds", "added to the wall clock, for rehearsals"),
@@ -118,6 +125,12 @@ struct ConfigurationLoader {
         let allowsPrivate = found.bool("network.allowPrivate") ?? false
         let offset = found.double("clock.offsetSeconds", in: -86_400...86_400) ?? 0
         let serves = found.bool("registry.serve") ?? false
+        let registered = found.int("registry.maximumServers", in: 1...1_000_000) ?? Limits.registeredServers
+        var listener = ListenerLimits()
+        if let most = found.int("listen.connections", in: 1...1_000_000) { listener.connections = most }
+        if let most = found.int("listen.connectionsPerAddress", in: 1...1_000_000) {
+            listener.connectionsPerAddress = most
+        }
         let registries = found.registries()
         let addresses = found.addresses()
         problems += found.problems
@@ -131,7 +144,8 @@ struct ConfigurationLoader {
             handoffRetention: retention ?? Limits.handoffRetention, logLevel: level ?? .info,
             tlsCertificate: certificate, tlsKey: key,
             tlsTrustRoots: roots, allowsClassicalSuites: classical, servesRegistry: serves,
-            registries: registries, addresses: addresses, clockOffset: Duration(fractional: offset))
+            registeredServers: registered,
+            registries: registries, addresses: addresses, clockOffset: Duration(fractional: offset), listener: listener)
     }
 
     /// Keys in the file that mean nothing: most often a misspelling.

@@ -1,4 +1,5 @@
 import FederationCore
+import FederationHTTP
 import FederationModel
 import Foundation
 import Logging
@@ -33,12 +34,16 @@ struct ServerConfiguration {
     var allowsClassicalSuites = false
     /// Whether strangers may register here.
     var servesRegistry = false
+    /// See ``NodeConfiguration/registeredServers``.
+    var registeredServers = Limits.registeredServers
     /// The registries to use: `http://host:port` or `https://host:port`, none twice.
     var registries: [String] = []
     /// See ``NodeConfiguration/addresses``.
     var addresses: [ServerID: Endpoint] = [:]
     /// Added to the wall clock, to rehearse what a wrong clock does.
     var clockOffset: Duration = .zero
+    /// The bounds of the port; its connections are lowered to what the process may open.
+    var listener = ListenerLimits()
 
     /// The configuration file that `aether init` writes: what an operator will want to change.
     var fileText: String {

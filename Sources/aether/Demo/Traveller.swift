@@ -78,7 +78,8 @@ struct Traveller: Sendable {
         let entry = try await server.client.get("/v1/worlds/\(world)/players/\(id)").json.fields
         let client = try await PlayerClient.connect(to: server.endpoint)
         _ = try await client.join(ticket: try await ticket(on: server, world: world, entry))
-        _ = try await server.client.request("POST", "/v1/portals/\(portal)/travel", body: .json(["player": id]))
+        _ = try await server.client.request(
+            "POST", "/v1/portals/\(portal)/travel", body: .json(try await server.client.departure(of: id)))
         let message = try await client.next("redirect", "returned") { progress in
             if progress["type"].text() == "progress" { seen(progress) }
         }

@@ -25,6 +25,8 @@ struct RunningServer {
 
     func run() async throws {
         try Self.checkTLS(configuration)
+        var limits = configuration.listener
+        OpenFiles.fit(&limits, logger: logger)
         let registry = PrometheusRegistry()
         MetricsSystem.bootstrap(registry)
         let system = SystemClock(offset: configuration.clockOffset)
@@ -47,14 +49,19 @@ struct RunningServer {
         let listener = Listener()
         let application = Application(
             router: routes.makeRouter(),
-            server: try .upgradable(routes: [peers, ClientSocket(server: server, clock: clock).route], tls: tls),
-            configuration: .listener(host: configuration.host, port: configuration.port),
+            server: try .upgradable(
+                routes: [peers, ClientSocket(server: server, clock: clock).route], limits: limits, tls: tls),
+            configuration: .listener(host: configuration.host, port: configuration.port, limits: limits),
             onServerRunning: { channel in listener.bound(channel.localAddress) }, logger: logger)
         let registries = RegistryClient(
-            server: server, addresses: configuration.registries, link: HTTPRegistryLink(),
+            server: server, addresses: configuration.registries,
+            link: try HTTPRegistryLink(trustRoots: configuration.tlsTrustRoots) {
+                await server.policy().deniedAddresses
+            },
             configuration: .init(interval: max(configuration.heartbeatInterval, .seconds(5))), clock: clock)
         let federation = FederationLoop(
             server: server, transport: transport, registries: registries, cards: try cards(),
+            peerCards: try cards(),
             examiner: try GuardedExaminer(configuration: fetching),
             heartbeats: GuardedHeartbeats(try GuardedFetcher(configuration: fetching)), store: store, keys: keys,
             listener: listener,
@@ -123,6 +130,7 @@ struct RunningServer {
             arrivalTimeout: configuration.arrivalTimeout, handoffRetention: configuration.handoffRetention,
             servesRegistry: configuration.servesRegistry)
         node.network = configuration.network
+        node.registeredServers = configuration.registeredServers
         node.addresses = configuration.addresses
         return node
     }
@@ -155,6 +163,8 @@ private struct FederationLoop: Service {
     let transport: WebSocketPeerTransport
     let registries: RegistryClient
     let cards: GuardedCards
+    /// With places of its own, so that strangers' registrations keep no peer from being followed to its new key.
+    let peerCards: GuardedCards
     let examiner: GuardedExaminer
     let heartbeats: GuardedHeartbeats
     let store: SQLiteStore
@@ -167,7 +177,8 @@ private struct FederationLoop: Service {
         let address = await cancelWhenGracefulShutdown { await listener.address() }
         guard let address else { return try await store.close() }
         try await server.start(
-            transport: transport, cards: cards, keys: keys, examiner: examiner, heartbeats: heartbeats)
+            transport: transport, cards: cards, peerCards: peerCards, keys: keys, examiner: examiner,
+            heartbeats: heartbeats)
         // The owner may have replaced the keys while the server did not run.
         if let key = try await server.replaceKeys() {
             logger.notice("the keys were replaced by their owner", metadata: ["fingerprint": "\(key.fingerprint)"])

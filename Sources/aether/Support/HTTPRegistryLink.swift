@@ -1,55 +1,79 @@
-import AsyncHTTPClient
 import FederationModel
 import FederationService
+import FederationTransport
 import Foundation
-import NIOCore
-import NIOFoundationCompat
 
-/// Talks to registries over HTTP, within the bounds of ``RegistryLink``.
+/// Talks to registries over HTTP, within the bounds of ``RegistryLink``. The operator has named them, so they may be at private
+/// addresses, but never at denied ones.
 struct HTTPRegistryLink: RegistryLink {
+    private let fetcher: GuardedFetcher
+    private let denied: @Sendable () async -> [AddressRange]
+
     /// How long a whole answer may take.
-    var timeout: TimeAmount = .seconds(10)
-    /// Bytes of an answer.
-    var maximumBytes = Limits.registryAnswerBytes
+    private static let timeLimit: Duration = .seconds(10)
 
-    private static let http: HTTPClient = {
-        var configuration = HTTPClient.Configuration()
-        configuration.redirectConfiguration = .disallow
-        configuration.connectionPool.retryConnectionEstablishment = false
-        configuration.timeout.connect = .seconds(5)
-        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
-    }()
-
-    func ask(_ request: RegistryRequest) async throws(Refusal) -> [UInt8] {
-        var outgoing = HTTPClientRequest(url: request.address + request.path)
-        outgoing.method = .RAW(value: request.method)
-        if let statement = request.statement {
-            outgoing.headers.add(name: "Content-Type", value: "application/jose")
-            outgoing.body = .bytes(ByteBuffer(string: statement))
-        }
-        let status: Int
-        let bytes: [UInt8]
-        do {
-            let response = try await Self.http.execute(outgoing, deadline: .now() + timeout)
-            status = Int(response.status.code)
-            bytes = Array(buffer: try await response.body.collect(upTo: maximumBytes))
-        } catch {
-            throw Refusal(
-                .unavailable, code: "registry.unreachable",
-                reason: "no registry answers at \(request.address): \(AdminClient.cause(error))",
-                remedy: "check the address; everything else goes on without it")
-        }
-        guard (200..<300).contains(status) else { throw Self.refusal(status, bytes, request) }
-        return bytes
+    /// - Parameters:
+    ///   - trustRoots: PEM file of further roots for `https`.
+    ///   - denied: the addresses that the policy denies at this moment, also to names that resolve to them.
+    init(trustRoots: String? = nil, denied: @escaping @Sendable () async -> [AddressRange] = { [] }) throws {
+        var configuration = GuardedFetcher.Configuration()
+        configuration.timeLimit = Self.timeLimit
+        configuration.concurrent = Limits.registries
+        if let trustRoots { configuration.tls.trustRoots = .file(trustRoots) }
+        fetcher = try GuardedFetcher(configuration: configuration)
+        self.denied = denied
     }
 
-    private static func refusal(_ status: Int, _ bytes: [UInt8], _ request: RegistryRequest) -> Refusal {
-        let problem = JSONText(data: Data(bytes)).fields
+    func ask(_ request: RegistryRequest) async throws(Refusal) -> [UInt8] {
+        let outgoing = try await fetchRequest(of: request)
+        let document: FetchedDocument
+        do throws(FetchFailure) {
+            document = try await fetcher.fetch(outgoing)
+        } catch {
+            if case .address(let refusal) = error { throw refusal }
+            throw Refusal(
+                .unavailable, code: "registry.unreachable",
+                reason: "no registry answers at \(request.address): \(error.refusal(of: outgoing).reason)",
+                remedy: "check the address; everything else goes on without it")
+        }
+        guard (200..<300).contains(document.status) else { throw Self.refusal(document, request) }
+        return document.body
+    }
+
+    private func fetchRequest(of request: RegistryRequest) async throws(Refusal) -> FetchRequest {
+        guard let origin = Self.origin(request.address), var outgoing = FetchRequest(origin, request.path),
+            let method = FetchRequest.Method(rawValue: request.method)
+        else {
+            throw Refusal(
+                .invalid, code: "registry.unreachable", reason: "\(request.address) is no registry's address",
+                remedy: "write it as http://host:port or https://host:port")
+        }
+        outgoing.method = method
+        outgoing.maximumBytes = Limits.registryAnswerBytes
+        outgoing.isOperatorsChoice = true
+        outgoing.followsRedirects = false
+        outgoing.denied = await denied()
+        if let statement = request.statement {
+            outgoing.contentType = "application/jose"
+            outgoing.body = Array(statement.utf8)
+        }
+        return outgoing
+    }
+
+    private static func origin(_ address: String) -> Endpoint? {
+        for (scheme, socket) in [("http://", "ws://"), ("https://", "wss://")] where address.hasPrefix(scheme) {
+            return Endpoint(socket + address.dropFirst(scheme.count))
+        }
+        return nil
+    }
+
+    private static func refusal(_ document: FetchedDocument, _ request: RegistryRequest) -> Refusal {
+        let problem = JSONText(data: Data(document.body)).fields
         func line(_ text: String?) -> String? { text.map { String(oneLine($0).prefix(300)) } }
         return Refusal(
-            status == 429 ? .overloaded : .unavailable,
-            code: problem["code"].string.flatMap { Refusal.isCode($0) ? $0 : nil } ?? "http.status\(status)",
-            reason: line(problem["detail"].string) ?? "\(request.address) answers with status \(status)",
+            document.status == 429 ? .overloaded : .unavailable,
+            code: problem["code"].string.flatMap { Refusal.isCode($0) ? $0 : nil } ?? "http.status\(document.status)",
+            reason: line(problem["detail"].string) ?? "\(request.address) answers with status \(document.status)",
             remedy: line(problem["remedy"].string) ?? "check the address; it may be another kind of server")
     }
 }

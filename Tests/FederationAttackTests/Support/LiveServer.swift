@@ -48,7 +48,9 @@ final class LiveServer: Sendable {
         }
         let (ports, bound) = AsyncStream.makeStream(of: Int.self)
         let application = Application(
-            router: Router(), server: try .upgradable(routes: [route], limits: limits, metrics: metrics),
+            router: Router(),
+            server: try .upgradable(
+                routes: [route, ClientSocket(server: server, metrics: metrics).route], limits: limits, metrics: metrics),
             configuration: .listener(host: "127.0.0.1", port: 0, limits: limits),
             onServerRunning: { channel in bound.yield(channel.localAddress?.port ?? 0) }, logger: quiet)
         let group = ServiceGroup(configuration: .init(services: [application], logger: quiet))

@@ -78,6 +78,20 @@ struct AssetVerificationTests {
         }
     }
 
+    /// Would fail if a measurer forgot a piece, or counted other bytes than it hashed: its proof must be the verifier's.
+    @Test("what is measured in pieces has the proof of what is verified", arguments: [0, 1, 7, 64])
+    func measured(piece: Int) throws {
+        var measurer = AssetMeasurer()
+        var bytes: [UInt8] = []
+        for number in 0..<5 {
+            let part = [UInt8](repeating: UInt8(number), count: piece)
+            measurer.update(part)
+            bytes += part
+            #expect(measurer.size == Int64(bytes.count))
+        }
+        #expect(try measurer.finish() == Self.proof(bytes))
+    }
+
     @Test("a manifest is verified when every entry has its proof")
     func manifest() throws {
         let contents = (0..<4).map { [UInt8](repeating: UInt8($0), count: $0) }

@@ -1,9 +1,9 @@
-import FederationCrypto
 import FederationModel
 import FederationWire
 import Testing
 
 @testable import FederationCore
+@testable import FederationCrypto
 
 /// The attacks that are about trust rather than about one message, each with the close code that the peer is told.
 @Suite("Attacks on the handshake manager")
@@ -60,14 +60,63 @@ struct HandshakeManagerAttackTests {
         #expect(pair.verified(.alpha) == nil)
     }
 
-    @Test("an allowed third party that signs another's exchange key is never trusted, as it cannot make a Ready")
+    /// Gamma is allowed as well, and stands between alpha and beta: it puts its id into beta's Hello and signs beta's keys
+    /// as its own. All secrets are then the same at both ends; only what was said differs.
+    @Test("an allowed third party that passes another's keys on as its own is never trusted: no Ready of anybody opens")
     func unknownKeyShare() throws {
         let pair = try HandshakePair()
-        let ready = try pair.runToReady(1, dialledBy: .alpha)
-        // Whatever is not sealed with the channel's keys: the third party has nothing better.
-        let failure = refusal(pair, .alpha, [UInt8](repeating: 0, count: ready.alpha.count), 1)
+        let configuration = HandshakeConfiguration(suites: [.classicalAES256GCM])
+        let gamma = try ServerIdentity(id: ServerID(unchecked: "gamma"), seed: [UInt8](repeating: 3, count: 32))
+        func start(_ identity: ServerIdentity, entropy number: UInt8) throws -> Handshake {
+            try Handshake(
+                identity: identity, expecting: nil, configuration: configuration,
+                entropy: HandshakeEntropy(
+                    x25519: [UInt8](repeating: number, count: 32), mlkem: [UInt8](repeating: number, count: 64)),
+                at: pair.now.timestamp)
+        }
+        pair.alpha = HandshakeManager(identity: pair.alphaIdentity, configuration: configuration)
+        let alphaHello = try pair.initiate(.alpha, 1, dialledBy: .beta)
+        // What alpha would say to beta, with the same fresh keys: the strongest case for the attacker.
+        var honest = try start(pair.alphaIdentity, entropy: 1)
+        try #require(honest.helloMessage == alphaHello)
+        var beta = try start(pair.betaIdentity, entropy: 2)
+        let betaHello = beta.helloMessage
+
+        let said = try HandshakeChallenge.decode(betaHello, versions: .current)
+        let forgedHello = HandshakeChallenge(
+            versions: said.versions, server: gamma.id, expectedPeer: nil, sentAt: said.sentAt, suites: said.suites,
+            ephemeralKey: said.ephemeralKey, encapsulationKey: said.encapsulationKey
+        ).encoded()
+        let own = try HandshakeChallenge.decode(alphaHello, versions: .current)
+        let alphaIsLow = own.ephemeralKey.lexicographicallyPrecedes(said.ephemeralKey)
+        let helloHash =
+            alphaIsLow
+            ? canonicalTranscript(low: alphaHello, high: forgedHello)
+            : canonicalTranscript(low: forgedHello, high: alphaHello)
+        let signed = signedTranscript(
+            role: alphaIsLow ? .high : .low, helloHash: helloHash, server: gamma.id, signingKey: gamma.publicKey,
+            exchangeKey: pair.betaIdentity.exchangeKey, ciphertext: [])
+        let forgedSignature = HandshakeResponse(
+            signingKey: gamma.publicKey, exchangeKey: pair.betaIdentity.exchangeKey, ciphertext: [],
+            signature: try gamma.sign(signed, for: .handshake)
+        ).encoded()
+        func alphaHears(_ message: [UInt8]) throws(HandshakeManager.Failure) -> HandshakeStep {
+            try pair.alpha.receive(message, on: ChannelID(1), at: pair.now) {
+                $0 == gamma.id ? .bound(gamma.publicKey) : .unknown
+            }
+        }
+        _ = try alphaHears(forgedHello)
+        // Gamma is allowed and proves its key, so alpha goes along, and would send its own Ready.
+        _ = try sent(try alphaHears(forgedSignature))
+
+        _ = try beta.receive(hello: alphaHello, at: pair.now.timestamp)
+        _ = try beta.receive(signature: try honest.receive(hello: betaHello, at: pair.now.timestamp))
+        var records = try beta.complete(trusting: pair.alphaIdentity.publicKey).records()
+        let ready = try records.seal(
+            try FrameCodec.encode(.ready(FederationFrame.Ready(server: gamma.id))), at: pair.now.instant)[0]
+        let failure = handshakeFailure { () throws(HandshakeManager.Failure) in _ = try alphaHears(ready) }
         #expect(failure == .badRecord && failure?.closeCode == .badRecord)
-        #expect(pair.verified(.alpha) == nil)
+        #expect(pair.alpha.verifiedPeer(gamma.id, at: pair.now) == nil && pair.verified(.alpha) == nil)
     }
 
     /// When alpha's registry learns of beta's new key.

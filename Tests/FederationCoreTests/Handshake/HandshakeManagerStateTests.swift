@@ -60,6 +60,36 @@ struct HandshakeManagerStateTests {
         }
     }
 
+    static let afterFailure = HandshakeManager.Failure.invalidState("a message after the handshake had failed")
+
+    /// Why `message` is refused in `state`; nil where it is due.
+    static func refusal(of message: Message, _ bytes: [UInt8], in state: State) -> HandshakeManager.Failure? {
+        if message == due(in: state) { return nil }
+        func kind(_ due: String) -> HandshakeManager.Failure {
+            bytes.first.map { .invalidState("a message of kind \($0) where \(due) is due") }
+                ?? .malformed("the kind of message is cut short")
+        }
+        switch (state, message) {
+        case (.completed, _): return .invalidState("a handshake message after the end of the handshake")
+        case (.failed, _): return afterFailure
+        case (_, .tooLong): return .oversized(bytes.count)
+        case (.awaitingHello, _): return kind("Hello")
+        case (.awaitingSignature, _): return kind("Signature")
+        // From here on everything is a record.
+        case (.awaitingReady, _): return .badRecord
+        }
+    }
+
+    /// What the peer is told.
+    static func closeCode(of message: Message, in state: State) -> CloseCode {
+        switch (state, message) {
+        case (.completed, _), (.failed, _): .protocolError
+        case (_, .tooLong): .oversized
+        case (.awaitingHello, _), (.awaitingSignature, _): .protocolError
+        case (.awaitingReady, _): .badRecord
+        }
+    }
+
     @Test(
         "only what is due is taken; everything else fails the channel for good", arguments: State.allCases,
         Message.allCases)
@@ -74,6 +104,9 @@ struct HandshakeManagerStateTests {
             return
         }
         let refusal = try #require(failure)
+        #expect(refusal.closeCode == Self.closeCode(of: message, in: state))
+        // A record may begin like any message; then it is its next field that does not fit.
+        if message != .ready || bytes[0] > 2 { #expect(refusal == Self.refusal(of: message, bytes, in: state)) }
         #expect(scene.pair.verified(.alpha) == nil)
         #expect(scene.pair.unfinished == 0)
         guard case .failed = scene.pair.phase(.alpha, 1) else {
@@ -85,10 +118,7 @@ struct HandshakeManagerStateTests {
             let failure = handshakeFailure { () throws(HandshakeManager.Failure) in
                 _ = try scene.pair.receive(.alpha, bytes, 1)
             }
-            guard case .invalidState = failure else {
-                Issue.record("\(state) \(message) then \(later): \(String(describing: failure))")
-                continue
-            }
+            #expect(failure == Self.afterFailure, "\(state) \(message) then \(later)")
         }
         scene.pair.alpha.close(ChannelID(1))
         let gone = handshakeFailure { () throws(HandshakeManager.Failure) in
@@ -146,15 +176,17 @@ struct HandshakeManagerStateTests {
     }
 
     /// A peer that follows the handshake but says something else where Ready is due.
-    static let frames: [(FederationFrame?, HandshakeManager.Failure?)] = [
+    static let frames: [(FederationFrame?, HandshakeManager.Failure?)] =
+        firstFrames
+        + ChannelStateTests.table.map(\.frame).filter { ChannelStateTests.Kind($0) != .ready }.map {
+            ($0, .malformed("the first record is not Ready"))
+        }
+
+    private static let firstFrames: [(FederationFrame?, HandshakeManager.Failure?)] = [
         (.ready(FederationFrame.Ready(server: HandshakePair.betaID)), nil),
         (
             .ready(FederationFrame.Ready(server: ServerID(unchecked: "gamma"))),
             .wrongPeer(expected: HandshakePair.betaID, actual: ServerID(unchecked: "gamma"))
-        ),
-        (
-            .heartbeat(FederationFrame.Heartbeat(sequence: 1, sentAt: HandshakePair.start.timestamp)),
-            .malformed("the first record is not Ready")
         ),
         (nil, .malformed("the first record is not Ready")),
     ]

@@ -265,7 +265,7 @@ struct NodeChannelTests {
         func refusal() -> String? {
             do {
                 _ = try alpha.node.plan(
-                    PromiseTests.ada, through: TestFederation.portal(to: beta.id), at: federation.now)
+                    PromiseTests.ada, epoch: nil, through: TestFederation.portal(to: beta.id), at: federation.now)
                 return nil
             } catch {
                 return "\(error.step?.rawValue ?? "none") \(error.code)"

@@ -33,7 +33,7 @@ struct NodeHandoffTests {
 
         func depart(_ id: UInt8 = 1) throws -> [Effect] {
             let effects = try alpha.node.depart(
-                ada, through: TestFederation.portal(to: beta.id), as: HandoffSamples.id(id),
+                ada, epoch: nil, through: TestFederation.portal(to: beta.id), as: HandoffSamples.id(id),
                 assets: try TestFederation.manifest(of: beta.id), at: now)
             return stored(effects, alpha)
         }
@@ -139,7 +139,7 @@ struct NodeHandoffTests {
         #expect(throws: Refusal.self) { try again.beta.node.callOff(HandoffSamples.id(1), at: again.now) }
     }
 
-    @Test("without an answer in thirty seconds the player goes on at home, and a later answer changes nothing")
+    @Test("without an answer in 200 ms the player goes on at home, and a later answer changes nothing")
     func timeout() throws {
         let pair = try Pair()
         let offer = try #require(try pair.depart().frames.first)

@@ -149,6 +149,65 @@ struct NodeKeyTests {
         #expect(beta.node.registry.server(alpha.id)?.publicKey == replacement.publicKey)
     }
 
+    @Test("an owner who signs one revocation after the other makes no server pass on more than one a minute")
+    func revocationFlood() throws {
+        let (federation, alpha, beta) = try Self.flooded()
+        func revocation(_ number: UInt64) throws -> String {
+            KeyRevocation(
+                issuer: alpha.id, number: number,
+                replacement: .init(
+                    key: try Self.key(UInt8(4 + number % 2)).publicKey, commitment: KeyCommitment()),
+                issuedAt: federation.now.timestamp
+            ).issue(by: try Self.key(100))
+        }
+        func passedOn() -> [String] {
+            beta.queue.compactMap {
+                if case .effect(.send(.notice(.revocation(let compact)), on: _)) = $0 { compact } else { nil }
+            }
+        }
+        var sent: [String] = []
+        var number: UInt64 = 0
+        var newest = ""
+        // Ten every five seconds, for three minutes, at a server with one other peer.
+        for _ in 0..<36 {
+            for _ in 0..<10 {
+                number += 1
+                newest = try revocation(number)
+                beta.enqueue(try beta.node.revoke(newest, at: federation.now))
+                #expect(beta.node.bindings[alpha.id]?.revocation == number, "each holds at once")
+            }
+            sent += passedOn()
+            try federation.settle()
+            federation.advance(by: .seconds(5))
+            sent += passedOn()
+            try federation.settle()
+        }
+        #expect(sent.count == 4, "at once, and after each of three minutes")
+        #expect(sent.last == newest, "the newest is not lost")
+        #expect(federation.node("gamma").node.bindings[alpha.id]?.revocation == number)
+        for _ in 0..<12 {
+            federation.advance(by: .seconds(10))
+            sent += passedOn()
+            try federation.settle()
+        }
+        #expect(sent.count == 4, "nothing is left to say")
+    }
+
+    /// Beta with alpha's card and with gamma as its one other peer; alpha is not connected.
+    private static func flooded() throws -> (TestFederation, alpha: TestNode, beta: TestNode) {
+        let federation = try TestFederation(["alpha", "beta", "gamma"]) { name, configuration in
+            guard name == "alpha" else { return }
+            configuration.commitment = KeyCommitment(recovery: try? key(100).publicKey.commitment)
+        }
+        let (alpha, beta) = (federation.node("alpha"), federation.node("beta"))
+        try federation.connectAll()
+        try federation.settle()
+        federation.close(try #require(federation.wire(alpha, beta)))
+        federation.close(try #require(federation.wire(alpha, federation.node("gamma"))))
+        try federation.settle()
+        return (federation, alpha, beta)
+    }
+
     @Test("a server that its owner has revoked for good is suspended, and no operator can bring it back")
     func forGood() throws {
         let (federation, alpha, beta) = try Self.pair()

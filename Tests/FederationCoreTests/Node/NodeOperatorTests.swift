@@ -31,11 +31,11 @@ struct NodeOperatorTests {
     }
 
     private static func heartbeat(
-        _ name: String = "beta", seed: UInt8 = 2, at time: Duration, sequence: UInt64 = 1
+        _ name: String = "beta", seed: UInt8 = 2, to audience: ServerID? = nil, at time: Duration, sequence: UInt64 = 1
     ) throws -> String {
         let identity = try ServerIdentity(id: ServerID(unchecked: name), seed: [UInt8](repeating: seed, count: 32))
         return HeartbeatStatement(
-            issuer: identity.id, sequence: sequence, issuedAt: HandoffSamples.at(time).timestamp
+            issuer: identity.id, audience: audience, sequence: sequence, issuedAt: HandoffSamples.at(time).timestamp
         ).issue(by: identity)
     }
 
@@ -147,8 +147,12 @@ struct NodeOperatorTests {
         _ = try alpha.node.addPeer(try Self.card(), at: Self.start)
         _ = alpha.node.tick(at: HandoffSamples.at(.seconds(300)))
         let later = HandoffSamples.at(.seconds(301))
+        // What names no audience is for a registry: anybody who has it can show it.
+        let (_, unheard) = try alpha.node.heartbeat(
+            Self.beta, statement: try Self.heartbeat(at: .seconds(301), sequence: 2), at: later)
+        #expect(unheard.labels == [])
         let (entry, effects) = try alpha.node.heartbeat(
-            Self.beta, statement: try Self.heartbeat(at: .seconds(301)), at: later)
+            Self.beta, statement: try Self.heartbeat(to: alpha.node.id, at: .seconds(301)), at: later)
         #expect(entry.status == .offline && effects.labels == ["dial beta now"])
         #expect(code { try alpha.node.heartbeat(Self.beta, statement: "a.b.c", at: later).1 } == "heartbeat.refused")
     }
@@ -165,7 +169,7 @@ struct NodeOperatorTests {
         #expect(
             try alpha.node.addPeer(try Self.card(sequence: 2, endpoint: "ws://moved.example"), at: Self.start)
                 .effects.labels
-                == ["persist beta offline + no tombstone", "dial beta"])
+                == ["persist beta offline + no tombstone", "persist peer beta", "dial beta"])
         #expect(
             code { try alpha.node.addPeer(try Self.card(seed: 3, sequence: 3), at: Self.start).effects }
                 == "server.keyMismatch")

@@ -166,9 +166,11 @@ struct NodeProbeTests {
     func comeback() throws {
         let federation = try federation(["a", "b"])
         let (a, b) = (federation.node("a"), federation.node("b"))
-        func say(_ sequence: UInt64, by identity: ServerIdentity? = nil) throws -> [String] {
+        func say(
+            _ sequence: UInt64, by identity: ServerIdentity? = nil, to reader: ServerID? = nil
+        ) throws -> [String] {
             let statement = HeartbeatStatement(
-                issuer: b.id, sequence: sequence, issuedAt: federation.now.timestamp
+                issuer: b.id, audience: reader ?? a.id, sequence: sequence, issuedAt: federation.now.timestamp
             ).issue(by: identity ?? b.identity)
             return try a.node.heartbeat(b.id, statement: statement, at: federation.now).1.map(\.label)
         }
@@ -177,8 +179,14 @@ struct NodeProbeTests {
         #expect(try watch(federation, intervals: 4) == "HDDU")
         let thief = try ServerIdentity(id: b.id, seed: [UInt8](repeating: 99, count: ServerIdentity.seedBytes))
         #expect(throws: Refusal.self) { try say(2, by: thief) }
-        let old = HeartbeatStatement(issuer: b.id, sequence: 3, issuedAt: federation.now.timestamp).issue(
+        // What was said to a registry, or to another server, brings about no dial here, whoever brings it.
+        #expect(throws: Refusal.self) { try say(2, to: ServerID(unchecked: "c")) }
+        let unaddressed = HeartbeatStatement(issuer: b.id, sequence: 2, issuedAt: federation.now.timestamp).issue(
             by: b.identity)
+        #expect(try a.node.heartbeat(b.id, statement: unaddressed, at: federation.now).1.isEmpty)
+        let old = HeartbeatStatement(
+            issuer: b.id, audience: a.id, sequence: 3, issuedAt: federation.now.timestamp
+        ).issue(by: b.identity)
         #expect(try a.node.heartbeat(b.id, statement: old, at: federation.now).1.map(\.label) == ["dial b now"])
         #expect(a.status(of: b) == .unreachable)
         #expect(try say(4).isEmpty, "not twice in thirty seconds")

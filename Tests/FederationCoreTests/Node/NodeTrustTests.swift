@@ -172,6 +172,43 @@ struct NodeTrustTests {
         #expect(try federation.connect(alpha, beta) == nil && federation.connect(thief, beta) == nil)
     }
 
+    @Test("a peer that was believed on first use and has never shown a card can be suspended, and reinstated")
+    func suspendedWithoutCard() throws {
+        let (federation, alpha, beta) = try Self.pair(alphaPinned: false)
+        try Self.set(TrustPolicy(firstUse: .all), at: beta, federation)
+        try federation.connect(alpha, beta)
+        // Its card is the first thing that it sends: it never arrives.
+        let wire = try #require(federation.wire(alpha, beta))
+        while try federation.execute(alpha) || federation.execute(beta) {}
+        while !wire.frames.0.isEmpty { federation.lose(wire, toFirst: true, at: 0) }
+        while !wire.frames.1.isEmpty { federation.lose(wire, toFirst: false, at: 0) }
+        try federation.settle()
+        #expect(beta.node.peers[alpha.id]?.trust == .firstUse && beta.node.registry.server(alpha.id) == nil)
+        #expect(beta.channel(to: alpha) != nil)
+        beta.enqueue(try beta.node.suspend(alpha.id, reason: "spam", at: federation.now))
+        #expect(beta.channel(to: alpha) == nil, "suspended means closed now")
+        #expect(beta.node.verifiedPeer(alpha.id, at: federation.now) == nil)
+        try federation.settle()
+        #expect(try federation.connect(alpha, beta) == nil)
+        // It stays so over a review of trust, a restart, and a card that comes after all.
+        beta.enqueue(beta.node.reviewTrust(in: alpha.id, at: federation.now))
+        try federation.settle()
+        #expect(beta.node.peers[alpha.id] != nil, "it is still shown among the peers")
+        federation.crash(beta)
+        try federation.restart(beta)
+        #expect(try federation.connect(alpha, beta) == nil)
+        beta.enqueue(try beta.node.reinstate(alpha.id, at: federation.now))
+        try federation.settle()
+        #expect(try federation.connect(alpha, beta) != nil)
+        beta.enqueue(try beta.node.suspend(alpha.id, reason: "spam", at: federation.now))
+        if beta.node.registry.server(alpha.id) == nil {
+            beta.enqueue(try beta.node.register(try #require(alpha.card), at: federation.now).effects)
+        }
+        try federation.settle()
+        #expect(beta.node.registry.status(of: alpha.id) == .suspended)
+        #expect(try federation.connect(alpha, beta) == nil)
+    }
+
     @Test("a suspended server is trusted for nothing that the policy says")
     func suspended() throws {
         let (federation, alpha, beta) = try Self.pair(alphaPinned: false)
@@ -264,6 +301,38 @@ struct NodeTrustTests {
         #expect(try federation.connect(beta, alpha) != nil)
     }
 
+    @Test("after a restart whoever was heard since stays, also when the store has an older time of it")
+    func heardSince() throws {
+        let now = HandoffSamples.now
+        var stored = StoredState()
+        for number in 0..<Limits.automaticPeers {
+            let id = ServerID(unchecked: "s\(10_000 + number)")
+            stored.servers.append(
+                TableSamples.server(id.rawValue, key: TableSamples.key(3), status: .online, heartbeat: 5_000))
+            stored.peers.append(
+                PeerRecord(
+                    server: id, publicKey: TableSamples.key(3), addedAt: Timestamp(milliseconds: 0),
+                    trust: .registry("r"), scopes: .all))
+        }
+        stored.policy = TrustPolicy(registryListed: .all)
+        stored.routes = [TableSamples.route("g1", from: "alpha", to: "new")]
+        let newcomer = try ServerIdentity(id: ServerID(unchecked: "new"), seed: [UInt8](repeating: 9, count: 32))
+        let card = ServerCard(
+            id: newcomer.id, name: "New", endpoint: TableSamples.endpoint(), publicKey: newcomer.publicKey, sequence: 1,
+            worlds: [], issued: now.timestamp, expires: now.timestamp + .seconds(1_000)
+        ).issue(by: newcomer)
+        var node = try FederationNode(
+            identity: try ServerIdentity(id: ServerID(unchecked: "alpha"), seed: [UInt8](repeating: 1, count: 32)),
+            configuration: NodeConfiguration(name: "A", endpoint: TableSamples.endpoint()), restoring: stored, at: now)
+        // The first by id is heard; nobody else is.
+        let heard = ServerID(unchecked: "s10000")
+        _ = try node.registry.recordHeartbeat(heard, at: now.timestamp)
+        _ = node.note(newcomer.id, listedBy: "r", true)
+        _ = try node.register(card, at: now)
+        let peers = node.peers
+        #expect(peers[heard] != nil && peers[ServerID(unchecked: "s10001")] == nil && peers[newcomer.id] != nil)
+    }
+
     @Test("an expired card speaks for nobody")
     func expiredCard() throws {
         let (federation, alpha, beta) = try Self.pair(alphaPinned: false)
@@ -284,6 +353,38 @@ struct NodeTrustTests {
         try Self.set(TrustPolicy(), at: beta, federation)
         #expect(beta.node.peers[alpha.id]?.trust == .pinned && beta.node.peers[alpha.id]?.scopes == .all)
         #expect(beta.channel(to: alpha) != nil)
+    }
+
+    @Test("a registry that was caught speaks for nobody, also after a restart, until the operator readmits it")
+    func faultyRegistry() throws {
+        let (federation, alpha, beta) = try Self.pair(alphaPinned: false)
+        try Self.set(TrustPolicy(registryListed: .all), at: beta, federation)
+        beta.enqueue(
+            beta.node.note(KnownRegistry(address: "https://r", registry: ServerID(unchecked: "r"), head: "a.b.c")))
+        beta.enqueue(beta.node.note(alpha.id, listedBy: "https://r", true))
+        beta.enqueue(try beta.node.register(try #require(alpha.card), at: federation.now).effects)
+        try federation.settle()
+        try federation.connect(beta, alpha)
+        try federation.settle()
+        #expect(beta.channel(to: alpha) != nil)
+        let fault = RegistryFault(
+            code: "registry.contradiction", evidence: ["a.b.c", "a.d.e"], seenAt: federation.now.timestamp)
+        beta.enqueue(beta.node.condemn("https://r", for: fault, at: federation.now))
+        #expect(beta.channel(to: alpha) == nil && beta.node.peers.isEmpty)
+        #expect(beta.node.listed(by: "https://r") == 0)
+        try federation.settle()
+        #expect(beta.store.state.listings.isEmpty)
+        // The first evidence stays.
+        let other = RegistryFault(code: "registry.unloggedCard", evidence: [], seenAt: federation.now.timestamp)
+        #expect(beta.node.condemn("https://r", for: other, at: federation.now).isEmpty)
+        federation.crash(beta)
+        try federation.restart(beta)
+        #expect(beta.node.registries["https://r"]?.fault == fault)
+        beta.enqueue(try beta.node.readmit("https://r"))
+        try federation.settle()
+        #expect(beta.node.registries.isEmpty && beta.store.state.registries.isEmpty)
+        #expect(throws: Refusal.self) { try beta.node.readmit("https://r") }
+        #expect(beta.node.condemn("https://other", for: fault, at: federation.now).isEmpty, "it is not known")
     }
 
     @Test("a registry that is used no more speaks for nobody, and is read anew when it is used again")

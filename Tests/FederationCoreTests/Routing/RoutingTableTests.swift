@@ -84,6 +84,19 @@ struct RoutingTableTests {
         }
     }
 
+    /// Would fail if a place got the wrong route's spawn point, or none where there is one.
+    @Test("resolving tells the place in the world", arguments: [nil, "1,2,3"])
+    func resolvedPlace(spawn: String?) throws {
+        var table = RoutingTable()
+        let spawn = spawn.flatMap { SpawnPoint($0) }
+        try table.add(TableSamples.route("before", world: "sea", spawn: SpawnPoint("9,9,9")))
+        let route = try table.add(TableSamples.route("gate", spawn: spawn))
+        try table.add(TableSamples.route("behind", world: "sea", spawn: SpawnPoint("8,8,8")))
+        let resolved = try table.resolve(
+            portal, isTrusted: { _ in true }, registryStatus: { _ in .online }, health: { _ in .degraded })
+        #expect(resolved.destination == route.destination && resolved.world == route.world && resolved.spawn == spawn)
+    }
+
     @Test("resolving names the first that refuses, in the order of a crossing", arguments: Crossing.all)
     func resolving(_ crossing: Crossing) throws {
         var table = RoutingTable()
@@ -96,7 +109,9 @@ struct RoutingTableTests {
                 registryStatus: { $0 == route.destination ? crossing.status : nil },
                 health: { $0 == route.destination ? crossing.health : nil })
             #expect(expected == nil)
-            #expect(resolved.route == route && resolved.status == crossing.status && resolved.health == crossing.health)
+            #expect(resolved.destination == route.destination && resolved.world == route.world)
+            #expect(resolved.spawn == route.spawn)
+            #expect(resolved.status == crossing.status && resolved.health == crossing.health)
         } catch {
             #expect(error == expected?.0)
             #expect(error.step == expected?.1 && error.refusal.step == expected?.1)

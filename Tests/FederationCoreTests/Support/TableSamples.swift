@@ -33,11 +33,12 @@ enum TableSamples {
 
     static func route(
         _ portal: String, from source: String = "home", to destination: String = "away", world: String = "plaza",
-        isActive: Bool = true
+        spawn: SpawnPoint? = nil, isActive: Bool = true
     ) -> PortalRoute {
         PortalRoute(
             portal: PortalID(unchecked: portal), source: ServerID(unchecked: source),
-            destination: ServerID(unchecked: destination), world: WorldID(unchecked: world), isActive: isActive)
+            destination: ServerID(unchecked: destination), world: WorldID(unchecked: world), spawn: spawn,
+            isActive: isActive)
     }
 
     /// So many seconds after the clock's start.

@@ -18,7 +18,7 @@ public enum Targets {
     public static let all: [any FuzzTarget.Type] = [
         AddressTarget.self, ClientTarget.self, FieldTarget.self, FrameTarget.self, HandshakeTarget.self,
         HelloTarget.self, JSONTarget.self, ManifestTarget.self, NodeTarget.self, QueryTarget.self, RecordTarget.self,
-        SignatureTarget.self, StatementTarget.self, WebSocketTarget.self,
+        RegistryTarget.self, SignatureTarget.self, StatementTarget.self, WebSocketTarget.self,
     ]
 
     public static func named(_ name: String) -> (any FuzzTarget.Type)? {

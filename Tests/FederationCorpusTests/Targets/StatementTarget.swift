@@ -3,7 +3,8 @@ import FederationModel
 
 @testable import FederationCrypto
 
-/// Signed documents: tokens, cards, receipts, tickets, heartbeats, key changes, introductions, inquiries. The first byte chooses the document and what the
+/// Signed documents: tokens, cards, receipts, tickets, heartbeats, key changes, introductions, inquiries, deregistrations,
+/// heads of logs. The first byte chooses the document and what the
 /// rest of the input is: the whole text, the claims that the right key signs, the header that it signs, or how that
 /// header goes on after its three members.
 public enum StatementTarget: FuzzTarget {
@@ -16,13 +17,39 @@ public enum StatementTarget: FuzzTarget {
         case headerEnd
     }
 
-    private static let documents: [any SignedStatement.Type] = [
-        SessionToken.self, ServerCard.self, AdmissionReceipt.self, ClientTicket.self, HeartbeatStatement.self,
-        KeyRotation.self, KeyRevocation.self, Introduction.self, Inquiry.self, InquiryAnswer.self,
+    /// A kind of document, and one of it.
+    private struct Document: Sendable {
+        let type: any SignedStatement.Type
+        let sample: @Sendable (Subjects) throws -> any SignedStatement
+
+        init(
+            _ type: any SignedStatement.Type,
+            _ sample: (@Sendable (Subjects) throws -> any SignedStatement)? = nil
+        ) {
+            self.type = type
+            let use = type.use
+            self.sample = sample ?? { try StatementSamples.sample(use, $0) }
+        }
+
+        func genuine(_ subjects: Subjects) throws(Violation) -> any SignedStatement {
+            do {
+                return try sample(subjects)
+            } catch {
+                throw Violation("there is no sample of \(type.use)")
+            }
+        }
+    }
+
+    private static let documents = [
+        Document(SessionToken.self), Document(ServerCard.self), Document(AdmissionReceipt.self),
+        Document(ClientTicket.self), Document(HeartbeatStatement.self), Document(KeyRotation.self),
+        Document(KeyRevocation.self), Document(Introduction.self), Document(Inquiry.self),
+        Document(InquiryAnswer.self), Document(DeregistrationStatement.self), Document(TreeHead.self),
+        Document(ServerCard.self) { try StatementSamples.fullCard($0) },
     ]
     /// Documents that came together. Each group has the choices behind those of the groups before it, so that what was found
     /// earlier still means the same.
-    private static let groups = [0..<5, 5..<8, 8..<10]
+    private static let groups = [0..<5, 5..<8, 8..<10, 10..<13]
     private static let choices = documents.count * Part.allCases.count
 
     private static func choice(_ document: Int, _ part: Part) -> Int {
@@ -30,7 +57,7 @@ public enum StatementTarget: FuzzTarget {
         return group.lowerBound * Part.allCases.count + document - group.lowerBound + group.count * Int(part.rawValue)
     }
 
-    private static func meaning(_ choice: Int) -> (document: any SignedStatement.Type, part: Part) {
+    private static func meaning(_ choice: Int) -> (document: Document, part: Part) {
         let parts = Part.allCases.count
         let choice = choice % choices
         let group = groups.last { $0.lowerBound * parts <= choice } ?? groups[0]
@@ -48,30 +75,35 @@ public enum StatementTarget: FuzzTarget {
             guard let text = String(validating: rest, as: UTF8.self) else { return false }
             return try checkText(document, text, subjects)
         case .claims:
-            let header = JSONValue.object(header(document.use, subjects)).serialized()
-            return try checkClaims(document, try sign(header, rest, subjects), subjects)
+            let header = JSONValue.object(header(document.type.use, subjects)).serialized()
+            return try checkClaims(document.type, try sign(header, rest, subjects), subjects)
         case .header:
             return try checkHeader(document, rest, subjects)
         case .headerEnd:
-            let members = JSONValue.object(header(document.use, subjects)).serialized().dropLast()
+            let members = JSONValue.object(header(document.type.use, subjects)).serialized().dropLast()
             return try checkHeader(document, members + rest, subjects)
         }
     }
 
     /// Nothing verifies but what was signed, to the letter.
     private static func checkText(
-        _ document: any SignedStatement.Type, _ text: String, _ subjects: Subjects
+        _ document: Document, _ text: String, _ subjects: Subjects
     ) throws(Violation) -> Bool {
         _ = try? SessionToken.unverifiedIssuer(text)
         _ = try? ServerCard.verify(text, at: Subjects.time)
         do {
-            _ = try document.verified(text, issuer: Subjects.alphaID, key: subjects.alpha.publicKey)
+            _ = try document.type.verified(text, issuer: Subjects.alphaID, key: subjects.alpha.publicKey)
         } catch {
             try require(!error.reason.isEmpty, "a failure that says nothing")
             return false
         }
-        let genuine = try sample(document.use, subjects).issue(by: subjects.alpha)
-        try require(signedPart(text) == signedPart(genuine), "a forged document: \(text)")
+        var issued: [String] = []
+        for other in documents where other.type.use == document.type.use {
+            issued.append(try other.genuine(subjects).issue(by: subjects.alpha))
+        }
+        guard let genuine = issued.first(where: { signedPart($0) == signedPart(text) }) else {
+            throw Violation("a forged document: \(text)")
+        }
         // Where signing draws no randomness (RFC 8032 §5.1.6) there is one signature only.
         #if !canImport(Darwin)
             try require(Array(text.utf8) == Array(genuine.utf8), "another signature over the same document: \(text)")
@@ -99,21 +131,26 @@ public enum StatementTarget: FuzzTarget {
             try require(token.expiresAt - token.issuedAt <= Limits.tokenLifetime, "a token that lives too long")
             try require((0...Limits.snapshotBytes).contains(token.size ?? 0), "a snapshot of \(token.size ?? 0) bytes")
         }
+        if let card = read as? ServerCard {
+            try require(card.alternatives.count <= ServerCard.maximumAlternatives, "a card with too many endpoints")
+            try require(card.rotations.count <= ServerCard.maximumRotations, "a card with too many rotations")
+            try require(card.worlds.count <= ServerCard.maximumWorlds, "a card with too many worlds")
+        }
         return true
     }
 
     /// The header has its three members and no other meaning.
     private static func checkHeader(
-        _ document: any SignedStatement.Type, _ header: [UInt8], _ subjects: Subjects
+        _ document: Document, _ header: [UInt8], _ subjects: Subjects
     ) throws(Violation) -> Bool {
-        let payload = JSONValue.object(try sample(document.use, subjects).claims).serialized()
+        let payload = JSONValue.object(try document.genuine(subjects).claims).serialized()
         let text = try sign(header, payload, subjects)
         do {
-            _ = try document.verified(text, issuer: Subjects.alphaID, key: subjects.alpha.publicKey)
+            _ = try document.type.verified(text, issuer: Subjects.alphaID, key: subjects.alpha.publicKey)
         } catch {
             return false
         }
-        let expected = JSONValue.object(self.header(document.use, subjects))
+        let expected = JSONValue.object(self.header(document.type.use, subjects))
         try require((try? JSONValue.parse(header)) == expected, "a document with another header")
         return true
     }
@@ -141,21 +178,12 @@ public enum StatementTarget: FuzzTarget {
         return "\(input).\(Base64URL.encode(Array(signature)))"
     }
 
-    /// One document of each kind that alpha would issue.
-    private static func sample(_ use: SignatureUse, _ subjects: Subjects) throws(Violation) -> any SignedStatement {
-        do {
-            return try StatementSamples.sample(use, subjects)
-        } catch {
-            throw Violation("there is no sample of \(use)")
-        }
-    }
-
     public static func seeds() throws -> [[UInt8]] {
         let subjects = try Subjects.required()
         return try documents.indices.flatMap { index -> [[UInt8]] in
-            let sample = try StatementSamples.sample(documents[index].use, subjects)
+            let sample = try documents[index].genuine(subjects)
             let claims = JSONValue.object(sample.claims).serialized()
-            let header = JSONValue.object(header(documents[index].use, subjects)).serialized()
+            let header = JSONValue.object(header(documents[index].type.use, subjects)).serialized()
             return zip(Part.allCases, [Array(sample.issue(by: subjects.alpha).utf8), claims, header, [0x7D]]).map {
                 part, rest in
                 [UInt8(choice(index, part))] + rest
@@ -166,6 +194,32 @@ public enum StatementTarget: FuzzTarget {
 
 /// A document of each kind that alpha issues.
 private enum StatementSamples {
+    /// A card with everything that a card may have: alpha has rotated to its key and has taken keys back before.
+    static func fullCard(_ subjects: Subjects) throws -> ServerCard {
+        let time = Subjects.time
+        let old = try ServerIdentity(id: Subjects.alphaID, seed: [UInt8](repeating: 3, count: 32))
+        let recovery = try ServerIdentity(id: Subjects.alphaID, seed: [UInt8](repeating: 4, count: 32))
+        let commitment = KeyCommitment(
+            next: subjects.beta.publicKey.commitment, recovery: recovery.publicKey.commitment)
+        let rotation = KeyRotation(
+            issuer: Subjects.alphaID, to: subjects.alpha.publicKey, next: commitment.next, issuedAt: time)
+        let revocation = KeyRevocation(
+            issuer: Subjects.alphaID, number: 1,
+            replacement: .init(
+                key: old.publicKey,
+                commitment: KeyCommitment(
+                    next: subjects.alpha.publicKey.commitment, recovery: recovery.publicKey.commitment)),
+            issuedAt: time)
+        return ServerCard(
+            id: Subjects.alphaID, name: "Alpha", endpoint: try present(Endpoint("wss://alpha.example:7700")),
+            alternatives: [
+                try present(Endpoint("ws://alpha.example:7701")), try present(Endpoint("wss://alpha2.example:7700")),
+            ],
+            publicKey: subjects.alpha.publicKey, commitment: commitment, rotations: [rotation.issue(by: old)],
+            revocation: revocation.issue(by: recovery), sequence: 6, worlds: [try present(WorldID("a.b"))],
+            contact: "ops@alpha.example", issued: time, expires: time + .seconds(3_600))
+    }
+
     static func sample(_ use: SignatureUse, _ subjects: Subjects) throws -> any SignedStatement {
         let time = Subjects.time
         let player = try present(PlayerID("ada@alpha"))

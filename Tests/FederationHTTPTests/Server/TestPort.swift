@@ -10,6 +10,7 @@ import ServiceLifecycle
 /// A server on a port of its own with two HTTP routes, `/hello` and `/length`, and whatever WebSockets a test wants.
 final class TestPort: Sendable {
     let port: Int
+    private let metrics: PrometheusRegistry
     private let run: Task<Void, any Error>
     private let group: ServiceGroup
 
@@ -23,23 +24,30 @@ final class TestPort: Sendable {
             for try await chunk in request.body { count += chunk.readableBytes }
             return "\(count)"
         }
+        let metrics = PrometheusRegistry()
         let (ports, found) = AsyncStream<Int>.makeStream()
         var logger = Logger(label: "test")
         logger.logLevel = .critical
         let application = Application(
-            router: router, server: try .upgradable(routes: routes, limits: limits, tls: tls),
+            router: router, server: try .upgradable(routes: routes, limits: limits, tls: tls, metrics: metrics),
             configuration: .listener(host: "127.0.0.1", port: 0, limits: limits),
             onServerRunning: { channel in found.yield(channel.localAddress?.port ?? 0) }, logger: logger)
         let group = ServiceGroup(configuration: .init(services: [application], logger: logger))
         let run = Task { try await group.run() }
         var iterator = ports.makeAsyncIterator()
-        return TestPort(port: await iterator.next() ?? 0, run: run, group: group)
+        return TestPort(port: await iterator.next() ?? 0, metrics: metrics, run: run, group: group)
     }
 
-    private init(port: Int, run: Task<Void, any Error>, group: ServiceGroup) {
+    private init(port: Int, metrics: PrometheusRegistry, run: Task<Void, any Error>, group: ServiceGroup) {
         self.port = port
+        self.metrics = metrics
         self.run = run
         self.group = group
+    }
+
+    /// How often a bound of the port was reached.
+    func limit(_ name: String) throws -> Double {
+        try Samples(metrics.text())["aether_http_limits_total{limit=\"\(name)\"}"] ?? 0
     }
 
     /// Stops as on SIGTERM and waits for the end.

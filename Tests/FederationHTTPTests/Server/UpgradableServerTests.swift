@@ -176,23 +176,6 @@ import Testing
         #expect(await mute.readAll() == "")
     }
 
-    @Test("connections beyond the bound wait for their turn")
-    func connectionLimit() async throws {
-        var limits = ListenerLimits()
-        limits.connections = 1
-        let port = try await TestPort.start([echo()], limits: limits)
-        let first = try await RawConnection(port.port)
-        try await first.send("GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")
-        _ = await first.read(until: "hello")
-        let second = try await RawConnection(port.port)
-        try await second.send("GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")
-        try await first.send("GET /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        _ = await first.readAll()
-        #expect(await second.read(until: "hello").hasPrefix("HTTP/1.1 200 OK"))
-        try await second.channel.close().get()
-        try await port.stop()
-    }
-
     @Test("with a certificate the port speaks TLS only")
     func tls() async throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "aether-tls-\(UUID())")

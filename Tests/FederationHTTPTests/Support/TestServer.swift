@@ -33,7 +33,8 @@ struct TestServer: Sendable {
         registryAccess: FederationRoutes.RegistryAccess = .admin, cards: (any CardSource)? = nil,
         store: MemoryStore = MemoryStore(),
         held: (MemoryAssetStore) -> any AssetStore = { $0 },
-        client: (WebSocketRoute) -> WebSocketRoute = { $0 }, logger: Logger = quiet,
+        client: (WebSocketRoute) -> WebSocketRoute = { $0 }, bounds: (inout WebSocketConfiguration) -> Void = { _ in },
+        logger: Logger = quiet,
         transport: any PeerTransport = NoTransport(), _ body: @escaping @Sendable (TestServer) async throws -> Result
     ) async throws -> Result {
         let identity = try identity(id)
@@ -49,9 +50,11 @@ struct TestServer: Sendable {
         let routes = FederationRoutes(
             server: server, admin: AdminAuthenticator(keyHash: AdminAuthenticator.hash(of: adminKey)), metrics: metrics,
             metricsAccess: metricsAccess, registryAccess: registryAccess, clock: clock)
+        var socket = ClientSocket(server: server, clock: clock, metrics: metrics)
+        bounds(&socket.bounds)
         let application = Application(
             router: routes.makeRouter(),
-            server: try .upgradable(routes: [client(ClientSocket(server: server, clock: clock).route)]),
+            server: try .upgradable(routes: [client(socket.route)], metrics: metrics),
             configuration: .listener(host: "127.0.0.1", port: 0),
             onServerRunning: { channel in bound.yield(channel.localAddress?.port ?? 0) }, logger: logger)
         return try await withThrowingTaskGroup(of: Void.self) { group in
@@ -134,6 +137,11 @@ struct TestServer: Sendable {
     /// Sends bytes as they are and returns everything that comes until the server hangs up.
     func exchange(_ bytes: [UInt8], closing: Bool) async throws -> [UInt8] {
         try await RawSocket.exchange(bytes, port: port, closing: closing)
+    }
+
+    /// How often a bound of the port was reached.
+    func limit(_ name: String) throws -> Double {
+        try Samples(metrics.text())["aether_http_limits_total{limit=\"\(name)\"}"] ?? 0
     }
 
     // MARK: Worlds

@@ -102,6 +102,26 @@ struct AddressPolicyTests {
         #expect(try #require(NetworkAddress(text)).kind == kind)
     }
 
+    /// Addresses in `64:ff9b:1::/48` and whether they carry 198.51.100.7 (RFC 6052 §2.2).
+    static let local: [(String, Bool)] = [
+        ("64:ff9b:1:c633:64:700::", true), ("64:ff9b:1:abc6:33:6407::", true), ("64:ff9b:1:abcd:c6:3364:700:0", true),
+        ("64:ff9b:1::c633:6407", true), ("64:ff9b:1:abcd:0:1:198.51.100.7", true),
+        ("64:ff9b:1:c633:64:800::", false), ("64:ff9b:1:abc6:33:6408::", false),
+        ("64:ff9b:1:abcd:c6:3364:800:0", false), ("64:ff9b:1::c633:6408", false),
+        ("64:ff9b:2:c633:64:700::", false), ("64:ff9b:2::c633:6407", false),
+    ]
+
+    @Test(
+        "what a local network's NAT64 carries is denied with its IPv4 address, whatever the length of the prefix there",
+        arguments: local)
+    func localNAT64(_ text: String, _ isCarried: Bool) throws {
+        let address = try #require(NetworkAddress(text))
+        let denied = try #require(AddressRange("198.51.100.7"))
+        #expect(denied.reaches(address) == isCarried)
+        #expect(AddressPolicy.allBut([denied]).permits(address) != isCarried)
+        #expect(!denied.contains(address))
+    }
+
     @Test("by default only public addresses, with leave also local ones, and never the rest")
     func policies() {
         for kind in AddressKind.allCases {

@@ -9,6 +9,10 @@ final class StubExaminer: ExaminationLink {
     struct Place: Sendable {
         var findings: [Finding] = [.ok("dns", "found"), .ok("tcp", "open"), .ok("upgrade", "spoken")]
         var card: String?
+        /// Where the card comes from.
+        var address = NetworkAddress(ipv4: 0xC000_0201)
+        /// Whether this server has looked there too often.
+        var isBusy = false
         /// Only the operator's word leads there.
         var isPrivate = false
         var answer: @Sendable (String) async throws(Refusal) -> String = { _ throws(Refusal) in
@@ -44,12 +48,24 @@ final class StubExaminer: ExaminationLink {
         return place.isPrivate && !reach.isOperatorsChoice ? [Finding("dns", Self.refused)] : place.findings
     }
 
-    func card(at endpoint: Endpoint, within reach: ExaminationReach) async throws(Refusal) -> String {
-        guard let place = visit("card", endpoint, reach.isOperatorsChoice), let card = place.card else {
-            throw Self.closed
+    func probe(
+        _ endpoint: Endpoint, at address: NetworkAddress, within reach: ExaminationReach
+    ) async -> [Finding] {
+        visits.withLock { $0.append("probe \(endpoint) at \(address)" + (reach.isOperatorsChoice ? " by choice" : "")) }
+        guard let place = places.withLock({ $0[endpoint] }) else {
+            return [.wrong("tcp", "tcp.refused", "closed", "open it")]
         }
+        return place.isPrivate && !reach.isOperatorsChoice ? [Finding("dns", Self.refused)] : place.findings
+    }
+
+    func card(at endpoint: Endpoint, within reach: ExaminationReach) async throws(Refusal) -> ServedCard {
+        guard let place = visit("card", endpoint, reach.isOperatorsChoice) else { throw Self.closed }
+        guard !place.isBusy else {
+            throw Refusal(.overloaded, code: "fetch.busy", reason: "too much at once", remedy: "wait")
+        }
+        guard let card = place.card else { throw Self.closed }
         guard reach.isOperatorsChoice || !place.isPrivate else { throw Self.refused }
-        return card
+        return ServedCard(compact: card, address: place.address)
     }
 
     func ask(_ inquiry: String, at endpoint: Endpoint, within reach: ExaminationReach) async throws(Refusal) -> String {

@@ -99,8 +99,11 @@ struct TestServer: Sendable {
             isActive: true)
     }
 
-    func travel(_ name: String = "ada", through portal: String = "gate") async throws -> Crossing {
-        try await server.travel(try player(name), through: try #require(PortalID(portal)))
+    /// - Parameter epoch: needed once the player has travelled.
+    func travel(
+        _ name: String = "ada", epoch: Epoch? = nil, through portal: String = "gate"
+    ) async throws -> Crossing {
+        try await server.travel(try player(name), epoch: epoch, through: try #require(PortalID(portal)))
     }
 }
 
@@ -184,7 +187,7 @@ final class RecordingTransport: PeerTransport {
 
 /// What a player's client is told, without its details.
 enum UpdateKind: String, Sendable {
-    case progress, verifying, offered, redirect, returned, completed, admitted, withdrawn, gone
+    case progress, verifying, offered, redirect, returned, completed, admitted, withdrawn, voided, gone
 }
 
 extension PlayerUpdate {
@@ -198,12 +201,16 @@ extension PlayerUpdate {
         case .completed: .completed
         case .admitted: .admitted
         case .withdrawn: .withdrawn
+        case .voided: .voided
         case .gone: .gone
         }
     }
 
     var refusal: Refusal? {
-        if case .returned(_, let refusal) = self { refusal } else { nil }
+        switch self {
+        case .returned(_, let refusal), .voided(_, let refusal): refusal
+        case .progress, .verifying, .offered, .redirect, .completed, .admitted, .withdrawn, .gone: nil
+        }
     }
 
     var redirect: Crossing.Redirect? {

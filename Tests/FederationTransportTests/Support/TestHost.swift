@@ -72,7 +72,7 @@ actor TestHost: PeerChannelHost {
         self.policy = policy
     }
 
-    func addressPolicy(for peer: ServerID) -> AddressPolicy? { policy }
+    func addressPolicy(for peer: ServerID, at endpoint: Endpoint) -> AddressPolicy? { policy }
 
     /// From now on frames stay with the host until ``release()``.
     func hold() {

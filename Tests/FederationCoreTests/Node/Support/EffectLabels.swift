@@ -60,6 +60,7 @@ extension StoreChange {
         case .registry(.putListing(let listing)): "listing \(listing.server)"
         case .registry(.removeListing(let listing)): "no listing \(listing.server)"
         case .registry(.putRegistry(let known)): "registry \(known.address)"
+        case .registry(.removeRegistry(let address)): "no registry \(address)"
         case .trust(.putPolicy): "policy"
         case .trust(.putIntroduction(let heard)): "introduction of \(heard.subject) by \(heard.introducer)"
         case .trust(.removeIntroduction(let introducer, let subject)): "no introduction of \(subject) by \(introducer)"
@@ -125,6 +126,7 @@ extension CrossingEvent.Kind {
         case .committed: "committed"
         case .completed: "completed"
         case .returned(let refusal): "returned \(refusal.code)"
+        case .voided(let refusal): "voided \(refusal.code)"
         case .arriving: "arriving"
         case .turnedAway(let refusal): "turned away \(refusal.code)"
         case .reserved: "reserved"
@@ -156,6 +158,7 @@ extension NodeEvent {
         case .rolledBack(_, let decisions): "rolled back by \(decisions)"
         case .relearned: "relearned"
         case .reclaimed: "reclaimed"
+        case .reclaimForgotten(_, let server): "reclaim forgotten, known to \(server)"
         case .recalled: "recalled"
         }
     }

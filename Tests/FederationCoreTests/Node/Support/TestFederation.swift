@@ -344,8 +344,8 @@ final class TestFederation {
         note("\(source.id): \(player) departs to \(destination)")
         source.enqueue(
             try source.node.depart(
-                player, through: Self.portal(to: destination), as: id, assets: try Self.manifest(of: destination),
-                at: now(of: source)))
+                player, epoch: source.player(player)?.epoch, through: Self.portal(to: destination), as: id,
+                assets: try Self.manifest(of: destination), at: now(of: source)))
         return id
     }
 

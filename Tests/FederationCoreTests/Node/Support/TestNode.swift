@@ -150,7 +150,7 @@ final class TestNode {
         case .offered: [.prepared, .committed, .completed, .aborted]
         case .committed: [.committed, .completed]
         case .completed: [.completed]
-        case .returned: [.aborted]
+        case .returned, .voided: [.aborted]
         case .reserved: [.reserved, .admitted, .aborted]
         case .admitted: [.admitted]
         case .withdrawn: [.aborted, nil]

@@ -1,0 +1,1 @@
+../../../Sources/FederationService/Registry/RegistryAnswer.swift
