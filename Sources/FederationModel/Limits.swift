@@ -112,7 +112,7 @@ public enum Limits {
     public static let ownPastKeys = 64
     /// The pause before another revocation of the same server is passed on to the peers.
     public static let revocationPause: Duration = .seconds(60)
-    /// Servers whose revocations are passed on within that pause.
+    /// Servers that are no peers whose revocations are passed on within that pause; those of peers always are.
     public static let revocationRelays = 1_024
     /// Servers of which two contradicting cards are kept.
     public static let equivocations = 1_024

@@ -87,16 +87,16 @@ extension FederationServer {
         return node.channel(to: peer) != nil && node.health.status(of: peer) != .unreachable
     }
 
-    /// Heartbeats stay in memory: what is stored of the time before this process is the last change of status, which may be weeks
-    /// old. So nothing is counted from before its start.
+    /// Of a peer that was away when this process began the stored time counts: it was written when its silence was noticed. Of one
+    /// that was online it may be weeks old, because heartbeats stay in memory; then nothing counts from before the start.
     private func secondsSilent(_ peer: ServerID) -> Double {
         guard let record = node.peers[peer] else { return 0 }
         let now = clock.now()
-        guard let entry = node.registry.server(peer) else {
+        guard node.registry.status(of: peer) != nil else {
             // Without an entry nobody notes when it was heard.
             return failing.since(peer).map { Double((now.instant - $0).clampedNanoseconds) / 1e9 } ?? 0
         }
-        let last = max(entry.lastHeartbeat ?? record.addedAt, startedAt)
+        let last = node.lastHeard(peer) ?? record.addedAt
         return max(0, Double((now.timestamp - last).clampedNanoseconds) / 1e9)
     }
 

@@ -73,25 +73,32 @@ struct PeerGlanceTests {
         }
     }
 
-    @Test("a peer is not said to have failed while this server did not run")
-    func restarted() async throws {
+    @Test(
+        "a restart does not end a peer's failure, and one that was online has not failed while this server did not run",
+        arguments: [(ServerStatus.offline, Int64(30 * 24 * 3_600)), (.online, 0)])
+    func restarted(_ status: ServerStatus, _ before: Int64) async throws {
         let store = MemoryStore()
         let clock = ManualClock()
         try await TestServer.run(clock: clock, store: store, transport: WaitingTransport()) { server async throws in
             let added = try await server.request("POST", "/v1/peers", jws: server.card(of: "beta"))
             #expect(added.status == 201)
         }
+        let state = try await store.load()
+        var entry = try #require(state.servers.first { $0.id.rawValue == "beta" })
+        entry.status = status
+        entry.lastHeartbeat = ManualClock.start
+        try await store.apply([.putServer(entry, card: state.cards[entry.id])])
         clock.advance(by: .seconds(30 * 24 * 3_600))
         try await TestServer.run(clock: clock, store: store, transport: WaitingTransport()) { server async throws in
             func failing() async throws -> Int64? {
                 try await server.request("GET", "/v1/peers/beta").json["failingSeconds"]?.integer
             }
-            #expect(try await failing() == 0)
+            #expect(try await failing() == before)
             clock.advance(by: .seconds(60))
-            #expect(try await failing() == 60)
+            #expect(try await failing() == before + 60)
             #expect(
                 try await server.request("GET", "/metrics").text.contains(
-                    "aether_peer_failing_seconds{peer=\"beta\"} 60\n"))
+                    "aether_peer_failing_seconds{peer=\"beta\"} \(before + 60)\n"))
         }
     }
 

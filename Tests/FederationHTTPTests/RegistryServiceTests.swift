@@ -97,6 +97,30 @@ struct RegistryServiceTests {
         }
     }
 
+    @Test("shows no card with its log before the entry that names it is durable, and then on every page")
+    func cardsOfTheLog() async throws {
+        let store = MemoryStore()
+        try await TestServer.run("registry", registryAccess: .signed, store: store) { registry async throws in
+            var beta = try Stranger("beta")
+            let (id, first) = (beta.id, beta.card)
+            _ = try await registry.server.register(first)
+            #expect(try await registry.server.logPage(from: 0, limit: 10, withCards: true).cards == [id: first])
+            beta.sequence = 2
+            let second = beta.card
+            await store.hold()
+            let registration = Task { try await registry.server.register(second) }
+            await store.waitUntilHeld()
+            let between = try await registry.server.logPage(from: 0, limit: 10, withCards: true)
+            #expect(between.records.count == 1 && between.cards.isEmpty)
+            await store.release()
+            _ = try await registration.value
+            for limit in [1, 10] {
+                let page = try await registry.server.logPage(from: 0, limit: limit, withCards: true)
+                #expect(page.records.count == min(limit, 2) && page.cards == [id: second])
+            }
+        }
+    }
+
     @Test("is searched by status, world and text, page by page")
     func search() async throws {
         try await TestServer.run("registry", registryAccess: .signed) { registry async throws in

@@ -242,7 +242,26 @@ struct InquiryTests {
         #expect(scene.examiner.visited.last == "probe ws://alpha.example:7700 at 198.51.100.77")
     }
 
-    @Test("that this server has looked at too much is no word about the peer, and comes at once")
+    @Test(
+        "of a place that nobody pinned a peer is told the same, and at the same time, when it was looked for too often")
+    func busyIsNoOracle() async throws {
+        var told: Set<String> = []
+        for (isBusy, isPrivate) in [(true, false), (false, true), (false, false)] {
+            var scene = try await Scene()
+            let endpoint = try #require(Endpoint("ws://alpha.example:22"))
+            let card = try scene.moved(to: "ws://alpha.example:22")
+            _ = try await scene.beta.server.register(card)
+            scene.examiner.put(
+                StubExaminer.Place(card: isPrivate ? card : nil, isBusy: isBusy, isPrivate: isPrivate), at: endpoint)
+            let inquiry = try scene.inquiry()
+            let findings = try await scene.askInVain(inquiry).findings
+            #expect(findings.map(\.code) == ["endpoint.unproven"])
+            told.insert("\(findings)")
+        }
+        #expect(told.count == 1, "\(told)")
+    }
+
+    @Test("that this server has looked at too much is no word about a peer that is pinned there, and comes at once")
     func busy() async throws {
         var scene = try await Scene()
         scene.examiner.put(StubExaminer.Place(isBusy: true), at: try Scene.home)

@@ -4,6 +4,7 @@ import Testing
 @testable import FederationSimulator
 
 @Suite("The simulation")
+@Simulations
 struct SimulationTests {
     @Test("nothing breaks under these seeds", arguments: Seeds.fixed)
     func fixed(_ seed: UInt64) {

@@ -133,11 +133,19 @@ extension FederationNode {
     }
 
     /// Who came from a peer is remembered for good, with the token, so that a peer may bring so many and no more. Whoever has
-    /// come from there before may always come again.
+    /// come from there before may always come again, and so may this server's own players, of whom there are so many.
+    ///
+    /// What its source has decided already is let in up to twice the bounds: this server, restored from a backup, may have
+    /// lost its place while others took the last ones, and the player is nowhere else.
     private func checkRoom(for token: SessionToken) throws(Refusal) {
-        guard plantedBug != .passageLimitIgnored, passages[token.player, from: token.issuer] == nil else { return }
-        guard passages.count(from: token.issuer) + ledger.openCount(with: token.issuer) < configuration.passagesPerPeer,
-            passages.count + ledger.openCount < configuration.passages
+        guard plantedBug != .passageLimitIgnored, passages[token.player, from: token.issuer] == nil,
+            token.player.home != id
+        else { return }
+        let shares = token.decision == nil ? 1 : 2
+        guard
+            passages.count(from: token.issuer) + ledger.openCount(with: token.issuer)
+                < shares * configuration.passagesPerPeer,
+            passages.count + ledger.openCount < shares * configuration.passages
         else {
             throw Refusal(
                 .overloaded, code: "player.full",

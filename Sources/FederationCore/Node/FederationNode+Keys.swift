@@ -143,6 +143,8 @@ extension FederationNode {
             throw error.refusal
         }
         guard change != .none else { return [] }
+        // Afterwards the policy may trust it no more.
+        let isPeer = peers[server] != nil
         var effects = adopt(Bound(binding: binding, change: change, isNew: false), at: now)
         let logged = registry.server(server) == nil ? [] : self.logged(.revoked, server, proof: [compact], at: now)
         if !logged.isEmpty { effects.append(.persist(logged)) }
@@ -150,7 +152,9 @@ extension FederationNode {
             effects += (try? suspend(server, reason: "its owner has revoked it for good", at: now)) ?? []
         }
         effects += reviewTrust(in: server, at: now)
-        if revocationRelays.admit(compact, of: server, at: now.instant) { effects += relay(compact, of: server) }
+        if revocationRelays.admit(compact, of: server, isPeer: isPeer, at: now.instant) {
+            effects += relay(compact, of: server)
+        }
         return effects
     }
 

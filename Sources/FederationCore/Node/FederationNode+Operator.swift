@@ -198,7 +198,7 @@ extension FederationNode {
         if registration.contradiction != nil { return registration }
         // A peer that moves is dialled when the pin that covers its new place stands, and once.
         var effects = registration.effects.filter { effect in
-            if case .dial = effect { false } else { true }
+            if case .dial(entry.id, _) = effect { false } else { true }
         }
         let endpoints = [entry.endpoint] + entry.alternatives
         let record: PeerRecord
@@ -246,8 +246,8 @@ extension FederationNode {
     }
 
     /// Excludes a server until it is reinstated: the channel closes, routes to it refuse, and players who were offered to it
-    /// and not yet handed over go on here. The reason is kept with the registry entry; a peer that has never shown a card has
-    /// none.
+    /// and not yet handed over go on here. The reason is kept with the registry entry; of a peer that has never shown a
+    /// card there is no entry, and the reason is not kept.
     public mutating func suspend(_ server: ServerID, reason: String, at now: Now) throws(Refusal) -> [Effect] {
         if registry.server(server) == nil, let record = peers[server],
             let tombstone = registry.remember(

@@ -112,24 +112,31 @@ extension FederationNode {
         guard var known = registries[address], known.fault == nil else { return [] }
         known.fault = fault
         known.frontier = MerkleFrontier()
-        var effects = note(known)
-        let listed = listings.keys.filter { listings[$0]?.contains(address) == true }.sorted()
-        for server in listed { effects += note(server, listedBy: address, false) }
-        return effects + reviewTrust(in: listed, at: now)
+        return note(known) + forgetListings(of: address, at: now)
     }
 
     /// Forgets what a registry was caught at, and with it everything that was read of it: it is read from the beginning, as one
     /// that was never used.
     ///
-    /// - Throws: `registry.notFaulty` when nothing is known against it.
-    public mutating func readmit(_ address: String) throws(Refusal) -> [Effect] {
-        guard registries[address]?.fault != nil else {
+    /// - Parameter isRefused: whether the log that it shows is refused, because it is not known to continue what was read.
+    /// - Throws: `registry.notFaulty` when neither is the case.
+    public mutating func readmit(
+        _ address: String, isRefused: Bool = false, at now: Now
+    ) throws(Refusal) -> [Effect] {
+        guard let known = registries[address], known.fault != nil || isRefused else {
             throw Refusal(
                 .notFound, code: "registry.notFaulty", reason: "nothing is known against a registry at '\(address)'",
                 remedy: "see aether registry sources")
         }
         registries[address] = nil
-        return [.persist([.registry(.removeRegistry(address))])]
+        return [.persist([.registry(.removeRegistry(address))])] + forgetListings(of: address, at: now)
+    }
+
+    private mutating func forgetListings(of address: String, at now: Now) -> [Effect] {
+        let listed = listings.keys.filter { listings[$0]?.contains(address) == true }.sorted()
+        var effects: [Effect] = []
+        for server in listed { effects += note(server, listedBy: address, false) }
+        return effects + reviewTrust(in: listed, at: now)
     }
 
     /// Takes note of how far a registry's log was followed.

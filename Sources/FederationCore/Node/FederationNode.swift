@@ -88,6 +88,8 @@ public struct FederationNode: ~Copyable, Sendable {
     var cardSearches: [ServerID: CardSearch] = [:]
     var revocationRelays = RevocationRelays()
     var firstUses = (since: Instant(nanoseconds: 0), count: 0)
+    /// Servers that were online when they were last stored. When they were heard last is not known: heartbeats are not stored.
+    private var presentWhenStored: Set<ServerID> = []
 
     /// This server's own card as it stands.
     public struct SignedCard: Sendable {
@@ -173,6 +175,7 @@ public struct FederationNode: ~Copyable, Sendable {
         // Servers that say by statements that they are alive; one that fell silent before is offline already.
         for server in stored.servers where server.status == .online || server.status == .degraded {
             health.watch(server.id, at: now.instant)
+            if server.status == .online { presentWhenStored.insert(server.id) }
         }
     }
 
@@ -187,6 +190,13 @@ public struct FederationNode: ~Copyable, Sendable {
     }
 
     public var id: ServerID { identity.id }
+
+    /// When a server was last heard, as far as that is known; nil for one that never was, or has no entry. Of one that was
+    /// online when it was stored it is not known: then it is the start of this node, until it is heard.
+    public func lastHeard(_ server: ServerID) -> Timestamp? {
+        guard let last = registry.lastHeartbeat(of: server) else { return nil }
+        return presentWhenStored.contains(server) ? max(last, startedAt) : last
+    }
 
     /// When ``tick(at:)`` has something to do next.
     public var nextDeadline: Instant? {
@@ -284,6 +294,11 @@ public struct FederationNode: ~Copyable, Sendable {
         }
         guard let entry = registry.server(change.server), entry.status != status, entry.status != .suspended else {
             return effects
+        }
+        // What is stored now says since when it is silent, also to the node that is made of it.
+        if change.to != .healthy, presentWhenStored.remove(change.server) != nil {
+            // Refused when it was heard since.
+            _ = try? registry.recordHeartbeat(change.server, at: startedAt)
         }
         if let changed = try? registry.updateStatus(change.server, to: status) {
             effects.insert(.persist([.putServer(changed, card: cards[change.server])]), at: 0)

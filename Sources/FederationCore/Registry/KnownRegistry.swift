@@ -7,11 +7,12 @@ public struct KnownRegistry: Hashable, Sendable {
     public let address: String
     /// Whose log it is. Its key is in its ``KeyBinding``.
     public let registry: ServerID
-    /// The newest ``TreeHead`` whose log is known to continue all that was read before, as compact JWS.
+    /// The newest ``TreeHead`` whose log is known to continue all that was read before, as compact JWS. Its signature was
+    /// verified when it was taken; the registry may have another key since.
     public var head: String
     /// Everything that was read of the log.
     public var frontier: MerkleFrontier
-    /// What it was caught at; nil while nothing is known against it. It stays until the operator readmits the registry.
+    /// What it has signed against itself; nil while nothing is known against it. It stays until the operator readmits the registry.
     public var fault: RegistryFault?
 
     public init(
@@ -26,11 +27,12 @@ public struct KnownRegistry: Hashable, Sendable {
     }
 }
 
-/// That a registry was caught showing what an honest one does not show.
+/// That a registry has signed what an honest one does not sign. Nothing else is held against it: what is not signed, and what
+/// was signed earlier, may be shown by whoever stands in between.
 public struct RegistryFault: Hashable, Sendable {
-    /// Stable, for programs: `registry.contradiction`, `registry.unloggedCard`.
+    /// Stable, for programs: `registry.contradiction`.
     public let code: String
-    /// What proves it, as compact JWS: two heads that contradict each other, or a card and the head of a log without it.
+    /// What proves it, as compact JWS whose signatures were verified: two heads of one size with different roots.
     public let evidence: [String]
     public let seenAt: Timestamp
 

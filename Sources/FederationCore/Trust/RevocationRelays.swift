@@ -1,13 +1,15 @@
 import FederationModel
 
 /// When whose revocations were passed on to the peers, so that an owner who signs one after the other makes nobody talk more
-/// than once in ``Limits/revocationPause`` about their id. The newest one is never lost: it goes out when the pause is over.
+/// than once in ``Limits/revocationPause`` about their id. Of an id that is taken in the newest one is never lost: it goes out
+/// when the pause is over. Peers are always taken in, so that nobody's many ids keep the revocation of a peer from the others.
 struct RevocationRelays: Sendable {
     private struct Relay: Sendable {
         /// When one was last passed on.
         var last: Instant
         /// What came since, the newest.
         var waiting: String?
+        let isPeer: Bool
     }
 
     private var relays: [ServerID: Relay] = [:]
@@ -15,9 +17,9 @@ struct RevocationRelays: Sendable {
     /// When something that waits may go out.
     private(set) var nextDeadline: Instant?
 
-    /// Whether a revocation goes out now. One that does not waits, in the place of an older one; beyond
-    /// ``Limits/revocationRelays`` ids at one time nothing is passed on.
-    mutating func admit(_ compact: String, of server: ServerID, at now: Instant) -> Bool {
+    /// Whether a revocation goes out now. One that does not waits, in the place of an older one; of servers that are no peers,
+    /// beyond ``Limits/revocationRelays`` at one time, none is passed on.
+    mutating func admit(_ compact: String, of server: ServerID, isPeer: Bool, at now: Instant) -> Bool {
         if let relay = relays[server], now < relay.last + Limits.revocationPause {
             relays[server]?.waiting = compact
             schedule()
@@ -25,9 +27,9 @@ struct RevocationRelays: Sendable {
         }
         if relays[server] == nil, relays.count >= Limits.revocationRelays {
             relays = relays.filter { $0.value.waiting != nil || now < $0.value.last + Limits.revocationPause }
-            guard relays.count < Limits.revocationRelays else { return false }
+            guard isPeer || relays.values.count(where: { !$0.isPeer }) < Limits.revocationRelays else { return false }
         }
-        relays[server] = Relay(last: now)
+        relays[server] = Relay(last: now, isPeer: isPeer)
         schedule()
         return true
     }
@@ -37,7 +39,7 @@ struct RevocationRelays: Sendable {
         guard let nextDeadline, nextDeadline <= now else { return [] }
         var due: [(server: ServerID, compact: String)] = []
         for (server, relay) in relays.sorted(by: { $0.key < $1.key }) where now >= relay.last + Limits.revocationPause {
-            relays[server] = relay.waiting == nil ? nil : Relay(last: now)
+            relays[server] = relay.waiting == nil ? nil : Relay(last: now, isPeer: relay.isPeer)
             if let waiting = relay.waiting { due.append((server, waiting)) }
         }
         schedule()

@@ -29,6 +29,11 @@ public struct TreeHead: SignedStatement {
         try verified(text, issuer: registry, key: key)
     }
 
+    /// What `text` says, without proof: for one that was verified when it was kept, and for nothing else.
+    public static func unverified(_ text: String) throws(StatementFailure) -> TreeHead {
+        try TreeHead(claims: try CompactJWS.unverified(text, for: use))
+    }
+
     public var claims: [String: JSONValue] {
         [
             "iss": Claims.value(issuer), "size": Claims.unsigned(size), "root": Claims.value(root),

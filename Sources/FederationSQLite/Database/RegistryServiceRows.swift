@@ -110,7 +110,7 @@ extension KnownRegistry: StoredRow {
             throw reader.failure("does not go with the size")
         }
         let code = try reader.optionalText()
-        // No compact JWS has a space in it.
+        // Each was verified as compact JWS before it was kept, and none of these has a space in it.
         let evidence: [String] = try reader.list(separator: " ")
         let seenAt = try reader.optionalTimestamp()
         guard (code == nil) == (seenAt == nil) else { throw reader.failure("does not go with the fault") }

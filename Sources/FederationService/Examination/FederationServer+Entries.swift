@@ -101,7 +101,7 @@ extension FederationServer {
             return .wrong(
                 .wrong(
                     Self.check, "registry.faulty",
-                    "\(source.address) was caught showing what an honest registry does not show",
+                    "\(source.address) has signed two different logs of one size",
                     "see aether registry audit \(source.address), and tell others"))
         }
         let entry: JSONValue

@@ -106,8 +106,9 @@ extension FederationServer {
             served = try await examiner.card(at: endpoint, within: reach(isChosen, isProvoked: true))
             card = examine(served.compact, of: server, at: endpoint)
         } catch {
-            // What this server cannot do now says nothing of the other one.
-            guard error.code != "fetch.busy" else { return [Self.busy] }
+            // What this server cannot do now says nothing of the other one. But only calls that an address policy lets through
+            // are counted and last, so where others' words lead, that there were too many would tell what is there.
+            guard error.code != "fetch.busy" || !isChosen else { return [Self.busy] }
             return await unproven(server, since: start)
         }
         guard card.status != .wrong else { return await unproven(server, since: start) }
@@ -127,8 +128,9 @@ extension FederationServer {
         try? await clock.sleep(until: start + Self.attemptTime)
         return [
             .wrong(
-                "endpoint", "endpoint.unproven", "\(server) was not found at its address",
-                "see that it answers there, from where the other server stands")
+                "endpoint", "endpoint.unproven",
+                "\(server) was not found at its address, or was looked for there too often",
+                "see that it answers there, from where the other server stands; ask again after a minute")
         ]
     }
 

@@ -59,11 +59,18 @@ extension FederationServer {
         try await commit(node.condemn(address, for: fault, at: clock.now()))
     }
 
-    /// Reads a registry that was caught again, from the beginning; see ``FederationNode/readmit(_:)``.
+    /// Reads a registry that was caught, or whose log does not continue what was read, again, from the beginning; see
+    /// ``FederationNode/readmit(_:isRefused:at:)``.
     public func readmit(_ address: String) async throws(Refusal) {
         try checkReady()
-        try await commit(node.readmit(address))
-        update(address) { $0 = RegistrySource(address: $0.address) }
+        let isRefused = registrySources[address]?.isDiscontinued ?? false
+        try await commit(node.readmit(address, isRefused: isRefused, at: clock.now()))
+        update(address) { source in
+            // What was read of it has nothing to do with whether it has this server's card.
+            let isRegistered = source.isRegistered
+            source = RegistrySource(address: source.address)
+            source.isRegistered = isRegistered
+        }
     }
 
     /// This server's wish to leave a registry.
@@ -89,14 +96,11 @@ extension FederationServer {
         /// The owner's revocations on the page.
         let revocations: [String]
 
-        init(
-            server: ServerID, kind: RegistryLogEntry.Kind, key: PublicKey, named: ContentHash?, card: String?,
-            revocations: [String]
-        ) {
-            self.server = server
-            self.kind = kind
-            self.key = key
-            self.named = named
+        init(_ entry: RegistryLogEntry, card: String?, revocations: [String]) {
+            server = entry.server
+            kind = entry.kind
+            key = entry.key
+            named = entry.card
             self.card = card
             hash = card.map { ContentHash.of(Array($0.utf8)) }
             self.revocations = revocations

@@ -94,7 +94,7 @@ extension FederationServer {
     /// Part of the log.
     public struct LogPage: Sendable {
         public let records: [RegistryLogRecord]
-        /// The cards that are listed now of the servers in it.
+        /// The cards that are listed now of the servers in it, as far as the log names them.
         public let cards: [ServerID: String]
         /// Whether more follows.
         public let hasMore: Bool
@@ -138,13 +138,29 @@ extension FederationServer {
         var cards: [ServerID: String] = [:]
         var bytes = 0
         for record in records {
-            let card = withCards && cards[record.server] == nil ? node.cards[record.server] : nil
+            let card =
+                withCards && cards[record.server] == nil ? try await loggedCard(with: record, before: size) : nil
             bytes += record.leaf.count + (card?.utf8.count ?? 0) + 256
             guard bytes <= Self.pageBytes || page.isEmpty else { break }
             page.append(record)
             if let card { cards[record.server] = card }
         }
         return LogPage(records: page, cards: cards, hasMore: first + page.count < size)
+    }
+
+    /// The card that is listed now of the server that `record` is about, when the newest of the first `size` entries about it
+    /// names it. One whose entry is not durable yet may never be logged, and then it is no card of this registry's.
+    private func loggedCard(with record: RegistryLogRecord, before size: Int) async throws(Refusal) -> String? {
+        guard let card = node.cards[record.server] else { return nil }
+        let hash = ContentHash.of(Array(card.utf8))
+        if Self.card(in: record) == hash { return card }
+        let newest = try await fromStore { [store] in try await store.newestLogRecord(of: record.server, before: size) }
+        guard let newest, Self.card(in: newest) == hash else { return nil }
+        return card
+    }
+
+    private static func card(in record: RegistryLogRecord) -> ContentHash? {
+        (try? JSONValue.parse(record.leaf)).flatMap(RegistryLogEntry.init)?.card
     }
 
     /// The newest entry about a server, proved under the newest head.

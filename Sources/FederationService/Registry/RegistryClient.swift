@@ -7,8 +7,9 @@ import Metrics
 /// Uses several registries at once: registers this server with each, says that it is alive, and reads what they list.
 ///
 /// A registry is believed nothing but what it has signed of its log; what it lists counts as far as the listed servers have
-/// signed it, and only with the card that its log names to everybody. What was read is kept with the server's own registry, so a server works on while every registry is down, and
-/// after a restart.
+/// signed it, and only with the card that its log names to everybody. Nothing but two signed heads that contradict each other
+/// is held against it for good. What was read is kept with the server's own registry, so a server works on while every
+/// registry is down, and after a restart.
 public actor RegistryClient {
     public struct Configuration: Hashable, Sendable {
         /// Between two rounds with one registry, give or take a fifth.
@@ -105,7 +106,8 @@ public actor RegistryClient {
             }
             try await follow(address, registry)
         } catch {
-            failure = failure ?? error
+            // What is wrong with its log matters more than that it does not take this server.
+            failure = error
         }
         let now = clock.now().timestamp
         await server.update(address) { [failure] source in
@@ -197,24 +199,20 @@ public actor RegistryClient {
     /// Reads what is new in a registry's log.
     private func follow(_ address: String, _ registry: ServerID) async throws(Refusal) {
         let answers = RegistryAnswers(link: link, address: address)
-        guard let key = await server.binding(of: registry)?.key else { return }
-        if let fault = await server.knownRegistry(address)?.fault {
+        guard let binding = await server.binding(of: registry) else { return }
+        let believed = await server.knownRegistry(address)
+        if let fault = believed?.fault {
             throw Refusal(
                 .conflict, code: "registry.faulty", reason: "\(address) was caught before: \(fault.code)",
                 remedy: "ask its operator; to read it again from the beginning: aether registry readmit \(address)")
         }
+        // Without it the log is read from the beginning, and what was shown before belongs to nothing.
+        if believed == nil { unlogged[address] = nil }
         unlogged[address]?.expectAll()
         let compact = try await answers.head()
-        let head = try verified(compact, registry, key, address)
-        var known =
-            await server.knownRegistry(address) ?? KnownRegistry(address: address, registry: registry, head: compact)
-        if let before = try? TreeHead.verify(known.head, registry: registry, key: key) {
-            try await check(head, compact, continues: before, known.head, answers)
-        }
-        // Also when the earlier head is signed with a key that the registry has rotated away from.
-        guard known.frontier.count < head.size || known.frontier.root == head.root else {
-            throw try await contradiction(address, known.head, compact)
-        }
+        let head = try verified(compact, registry, binding.key, address)
+        if let believed { try await check(head, compact, continues: believed, binding, answers) }
+        var known = believed ?? KnownRegistry(address: address, registry: registry, head: compact)
         known.head = compact
         try await server.remember(known)
         await server.update(address) { [head] source in
@@ -224,12 +222,7 @@ public actor RegistryClient {
         for _ in 0..<configuration.pagesPerRound where known.frontier.count < head.size {
             try await readPage(of: head, &known, answers)
         }
-        if known.frontier.count >= head.size, let (listed, card) = unlogged[address]?.overdue {
-            unlogged[address] = nil
-            throw try await caught(
-                address, "registry.unloggedCard", "has shown a card of \(listed) that its log does not name",
-                evidence: [card, compact])
-        }
+        if known.frontier.count >= head.size { try await settleUnlogged(answers) }
     }
 
     private func verified(
@@ -245,36 +238,60 @@ public actor RegistryClient {
         }
     }
 
+    /// Refuses a head whose log is not known to continue the one that was believed, whichever key has signed that one.
+    ///
+    /// Only what the registry has signed is held against it for good. A proof that does not fit and an old head may be the
+    /// work of whoever stands in between, so they are refused for as long as they are shown, and the believed head stays.
     private func check(
-        _ head: TreeHead, _ compact: String, continues before: TreeHead, _ earlier: String, _ answers: RegistryAnswers
+        _ head: TreeHead, _ compact: String, continues known: KnownRegistry, _ binding: KeyBinding,
+        _ answers: RegistryAnswers
     ) async throws(Refusal) {
+        let address = answers.address
+        guard let before = try? TreeHead.unverified(known.head) else {
+            throw Self.unproven(address, "has a stored head that does not parse")
+        }
         switch head.relation(to: before) {
         case .same:
             return
         case .needsProof:
             let proof = try await answers.consistency(from: before.size, to: head.size)
-            if head.continues(before, proof: proof) { return }
-        case .contradicts, .shrunk:
-            break
+            guard head.continues(before, proof: proof) else {
+                throw Self.unproven(
+                    address,
+                    "does not prove that its log of \(head.size) entries continues that of \(before.size)")
+            }
+        case .contradicts:
+            // One that a void key has signed may be a thief's, so it proves nothing.
+            let keys = [binding.key] + binding.retired.map(\.key)
+            guard keys.contains(where: { (try? TreeHead.verify(known.head, registry: known.registry, key: $0)) != nil })
+            else {
+                throw Self.unproven(address, "shows another log than the one that it had signed with a key now void")
+            }
+            throw try await contradiction(address, known.head, compact)
+        case .shrunk:
+            throw Refusal(
+                .conflict, code: "registry.olderHead",
+                reason: "\(address) shows a log of \(head.size) entries and had \(before.size) before",
+                remedy: "it may be an old answer; if it stays: aether registry audit \(address), then readmit")
         }
-        throw try await contradiction(answers.address, earlier, compact)
     }
 
+    private static func unproven(_ address: String, _ what: String) -> Refusal {
+        Refusal(
+            .conflict, code: "registry.unproven", reason: "\(address) \(what)",
+            remedy: "if it stays: aether registry audit \(address); to begin anew: aether registry readmit \(address)")
+    }
+
+    /// The registry has signed two logs of one size: what it lists counts no more, also after a restart, and both heads are
+    /// kept.
     private func contradiction(_ address: String, _ earlier: String, _ now: String) async throws(Refusal) -> Refusal {
         Counter(label: "aether_registry_contradictions_total").increment()
-        return try await caught(
-            address, "registry.contradiction", "has signed a log that does not continue the one that was read before",
-            evidence: [earlier, now])
-    }
-
-    /// The registry was caught: what it lists counts no more, also after a restart, and the evidence is kept.
-    private func caught(
-        _ address: String, _ code: String, _ what: String, evidence: [String]
-    ) async throws(Refusal) -> Refusal {
+        let code = "registry.contradiction"
+        let what = "has signed two different logs of one size"
         server.logger.error(
             "the registry \(address) \(what); it is trusted no more",
-            metadata: ["code": "\(code)", "evidence": "\(evidence.joined(separator: " "))"])
-        let fault = RegistryFault(code: code, evidence: evidence, seenAt: clock.now().timestamp)
+            metadata: ["code": "\(code)", "evidence": "\(earlier) \(now)"])
+        let fault = RegistryFault(code: code, evidence: [earlier, now], seenAt: clock.now().timestamp)
         try await server.condemn(address, for: fault)
         return Refusal(
             .conflict, code: code, reason: "\(address) \(what)",
@@ -287,41 +304,66 @@ public actor RegistryClient {
         let wanted = min(configuration.pageEntries, Int(clamping: head.size) - known.frontier.count)
         let page = try await answers.entries(from: known.frontier.count, limit: wanted, withCards: true)
         var frontier = known.frontier
-        var entries: [RegistryLogEntry] = []
-        var newest: [ServerID: FederationServer.Listed] = [:]
+        var newest: [ServerID: (listed: FederationServer.Listed, place: UnloggedCards.Place)] = [:]
+        var named: [(server: ServerID, place: UnloggedCards.Place)] = []
         var revocations: [ServerID: [String]] = [:]
         for (index, json) in page.entries where index < head.size {
             guard index == frontier.count, let entry = RegistryLogEntry(json) else {
                 throw Self.badLog(answers.address)
             }
-            frontier.append(json.serialized())
+            let place = UnloggedCards.Place(index: index, entry: json, card: entry.card)
+            frontier.append(leafHash: place.leaf)
             if entry.kind == .revoked { revocations[entry.server, default: []] += entry.proof.suffix(1) }
-            entries.append(entry)
-            newest[entry.server] = FederationServer.Listed(
-                server: entry.server, kind: entry.kind, key: entry.key, named: entry.card,
-                card: page.cards[entry.server], revocations: revocations[entry.server] ?? [])
+            named.append((entry.server, place))
+            let listed = FederationServer.Listed(
+                entry, card: page.cards[entry.server], revocations: revocations[entry.server] ?? [])
+            newest[entry.server] = (listed, place)
         }
         guard frontier.count > known.frontier.count else { throw Self.badLog(answers.address) }
-        // Nothing of a page counts before the signed head is known to cover it.
-        guard try await leads(frontier, to: head, answers) else {
-            // Something that was read before may be what is wrong: everything is read again.
-            known.frontier = MerkleFrontier()
-            try await server.remember(known)
-            throw Self.badLog(answers.address)
+        // Nothing of a page counts before the signed head is known to cover it. What was read before was covered too, so it is
+        // this page, or its proof, that is wrong.
+        guard try await leads(frontier, to: head, answers) else { throw Self.badLog(answers.address) }
+        let order = newest.keys.sorted()
+        try await take(order.compactMap { newest[$0]?.listed }, from: answers.address)
+        var waiting = unlogged[answers.address] ?? UnloggedCards()
+        for (server, place) in named { waiting.explain(server, by: place) }
+        for server in order {
+            guard let (listed, place) = newest[server], let hash = listed.hash else { continue }
+            if listed.isLogged { waiting.settle(server) } else { waiting.note(hash, of: server, at: place) }
         }
-        let listed = newest.keys.sorted().compactMap { newest[$0] }
-        for entry in entries { unlogged[answers.address]?.explain(by: entry) }
-        for one in listed where !one.isLogged {
-            guard let card = one.card, let hash = one.hash else { continue }
-            unlogged[answers.address, default: UnloggedCards()].note(card, hash, of: one.server)
-        }
-        let refused = try await server.take(listed, from: answers.address)
-        if refused > 0 {
-            Counter(label: "aether_registry_cards_refused_total").increment(by: Int64(refused))
-        }
+        unlogged[answers.address] = waiting
         known.frontier = frontier
         try await server.remember(known)
         await server.update(answers.address) { [frontier] in $0.read = frontier.count }
+    }
+
+    private func take(_ listed: [FederationServer.Listed], from address: String) async throws(Refusal) {
+        let refused = try await server.take(listed, from: address)
+        if refused > 0 {
+            Counter(label: "aether_registry_cards_refused_total").increment(by: Int64(refused))
+        }
+    }
+
+    /// Asks once more for the card of every server of which one was shown that the log should have named by now.
+    ///
+    /// - Throws: `registry.unloggedCard` for as long as such a card is shown.
+    private func settleUnlogged(_ answers: RegistryAnswers) async throws(Refusal) {
+        let address = answers.address
+        for (server, place) in unlogged[address]?.overdue ?? [] {
+            let page = try await answers.entries(from: place.index, limit: 1, withCards: true)
+            guard let (index, json) = page.entries.first, let entry = RegistryLogEntry(json),
+                UnloggedCards.Place(index: index, entry: json, card: entry.card) == place
+            else { throw Self.badLog(address) }
+            let listed = FederationServer.Listed(entry, card: page.cards[server], revocations: [])
+            guard listed.card == nil || listed.isLogged else {
+                throw Refusal(
+                    .conflict, code: "registry.unloggedCard",
+                    reason: "\(address) shows a card of \(server) that its log does not name",
+                    remedy: "it may come from somebody in between; if it stays: aether registry audit \(address)")
+            }
+            try await take([listed], from: address)
+            unlogged[address]?.settle(server)
+        }
     }
 
     /// Whether what was read is what the head is signed for, or the beginning of it.

@@ -20,10 +20,15 @@ public struct RegistrySource: Hashable, Sendable {
     public var servers: Int = 0
     /// Whether this server is registered there, with its present card.
     public var isRegistered = false
-    /// What it was caught at: what it lists counts for nothing until the operator readmits it.
+    /// What it has signed against itself: what it lists counts for nothing until the operator readmits it.
     public var fault: RegistryFault?
 
     public var isFaulty: Bool { fault != nil }
+
+    /// Whether the last attempt was refused because what is shown is not known to continue the log that was read.
+    public var isDiscontinued: Bool {
+        lastError.map { ["registry.unproven", "registry.olderHead", "registry.badLog"].contains($0.code) } ?? false
+    }
 
     public init(address: String) {
         self.address = address

@@ -181,7 +181,7 @@ struct RegistryCommand: AsyncParsableCommand {
 extension RegistryCommand {
     struct Readmit: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Read a registry that was caught again, from the beginning.",
+            abstract: "Read a registry that was caught, or whose log was rewritten, again from the beginning.",
             discussion: "What it was caught at is forgotten: save it first with aether registry sources --json.")
 
         @Argument(help: "The registry's address, as aether registry sources shows it.")

@@ -147,5 +147,44 @@ struct NodeDepartureTests {
         try federation.settle()
         #expect(federation.playable(players[2]) == [alpha.id])
         #expect(beta.node.passages.count(from: alpha.id) == 2 && beta.node.passages.count == 3)
+        // Whoever is at home here always comes home.
+        let own = PlayerID(name: try #require(PlayerName("fay")), home: beta.id)
+        try federation.enter(own, at: beta)
+        try federation.depart(own, from: beta, to: alpha.id)
+        try federation.settle()
+        try federation.depart(own, from: alpha, to: beta.id)
+        try federation.settle()
+        #expect(federation.playable(own) == [beta.id])
+    }
+
+    @Test("who is decided to come gets in where a restored server has given the last place to another")
+    func decided() throws {
+        let (federation, alpha, beta) = try Self.pair()
+        try federation.depart(Self.ada, from: alpha, to: beta.id)
+        try federation.settle()
+        let backup = beta.store
+        let (ann, bob) = (
+            PlayerID(name: try #require(PlayerName("ann")), home: alpha.id),
+            PlayerID(name: try #require(PlayerName("bob")), home: alpha.id)
+        )
+        try federation.enter(ann, at: alpha)
+        try federation.enter(bob, at: alpha)
+        let id = try federation.depart(ann, from: alpha, to: beta.id)
+        try federation.settle { node in
+            guard node === alpha, alpha.node.ledger.record(id)?.state == .committed else { return }
+            if let wire = federation.wire(alpha, beta) { federation.close(wire) }
+        }
+        try #require(alpha.store.handoffs[id]?.state == .committed && beta.store.handoffs[id]?.state == .reserved)
+        // Beta has lost the place, and has none left for those of alpha.
+        federation.crash(beta)
+        beta.store = backup
+        beta.configuration.passagesPerPeer = 1
+        try federation.restart(beta)
+        try federation.heal()
+        #expect(federation.playable(ann) == [beta.id])
+        try federation.depart(bob, from: alpha, to: beta.id)
+        try federation.settle()
+        #expect(federation.playable(bob) == [alpha.id])
+        #expect(alpha.told.last?.kind.label == "returned player.full")
     }
 }

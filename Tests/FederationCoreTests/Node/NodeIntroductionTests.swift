@@ -373,6 +373,25 @@ struct NodeIntroductionTests {
         #expect(counts.count == 21 && counts.values.allSatisfy { (2...8).contains($0) }, "\(counts)")
     }
 
+    @Test(
+        "an introducer that moves away from where it was denied brings those back whom it had introduced; all are dialled"
+    )
+    func movedIntroducer() throws {
+        let (federation, alpha, beta, gamma) = try Self.introduced()
+        var policy = Self.one
+        policy.deny = [.host("beta.example")]
+        try Self.set(policy, at: alpha, federation)
+        #expect(alpha.node.peers[gamma.id] == nil)
+        let card = try #require(beta.signedCard?.card)
+        let moved = ServerCard(
+            id: card.id, name: card.name, endpoint: TableSamples.endpoint("ws://moved.example"),
+            publicKey: card.publicKey, commitment: card.commitment, sequence: card.sequence + 1, worlds: [],
+            issued: card.issued, expires: card.expires
+        ).issue(by: beta.identity)
+        let labels = try alpha.node.addPeer(moved, at: federation.now).effects.labels
+        #expect(labels.filter { $0.hasPrefix("dial") }.sorted() == ["dial beta", "dial gamma"], "\(labels)")
+    }
+
     @Test("introductions and the policy survive a restart")
     func restart() throws {
         let (federation, alpha, _, gamma) = try Self.introduced()

@@ -193,6 +193,24 @@ struct NodeKeyTests {
         #expect(sent.count == 4, "nothing is left to say")
     }
 
+    @Test("a peer's revocation is passed on, however many others have just been")
+    func revocationInAFlood() throws {
+        let (federation, alpha, beta) = try Self.flooded()
+        for number in 0..<Limits.revocationRelays {
+            _ = beta.node.revocationRelays.admit(
+                "x", of: ServerID(unchecked: "s\(number)"), isPeer: false, at: federation.now.instant)
+        }
+        let revocation = KeyRevocation(
+            issuer: alpha.id, number: 1,
+            replacement: .init(key: try Self.key(5).publicKey, commitment: KeyCommitment()),
+            issuedAt: federation.now.timestamp
+        ).issue(by: try Self.key(100))
+        beta.enqueue(try beta.node.revoke(revocation, at: federation.now))
+        try federation.settle()
+        let heard = federation.node("gamma").node.bindings[alpha.id]?.revocation
+        #expect(heard == 1)
+    }
+
     /// Beta with alpha's card and with gamma as its one other peer; alpha is not connected.
     private static func flooded() throws -> (TestFederation, alpha: TestNode, beta: TestNode) {
         let federation = try TestFederation(["alpha", "beta", "gamma"]) { name, configuration in

@@ -157,6 +157,33 @@ struct NodeOperatorTests {
         #expect(code { try alpha.node.heartbeat(Self.beta, statement: "a.b.c", at: later).1 } == "heartbeat.refused")
     }
 
+    @Test(
+        "since when a peer is silent survives restarts; of one that was online it counts from the first start without it",
+        arguments: [(ServerStatus.online, false), (.degraded, true), (.offline, true)])
+    func silence(_ status: ServerStatus, isKept: Bool) throws {
+        let alpha = try Self.node()
+        alpha.enqueue(try alpha.node.addPeer(try Self.card(), at: Self.start).effects)
+        alpha.persistAll()
+        var entry = try #require(alpha.store.servers[Self.beta])
+        entry.status = status
+        entry.lastHeartbeat = Self.start.timestamp
+        alpha.store.apply([.putServer(entry, card: try Self.card())])
+        let day = 86_400
+        try alpha.restart(at: HandoffSamples.at(.seconds(day)))
+        let expected = isKept ? Self.start.timestamp : HandoffSamples.at(.seconds(day)).timestamp
+        let before = alpha.node.lastHeard(Self.beta)
+        #expect(before == expected)
+        for seconds in stride(from: 10, through: 300, by: 10) {
+            alpha.enqueue(alpha.node.tick(at: HandoffSamples.at(.seconds(day + seconds))))
+        }
+        alpha.persistAll()
+        let stored = try #require(alpha.store.servers[Self.beta])
+        #expect(stored.status == .offline && stored.lastHeartbeat == expected)
+        try alpha.restart(at: HandoffSamples.at(.seconds(2 * day)))
+        let after = alpha.node.lastHeard(Self.beta)
+        #expect(after == expected)
+    }
+
     // MARK: Peers
 
     @Test("a peer is registered, pinned and dialled, in that order; adding it again does nothing; a move dials anew")

@@ -375,15 +375,15 @@ struct NodeTrustTests {
         try federation.settle()
         #expect(beta.store.state.listings.isEmpty)
         // The first evidence stays.
-        let other = RegistryFault(code: "registry.unloggedCard", evidence: [], seenAt: federation.now.timestamp)
+        let other = RegistryFault(code: "registry.other", evidence: [], seenAt: federation.now.timestamp)
         #expect(beta.node.condemn("https://r", for: other, at: federation.now).isEmpty)
         federation.crash(beta)
         try federation.restart(beta)
         #expect(beta.node.registries["https://r"]?.fault == fault)
-        beta.enqueue(try beta.node.readmit("https://r"))
+        beta.enqueue(try beta.node.readmit("https://r", at: federation.now))
         try federation.settle()
         #expect(beta.node.registries.isEmpty && beta.store.state.registries.isEmpty)
-        #expect(throws: Refusal.self) { try beta.node.readmit("https://r") }
+        #expect(throws: Refusal.self) { try beta.node.readmit("https://r", at: federation.now) }
         #expect(beta.node.condemn("https://other", for: fault, at: federation.now).isEmpty, "it is not known")
     }
 

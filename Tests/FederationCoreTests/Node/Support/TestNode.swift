@@ -25,7 +25,7 @@ final class TestNode {
     }
 
     let identity: ServerIdentity
-    let configuration: NodeConfiguration
+    var configuration: NodeConfiguration
     var node: FederationNode
     var store = StoreTables()
     var queue: [Item] = []

@@ -1,0 +1,217 @@
+import FederationCore
+import FederationCrypto
+import FederationModel
+import FederationService
+import ServiceTestKit
+import TestPatience
+import Testing
+
+@testable import FederationHTTP
+
+/// What is held against a registry for good, and what is only refused: the latter may be the work of whoever stands in between.
+@Suite("A registry whose log does not go on as it should", .timeLimit(.minutes(2 * patience)))
+struct RegistryContinuityTests {
+    private static let address = ScriptedRegistry.address
+    private static let s0 = ServerID(unchecked: "s0")
+    private static let body = #"{"address":"\#(address)"}"#
+
+    private func client(of server: TestServer, _ registry: ScriptedRegistry) -> RegistryClient {
+        RegistryClient(server: server.server, addresses: [Self.address], link: registry, clock: server.clock)
+    }
+
+    private func source(_ server: TestServer) async throws -> RegistrySource {
+        try #require(await server.server.sources().first { $0.address == Self.address })
+    }
+
+    private func isListed(_ id: String, at server: TestServer) async -> Bool {
+        await server.server.registries(listing: ServerID(unchecked: id)) == [Self.address]
+    }
+
+    private func gauges(_ server: TestServer, faulty: Int, failing: Int) async throws {
+        let metrics = try await server.request("GET", "/metrics").text
+        for (gauge, value) in [("aether_registry_faulty", faulty), ("aether_registry_failing", failing)] {
+            #expect(metrics.contains("\(gauge){registry=\"\(Self.address)\"} \(value)"), "\(metrics)")
+        }
+    }
+
+    /// Something that a registry need not have signed now, with the code that it is refused with.
+    enum Lie: String, Sendable, CaseIterable, CustomTestStringConvertible {
+        case olderHead = "registry.olderHead"
+        case spoiltProof = "registry.unproven"
+        case unloggedCard = "registry.unloggedCard"
+
+        var testDescription: String { rawValue }
+    }
+
+    @Test(
+        "is refused, and nothing more, while it shows what it has not signed or has signed before",
+        arguments: Lie.allCases
+    )
+    func refused(_ lie: Lie) async throws {
+        try await TestServer.run { alpha async throws in
+            try await alpha.server.setPolicy(TrustPolicy(registryListed: .all))
+            _ = try await alpha.server.addRoute(
+                PortalID(unchecked: "gate"), to: Self.s0, world: WorldID(unchecked: "w"), spawn: nil, isActive: true)
+            let registry = try ScriptedRegistry(["s0", "s1", "s2"])
+            let client = client(of: alpha, registry)
+            try #require(await client.round(Self.address))
+            let before = try await source(alpha)
+            try registry.list(["s0", "s1", "s2", "s3"])
+            let forged = try Stranger("s3", key: "thief").card
+            registry.change {
+                switch lie {
+                case .olderHead: $0.shown = 1
+                case .spoiltProof: $0.spoilsProofs = true
+                case .unloggedCard: $0.forged[ServerID(unchecked: "s3")] = forged
+                }
+            }
+            if lie == .unloggedCard {
+                alpha.clock.advance(by: .seconds(30))
+                #expect(await client.round(Self.address), "the card may be newer than the head")
+            }
+            // It lasts for as long as the lie, and no longer.
+            for _ in 0..<3 {
+                alpha.clock.advance(by: .seconds(30))
+                #expect(await !client.round(Self.address))
+                let refused = try await source(alpha)
+                #expect(refused.lastError?.code == lie.rawValue && refused.fault == nil)
+                #expect(refused.servers == 3 && (lie == .unloggedCard || refused.head == before.head))
+                #expect(await alpha.server.isPeer(Self.s0), "trust goes on")
+                #expect(await alpha.server.binding(of: ServerID(unchecked: "s3")) == nil)
+            }
+            try await gauges(alpha, faulty: 0, failing: 1)
+            registry.change {
+                $0.shown = nil
+                $0.spoilsProofs = false
+                $0.forged = [:]
+            }
+            alpha.clock.advance(by: .seconds(30))
+            #expect(await client.round(Self.address))
+            #expect(try await source(alpha).lastError == nil)
+            #expect(await isListed("s3", at: alpha))
+            try await gauges(alpha, faulty: 0, failing: 0)
+        }
+    }
+
+    @Test(
+        "is refused while its log does not continue the one that was read, whichever key signs it, until it is readmitted",
+        arguments: [false, true])
+    func rewritten(isRotated: Bool) async throws {
+        try await TestServer.run { alpha async throws in
+            let registry = try ScriptedRegistry(["s0", "s1"])
+            let client = client(of: alpha, registry)
+            try #require(await client.round(Self.address))
+            let before = try await source(alpha)
+            if isRotated { try registry.change { try $0.identity.rotate(to: "second") } }
+            try registry.list(["x0", "x1", "x2"])
+            for _ in 0..<3 {
+                alpha.clock.advance(by: .seconds(30))
+                #expect(await !client.round(Self.address))
+                let refused = try await source(alpha)
+                #expect(refused.lastError?.code == "registry.unproven" && refused.fault == nil)
+                #expect(refused.head == before.head && refused.servers == 2 && refused.read == 2)
+                #expect(await !isListed("x0", at: alpha))
+            }
+            #expect(try await alpha.request("POST", "/v1/registries/readmit", json: Self.body).status == 204)
+            let readmitted = try await source(alpha)
+            #expect(readmitted.servers == 0 && readmitted.lastError == nil && readmitted.isRegistered)
+            alpha.clock.advance(by: .seconds(30))
+            #expect(await client.round(Self.address))
+            let after = try await source(alpha)
+            #expect(after.servers == 3 && after.isRegistered)
+            #expect(await isListed("x0", at: alpha))
+            #expect(await !isListed("s0", at: alpha))
+            // There is nothing to readmit any more.
+            let again = try await alpha.request("POST", "/v1/registries/readmit", json: Self.body)
+            #expect(again.status == 404 && again.code == "registry.notFaulty")
+        }
+    }
+
+    @Test("is refused, and not condemned, for another log than the one that was signed with a key that is void now")
+    func voidKey() async throws {
+        try await TestServer.run { alpha async throws in
+            let registry = try ScriptedRegistry(["s0", "s1"])
+            let recovery = try Stranger.identity("registry", "recovery")
+            registry.change { $0.identity.commitment.recovery = recovery.publicKey.commitment }
+            let client = client(of: alpha, registry)
+            try #require(await client.round(Self.address))
+            // Who has stolen the key may have signed what was read.
+            let third = try Stranger.identity("registry", "third")
+            let revocation = KeyRevocation(
+                issuer: third.id, number: 1,
+                replacement: .init(
+                    key: third.publicKey, commitment: KeyCommitment(recovery: recovery.publicKey.commitment)),
+                issuedAt: ManualClock.start
+            ).issue(by: recovery)
+            registry.change {
+                $0.identity.revocation = revocation
+                $0.identity.keys = third
+                $0.identity.commitment.next = nil
+                $0.identity.sequence = 2
+            }
+            try registry.list(["s0", "x1"])
+            alpha.clock.advance(by: .seconds(30))
+            #expect(await !client.round(Self.address))
+            let refused = try await source(alpha)
+            #expect(refused.lastError?.code == "registry.unproven" && refused.fault == nil && refused.servers == 2)
+        }
+    }
+
+    @Test(
+        "is trusted no more once it has signed two logs of one size, also after a restart, until it is readmitted",
+        arguments: [false, true])
+    func contradiction(isRotated: Bool) async throws {
+        let store = MemoryStore()
+        let clock = ManualClock()
+        let registry = try ScriptedRegistry(["s0", "s1"])
+        try await TestServer.run(clock: clock, store: store) { alpha async throws in
+            try await alpha.server.setPolicy(TrustPolicy(registryListed: .all))
+            _ = try await alpha.server.addRoute(
+                PortalID(unchecked: "gate"), to: Self.s0, world: WorldID(unchecked: "w"), spawn: nil, isActive: true)
+            let client = client(of: alpha, registry)
+            try #require(await client.round(Self.address))
+            #expect(await alpha.server.isPeer(Self.s0))
+            let before = try await source(alpha)
+            if isRotated { try registry.change { try $0.identity.rotate(to: "second") } }
+            try registry.list(["s0", "x1"])
+            clock.advance(by: .seconds(30))
+            #expect(await !client.round(Self.address))
+            let caught = try await source(alpha)
+            #expect(caught.lastError?.code == "registry.contradiction")
+            #expect(caught.fault?.code == "registry.contradiction" && caught.head == before.head)
+            // The evidence is two signed heads, which anybody can check.
+            let evidence = try #require(caught.fault?.evidence)
+            let first = try Stranger.identity("registry", "registry").publicKey
+            let second = try isRotated ? Stranger.identity("registry", "second").publicKey : first
+            #expect(evidence.count == 2 && evidence.first == before.head)
+            let heads = try zip(evidence, [first, second]).map {
+                try TreeHead.verify($0, registry: ServerID(unchecked: "registry"), key: $1)
+            }
+            #expect(heads.map(\.size) == [2, 2] && heads.first?.root != heads.last?.root)
+            // Trust that rested on it alone has ended.
+            #expect(await !alpha.server.isPeer(Self.s0))
+            #expect(await !isListed("s0", at: alpha))
+            #expect(caught.servers == 0)
+        }
+        try await TestServer.run(clock: clock, store: store) { alpha async throws in
+            // It is as it was before, and still not believed.
+            try registry.list(["s0", "s1"])
+            let client = client(of: alpha, registry)
+            clock.advance(by: .seconds(30))
+            #expect(await !client.round(Self.address))
+            let still = try await source(alpha)
+            #expect(still.lastError?.code == "registry.faulty" && still.fault?.evidence.count == 2)
+            #expect(await !alpha.server.isPeer(Self.s0))
+            try await gauges(alpha, faulty: 1, failing: 1)
+            let shown = try await alpha.request("GET", "/v1/registries").json["registries"]?.elements?.first
+            #expect(shown?["fault"]?["code"]?.text == "registry.contradiction")
+            // Until the operator decides otherwise.
+            #expect(try await alpha.request("POST", "/v1/registries/readmit", json: Self.body).status == 204)
+            clock.advance(by: .seconds(30))
+            #expect(await client.round(Self.address))
+            #expect(await isListed("s0", at: alpha))
+            #expect(await alpha.server.isPeer(Self.s0))
+            try await gauges(alpha, faulty: 0, failing: 0)
+        }
+    }
+}

@@ -1,0 +1,113 @@
+import FederationCore
+import FederationCrypto
+import FederationModel
+import FederationService
+import ServiceTestKit
+import Synchronization
+
+/// A registry of whose every answer a test decides: what its log says, under which key, and what somebody in between makes of it.
+final class ScriptedRegistry: RegistryLink {
+    static let address = "http://registry.test:7700"
+
+    struct Script: Sendable {
+        var identity: Stranger
+        /// Whom the log lists, one entry each.
+        var listed: [Stranger] = []
+        /// Entries of the log that the head covers; nil for all.
+        var shown: Int?
+        /// Whether every proof of consistency is spoilt on the way.
+        var spoilsProofs = false
+        /// Cards that are shown in the place of the listed ones.
+        var forged: [ServerID: String] = [:]
+    }
+
+    private let script: Mutex<Script>
+
+    init(_ ids: [String]) throws {
+        var identity = try Stranger("registry", port: 7_700)
+        try identity.commit(toNext: "second")
+        script = Mutex(Script(identity: identity))
+        try list(ids)
+    }
+
+    /// From now on the log lists these, and nobody before them.
+    func list(_ ids: [String]) throws {
+        let listed = try ids.map { try Stranger($0) }
+        change { $0.listed = listed }
+    }
+
+    func change(_ body: (inout Script) throws -> Void) rethrows {
+        try script.withLock { try body(&$0) }
+    }
+
+    func ask(_ request: RegistryRequest) async throws(Refusal) -> [UInt8] {
+        guard request.method == "GET", let path = request.path.split(separator: "?").first else {
+            return JSONValue.object([:]).serialized()
+        }
+        let script = script.withLock(\.self)
+        switch path {
+        case "/.well-known/aether-federation":
+            let parts = script.identity.card.split(separator: ".").map { JSONValue.string(String($0)) }
+            return JSONValue.object(["protected": parts[0], "payload": parts[1], "signature": parts[2]]).serialized()
+        case "/v1/log/head":
+            return JSONValue.object(["head": .string(script.head)]).serialized()
+        case "/v1/log/consistency":
+            guard let from = request.number("from"), let to = request.number("to"),
+                let proof = script.tree.consistencyProof(from: from, to: to)
+            else { break }
+            let shown = script.spoilsProofs ? proof.map { MerkleHash.node($0, $0) } : proof
+            return JSONValue.object(["proof": .array(shown.map { .string($0.description) })]).serialized()
+        case "/v1/log/entries":
+            return script.page(
+                from: (request.number("after") ?? -1) + 1, limit: request.number("limit") ?? 1
+            ).serialized()
+        default:
+            break
+        }
+        throw Refusal(.notFound, code: "test.unscripted", reason: "no answer to \(request.path)", remedy: "none")
+    }
+}
+
+extension ScriptedRegistry.Script {
+    private var entries: [RegistryLogEntry] {
+        listed.map {
+            RegistryLogEntry(
+                .registered, server: $0.id, key: $0.keys.publicKey, commitment: $0.commitment, sequence: $0.sequence,
+                card: ContentHash.of(Array($0.card.utf8)), time: ManualClock.start)
+        }
+    }
+
+    fileprivate var tree: MerkleTree {
+        var tree = MerkleTree()
+        for entry in entries { tree.append(entry.leaf) }
+        return tree
+    }
+
+    fileprivate var head: String {
+        let size = shown ?? listed.count
+        let root = tree.root(size: size) ?? MerkleHash.empty
+        return TreeHead(issuer: identity.id, size: UInt64(size), root: root, issuedAt: ManualClock.start)
+            .issue(by: identity.keys)
+    }
+
+    fileprivate func page(from first: Int, limit: Int) -> JSONValue {
+        var page: [JSONValue] = []
+        var cards: [String: JSONValue] = [:]
+        for (index, entry) in entries.enumerated().dropFirst(first).prefix(limit) {
+            page.append(.object(["index": .integer(Int64(index)), "entry": entry.json]))
+            cards[entry.server.rawValue] = .string(forged[entry.server] ?? listed[index].card)
+        }
+        return .object(["entries": .array(page), "cards": .object(cards)])
+    }
+}
+
+extension RegistryRequest {
+    /// The value of a parameter of the query.
+    fileprivate func number(_ name: String) -> Int? {
+        for parameter in path.split(separator: "?").last?.split(separator: "&") ?? [] {
+            let parts = parameter.split(separator: "=")
+            if parts.count == 2, parts[0] == name { return Int(parts[1]) }
+        }
+        return nil
+    }
+}
