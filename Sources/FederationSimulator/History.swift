@@ -23,20 +23,33 @@ struct History {
         case backup
         case door
         case disturbed
+
+        /// What happens to a server as a whole, and decides what becomes of all its handoffs.
+        var concernsServer: Bool {
+            switch self {
+            case .crashed, .restarted, .failed, .fault, .rest, .backup: true
+            case .carried, .delivered, .opened, .established, .closed, .synced, .act, .refused, .told, .tick, .hostile,
+                .door, .disturbed:
+                false
+            }
+        }
     }
 
     private static let kept = 2_000
     private static let words = 512
 
     let keepsWords: Bool
+    /// When there are any, only what names one of them is kept in words, and what concerns a whole server.
+    let watched: [String]
     private var hasher = ContentHasher()
     private var buffer: [UInt64] = []
     private var lines: [String] = []
     private var oldest = 0
     private(set) var count = 0
 
-    init(keepsWords: Bool) {
+    init(keepsWords: Bool, watched: [String] = []) {
         self.keepsWords = keepsWords
+        self.watched = watched
         buffer.reserveCapacity(Self.words)
     }
 
@@ -49,11 +62,22 @@ struct History {
         if buffer.count >= Self.words { flush() }
         guard keepsWords else { return }
         let line = "\(Self.seconds(time)) \(text())"
+        guard watched.isEmpty || tag.concernsServer || watched.contains(where: { Self.names($0, in: line) }) else {
+            return
+        }
         if lines.count < Self.kept {
             lines.append(line)
         } else {
             lines[oldest] = line
             oldest = (oldest + 1) % Self.kept
+        }
+    }
+
+    /// Whether a line has the word, and not as the beginning of a longer number or name.
+    private static func names(_ word: String, in line: String) -> Bool {
+        line.split(separator: " ").contains { part in
+            guard part.hasPrefix(word) else { return false }
+            return part.dropFirst(word.count).first.map { !$0.isLetter && !$0.isNumber } ?? true
         }
     }
 

@@ -21,6 +21,15 @@ final class SimulatedServer {
     struct Batch {
         let effects: [Effect]
         var waiter: Waiter?
+
+        /// Whether it writes this handoff.
+        func puts(_ handoff: HandoffID?) -> Bool {
+            effects.contains { effect in
+                effect.changes.contains { change in
+                    if case .putHandoff(let record) = change { record.id == handoff } else { false }
+                }
+            }
+        }
     }
 
     /// Two peers by number: the one that is asked whether it reaches the other.

@@ -343,21 +343,30 @@ extension Simulation {
         try justify(frame.label, handoff, allowed, at: server)
     }
 
-    func justify(_ event: CrossingEvent, at server: SimulatedServer) throws {
+    func justify(_ event: CrossingEvent, of batch: SimulatedServer.Batch, at server: SimulatedServer) throws {
         let allowed: [HandoffState?] =
             switch event.kind {
             case .offered: [.prepared, .committed, .completed, .aborted]
             case .committed: [.committed, .completed]
             case .completed: [.completed]
             case .returned, .voided: [.aborted]
-            // Nothing is kept of who stands before a door.
-            case .withdrawn: [.aborted, nil]
+            // Nothing is kept of who stands before a door, and a late offer may have brought them there once more. A restored end
+            // may learn that the player has come and gone.
+            case .withdrawn:
+                !batch.puts(event.handoff) ? [] : hasGoneOn(event, at: server) ? [.aborted, .admitted] : [.aborted]
             case .reserved: [.reserved, .admitted, .aborted]
             case .admitted: [.admitted]
             case .arriving, .turnedAway, .withdrawnHere: []
             }
         guard let handoff = event.handoff, !allowed.isEmpty else { return }
         try justify(event.kind.label, handoff, allowed, at: server)
+    }
+
+    private func hasGoneOn(_ event: CrossingEvent, at server: SimulatedServer) -> Bool {
+        guard let crossing = event.handoff.flatMap({ crossings[$0] }), crossing.isTouched,
+            let known = server.disk.durable.players[event.player]
+        else { return false }
+        return known.epoch > crossing.epoch
     }
 
     private func justify(

@@ -102,7 +102,7 @@ extension Simulation {
     private func sendEarly(_ server: SimulatedServer) throws {
         guard options.mutant == .sendBeforeDurable || options.mutant == .acceptBeforeDurable else { return }
         for batch in server.draining {
-            for effect in batch.effects where isSentEarly(effect) { try perform(effect, at: server) }
+            for effect in batch.effects where isSentEarly(effect) { try perform(effect, of: batch, at: server) }
         }
     }
 
@@ -179,7 +179,7 @@ extension Simulation {
                     server.effectsToLive = left - 1
                 }
                 if server.isDraining, isSentEarly(effect) { continue }
-                try perform(effect, at: server)
+                try perform(effect, of: batch, at: server)
             }
             switch batch.waiter {
             case .caller(let call): try answer(call, ok: true, at: server)
@@ -195,7 +195,7 @@ extension Simulation {
         schedule(wire, first: first)
     }
 
-    private func perform(_ effect: Effect, at server: SimulatedServer) throws {
+    private func perform(_ effect: Effect, of batch: SimulatedServer.Batch, at server: SimulatedServer) throws {
         switch effect {
         case .persist:
             break
@@ -212,7 +212,7 @@ extension Simulation {
             guard let number = serverNumbers[peer] else { return }
             server.dials[number] = nil
         case .notify(let event):
-            try justify(event, at: server)
+            try justify(event, of: batch, at: server)
             try tell(event, at: server)
         case .serveAsset, .assetAnswered, .worldAnswered, .report, .fetchCard, .dialNow:
             break

@@ -110,7 +110,7 @@ final class Simulation {
         disks = SplitMix64(seed: options.seed, stream: 3)
         entropy = SplitMix64(seed: options.seed, stream: 4)
         plan = FaultPlan(seed: options.seed, kinds: options.faults, only: options.onlyFaults)
-        history = History(keepsWords: options.keepsHistory)
+        history = History(keepsWords: options.keepsHistory, watched: options.watched)
         report = SimulationReport(seed: options.seed, servers: count)
         blockedUntil = Array(repeating: Array(repeating: .min, count: count + 1), count: count + 1)
         slowed = Array(repeating: Array(repeating: (until: .min, by: 0), count: count + 1), count: count + 1)

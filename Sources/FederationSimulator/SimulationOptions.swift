@@ -20,6 +20,8 @@ package struct SimulationOptions: Sendable {
     package var crossingsPerRound: Int
     /// Whether to keep the last events in words. They cost time.
     package var keepsHistory: Bool
+    /// Handoffs (`#25`) and players whose events alone are kept in words, besides those of whole servers; all when empty.
+    package var watched: [String] = []
 
     package static let serverBounds = 2...16
 

@@ -19,6 +19,13 @@ enum Seeds {
         SimulationOptions(seed: 3_000_481, crossings: 1_000, faults: faultsThen),
         // The hostile peer let a void copy take the place of the newer one.
         SimulationOptions(seed: 3_000_586, crossings: 1_000, faults: faultsThen),
+        // A restored destination took a player who had come and gone for one who was taken back.
+        SimulationOptions(seed: 30_000_545, crossings: 850),
+        SimulationOptions(seed: 30_000_747, crossings: 460),
+        // A destination gave a receipt for a handoff that was void, because the player had come by a later one.
+        SimulationOptions(seed: 30_000_622, crossings: 890),
+        // Who is withdrawn at a door may stand there once more, by a late offer, before that is said.
+        SimulationOptions(seed: 60_000_146, crossings: 100),
     ]
 
     /// Of seed 7 with 60 crossings.

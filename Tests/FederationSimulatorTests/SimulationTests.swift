@@ -69,4 +69,17 @@ struct SimulationTests {
         let telling = Simulator.run(options)
         #expect(silent.digest == telling.digest && silent.history.isEmpty && !telling.history.isEmpty)
     }
+
+    @Test("what is watched is told from its beginning, and nothing else of handoffs is")
+    func watched() {
+        var options = SimulationOptions(seed: 7, crossings: 60)
+        options.keepsHistory = true
+        let all = Set(Simulator.run(options).history)
+        options.watched = ["#2"]
+        let history = Simulator.run(options).history
+        let handoffs = history.filter { $0.contains("#") }
+        #expect(handoffs.count > 1 && handoffs[0].contains("departs"))
+        #expect(handoffs.allSatisfy { line in line.contains("#2") && !(0...9).contains { line.contains("#2\($0)") } })
+        #expect(handoffs.allSatisfy(all.contains))
+    }
 }

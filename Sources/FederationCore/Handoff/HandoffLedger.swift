@@ -241,11 +241,13 @@ public struct HandoffLedger: Sendable {
     /// Keeps a place for an offered player: `reserved`, inert. The same offer again gives the same record, whatever has
     /// become of it since.
     ///
-    /// - Parameter known: the player's epoch as this server knows it; nil for a stranger.
+    /// - Parameters:
+    ///   - known: the player's epoch as this server knows it; nil for a stranger.
+    ///   - past: an open handoff of the player that stands in nobody's way; a place that is past.
     /// - Throws: `wrongPeer` and `playerMismatch` when the id is known for something else; `staleEpoch`, `full`,
     ///   `alreadyOpen`, `snapshotTooLarge`, `snapshotHashMismatch`.
     public mutating func reserve(
-        _ envelope: SessionHandoffEnvelope, known: Epoch?, at now: Now
+        _ envelope: SessionHandoffEnvelope, known: Epoch?, past: HandoffID? = nil, at now: Now
     ) throws(Failure) -> HandoffRecord {
         let id = envelope.token.handoff
         if let existing = records[id], plantedBug != .duplicateOfferReservedTwice {
@@ -257,21 +259,21 @@ public struct HandoffLedger: Sendable {
             else { throw .playerMismatch(id) }
             return existing
         }
-        let record = try checkReservation(envelope, known: known, at: now)
+        let record = try checkReservation(envelope, known: known, past: past, at: now)
         insert(record, due: now.instant + Limits.dialBackoffMinimum)
         return record
     }
 
-    /// What ``reserve(_:known:at:)`` would make of a handoff that is not known yet; refuses as it does.
+    /// What ``reserve(_:known:past:at:)`` would make of a handoff that is not known yet; refuses as it does.
     @discardableResult
     func checkReservation(
-        _ envelope: SessionHandoffEnvelope, known: Epoch?, at now: Now
+        _ envelope: SessionHandoffEnvelope, known: Epoch?, past: HandoffID?, at now: Now
     ) throws(Failure) -> HandoffRecord {
         if let known, envelope.token.epoch <= known {
             throw .staleEpoch(envelope.token.player, offered: envelope.token.epoch, known: known)
         }
         let record = envelope.reservation(at: now.timestamp)
-        try checkOpening(record)
+        try checkOpening(record, besides: past)
         return record
     }
 
@@ -490,11 +492,11 @@ public struct HandoffLedger: Sendable {
         return record
     }
 
-    private func checkOpening(_ record: HandoffRecord) throws(Failure) {
+    private func checkOpening(_ record: HandoffRecord, besides past: HandoffID? = nil) throws(Failure) {
         guard open.count < Limits.openHandoffs, snapshotBytes + record.snapshot.count <= Limits.allSnapshotsBytes else {
             throw .full
         }
-        if let other = openByPlayer[record.player] { throw .alreadyOpen(record.player, other) }
+        if let other = openByPlayer[record.player], other != past { throw .alreadyOpen(record.player, other) }
         guard record.snapshot.count <= Limits.snapshotBytes else { throw .snapshotTooLarge(record.snapshot.count) }
         let actual = ContentHash.of(record.snapshot)
         guard actual == record.snapshotHash else {
@@ -507,10 +509,16 @@ public struct HandoffLedger: Sendable {
         snapshotBytes += record.snapshot.count
         byState[record.state, default: OrderedKeys()].insert(Newest(record))
         guard !record.state.isFinal else { return }
-        openByPlayer[record.player] = record.id
+        setOpen(record)
         openByPeer[record.peer, default: []].insert(record.id)
         open[record.id] = Open(nextAttempt: due, attempts: 0)
         deadlines.insert(Deadline(at: due, id: record.id))
+    }
+
+    /// Of several open handoffs of one player the one with the highest epoch counts: the others are places that are past.
+    private mutating func setOpen(_ record: HandoffRecord) {
+        if let other = openByPlayer[record.player].flatMap({ records[$0] }), other.epoch > record.epoch { return }
+        openByPlayer[record.player] = record.id
     }
 
     /// Puts a record whose state has moved in place of the old one; `due` is nil once it is final.
@@ -521,7 +529,7 @@ public struct HandoffLedger: Sendable {
         byState[old.state]?.remove(Newest(old))
         byState[record.state, default: OrderedKeys()].insert(Newest(record))
         if let due {
-            openByPlayer[record.player] = record.id
+            setOpen(record)
             openByPeer[record.peer, default: []].insert(record.id)
             open[record.id] = Open(nextAttempt: due, attempts: 0)
             deadlines.insert(Deadline(at: due, id: record.id))

@@ -79,11 +79,12 @@ extension FederationNode {
             }
             try checkArrival(envelope)
             let known = plantedBug == .staleOfferTaken ? nil : epoch(of: envelope.token.player)
+            let past = pastPlace(of: envelope.token.player)
             if !isApproved, guardedWorlds.contains(envelope.token.world), plantedBug != .guardNotAsked {
-                try ledger.checkReservation(envelope, known: known, at: now)
+                try ledger.checkReservation(envelope, known: known, past: past, at: now)
                 return .waits(envelope)
             }
-            return .record(try ledger.reserve(envelope, known: known, at: now), isNew: true)
+            return .record(try ledger.reserve(envelope, known: known, past: past, at: now), isNew: true)
         } catch let failure as HandoffLedger.Failure {
             throw failure.refusal
         } catch let refusal as Refusal {
@@ -161,11 +162,12 @@ extension FederationNode {
         guard let before = ledger.record(commit.handoff), before.role == .destination, before.peer == peer.serverID,
             before.state != .aborted
         else {
-            return [repeatedReceipt(for: commit, from: peer, on: channel, at: now) ?? refuse(commit, on: channel)]
+            return [answer(toUnknown: commit, from: peer, on: channel, at: now) ?? refuse(commit, on: channel)]
         }
         if before.state == .admitted { return receipt(of: before, on: channel) }
         // Since the offer the player's home server may have taken the player back.
-        if let known = epoch(of: before.player), known >= before.epoch {
+        let hasGoneOn = hasGoneOn(before.player, since: before.epoch)
+        if let known = epoch(of: before.player), known >= before.epoch, !hasGoneOn {
             return voidReservation(before, on: channel, at: now)
         }
         do {
@@ -174,7 +176,8 @@ extension FederationNode {
             let token = try SessionToken.verify(
                 commit.token, issuer: peer.serverID, key: key(of: peer, for: commit.token, at: now), audience: id,
                 at: now.timestamp, leeway: Self.anyTime)
-            return try admit(token, commit.token, before: before, on: channel, at: now)
+            return try admit(
+                token, commit.token, before: before, hasGoneOn: hasGoneOn, on: channel, at: now)
         } catch let failure as HandoffLedger.Failure {
             return [.report(.refusedFrame(peer.serverID, code: failure.refusal.code))]
         } catch {
@@ -218,17 +221,23 @@ extension FederationNode {
         return .send(.reject(rejection), on: channel)
     }
 
-    /// The receipt of a handoff that is over here and not known any more: both ends had done with it and a backup has made the
-    /// source forget that, or a backup has made this server forget it and others have proved since that the player went on.
-    private func repeatedReceipt(
-        for commit: FederationFrame.HandoffCommit, from peer: VerifiedPeer, on channel: ChannelID, at now: Now
+    /// The answer to a decision about a handoff that is over here and not known any more: both ends had done with it and a backup
+    /// has made the source forget that, or a backup has made this server forget it and others have proved since that the player
+    /// went on. It is the receipt, unless the player was taken back since: then nobody can tell any more whether they came by
+    /// this decision, and it is void either way.
+    private func answer(
+        toUnknown commit: FederationFrame.HandoffCommit, from peer: VerifiedPeer, on channel: ChannelID, at now: Now
     ) -> Effect? {
         guard plantedBug != .ledgerCompactedEarly, ledger.record(commit.handoff) == nil,
             let token = try? SessionToken.verify(
                 commit.token, issuer: peer.serverID, key: key(of: peer, for: commit.token, at: now), audience: id,
                 at: now.timestamp, leeway: Self.anyTime),
-            token.handoff == commit.handoff, let decision = token.decision, hasPassed(token, decision, from: peer)
+            token.handoff == commit.handoff, let decision = token.decision
         else { return nil }
+        guard !isRecalled(token.player, at: token.epoch) else {
+            return reject(commit.handoff, Self.recalled(token.player), on: channel)
+        }
+        guard hasPassed(token, decision, from: peer) else { return nil }
         let receipt = AdmissionReceipt(
             issuer: id, audience: peer.serverID, handoff: token.handoff, player: token.player, epoch: token.epoch,
             issuedAt: now.timestamp)
@@ -241,8 +250,24 @@ extension FederationNode {
     /// epoch here is a later one of the same term was here in this one.
     private func hasPassed(_ token: SessionToken, _ decision: UInt64, from peer: VerifiedPeer) -> Bool {
         if let passage = passages[token.player, from: peer.serverID], decision <= passage.decision { return true }
-        guard let known = players[token.player]?.epoch else { return false }
-        return known.term == token.epoch.term && known > token.epoch
+        return hasGoneOn(token.player, since: token.epoch)
+    }
+
+    /// Whether a player who was decided to come here with that epoch has come and left again. That an open handoff knows nothing
+    /// of it can only be when it was restored from a backup and this server was then shown its own later decision.
+    private func hasGoneOn(_ player: PlayerID, since epoch: Epoch) -> Bool {
+        guard let known = players[player]?.epoch else { return false }
+        return known.term == epoch.term && known > epoch
+    }
+
+    /// The place that is kept for a player who has come by it and gone on, before a restore. Its source may be away, for long or
+    /// for good, and must not keep the player from coming again; nor is the place dropped, because its source still has to hear
+    /// that it is over.
+    private func pastPlace(of player: PlayerID) -> HandoffID? {
+        guard let open = ledger.openHandoff(of: player), open.state == .reserved,
+            hasGoneOn(player, since: open.epoch)
+        else { return nil }
+        return open.id
     }
 
     private mutating func voidReservation(
@@ -262,23 +287,27 @@ extension FederationNode {
         ]
     }
 
+    /// - Parameter hasGoneOn: the player was here by this decision and went on before a restore: only the handoff ends.
     private mutating func admit(
-        _ token: SessionToken, _ compact: String, before: HandoffRecord, on channel: ChannelID, at now: Now
+        _ token: SessionToken, _ compact: String, before: HandoffRecord, hasGoneOn: Bool, on channel: ChannelID,
+        at now: Now
     ) throws -> [Effect] {
         let statement = AdmissionReceipt(
             issuer: id, audience: before.peer, handoff: before.id, player: before.player, epoch: before.epoch,
             issuedAt: now.timestamp)
         let record = try ledger.admit(before.id, token: token, receipt: statement.issue(by: identity), at: now)
-        let player = players.admit(record, state: before.snapshot)
+        var changes: [StoreChange] = [.putHandoff(record)]
+        if !hasGoneOn { changes.append(.putPlayer(players.admit(record, state: before.snapshot))) }
         let passage = Passage(
             origin: record.peer, player: record.player, decision: record.decision ?? 0, token: compact)
-        let isNewest = passages.put(passage)
+        if passages.put(passage) { changes.append(.putPassage(passage)) }
+        changes += plantedForgetting(of: record.id)
         return [
-            .persist(
-                [.putHandoff(record), .putPlayer(player)] + (isNewest ? [.putPassage(passage)] : [])
-                    + plantedForgetting(of: record.id)),
+            .persist(changes),
             .report(.handoffMoved(record.id, .destination, .admitted)),
-            .notify(CrossingEvent(handoff: record.id, player: record.player, kind: .admitted)),
+            .notify(
+                CrossingEvent(
+                    handoff: record.id, player: record.player, kind: hasGoneOn ? .withdrawn : .admitted)),
         ] + receipt(of: record, on: channel)
     }
 

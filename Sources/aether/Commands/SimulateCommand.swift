@@ -41,6 +41,15 @@ struct SimulateCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Plant a bug, which the run should find; see --list-mutants.", valueName: "name"))
     var mutant: String?
 
+    @Option(
+        help: ArgumentHelp(
+            """
+            Print what happened to this handoff ('#25') or player, and to whole servers, instead of shortening a run that \
+            fails; may be repeated.
+            """,
+            valueName: "name"))
+    var watch: [String] = []
+
     @Flag(help: "List the bugs that can be planted.")
     var listMutants = false
 
@@ -66,8 +75,9 @@ struct SimulateCommand: ParsableCommand {
             Terminal.progress("")
             total.add(report)
             if !json { Terminal.say(Self.line(report)) }
+            for line in report.history { Terminal.say("  \(line)") }
             if report.violation != nil {
-                let shrunk = noShrink ? nil : Shrinker.shrink(options, report)
+                let shrunk = noShrink || !watch.isEmpty ? nil : Shrinker.shrink(options, report)
                 total.failure = SimulationTotal.Failure(report: report, options: options, shrunk: shrunk)
                 break
             }
@@ -85,9 +95,17 @@ struct SimulateCommand: ParsableCommand {
         guard crossings > 0, players > 0, round > 0, seeds > 0, players <= 1_000 else {
             throw ValidationError("--crossings, --players (at most 1000), --round and --seeds count from 1")
         }
-        return SimulationOptions(
+        for name in watch where !name.contains("@") && (name.first != "#" || UInt64(name.dropFirst()) == nil) {
+            throw ValidationError("--watch \(name): give a handoff like '#25' or a player like 'p3@gamma'")
+        }
+        guard watch.isEmpty || !json else {
+            throw ValidationError("--watch prints lines and --json one object; give one of them")
+        }
+        var options = SimulationOptions(
             seed: seed, crossings: crossings, servers: servers, playersPerServer: players, faults: try kinds(),
-            mutant: try planted(), onlyFaults: try numbers(), crossingsPerRound: round)
+            mutant: try planted(), onlyFaults: try numbers(), crossingsPerRound: round, keepsHistory: !watch.isEmpty)
+        options.watched = watch
+        return options
     }
 
     private func kinds() throws -> [FaultKind] {
