@@ -132,15 +132,7 @@ private final class Assets: Sendable {
     }
 
     func add(_ count: Int, seed: UInt64) async throws -> Asset {
-        let writer = try await store.write()
-        var random = SplitMix(seed: seed)
-        var written = 0
-        while written < count {
-            let bytes = random.bytes(min(Self.piece, count - written))
-            try await writer.append(bytes)
-            written += bytes.count
-        }
-        let listing = try await writer.commit()
+        let listing = try await store.addRandom(bytes: count, seed: seed)
         let name = "\(listing.hash)"
         return Asset(
             hash: listing.hash, size: listing.size, path: "\(root)/assets/\(name.prefix(2))/\(name.dropFirst(2))")

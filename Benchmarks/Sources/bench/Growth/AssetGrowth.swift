@@ -12,7 +12,7 @@ struct AssetGrowth {
         let folder = try Disk.folder()
         defer { try? FileManager.default.removeItem(at: folder) }
         let what = "asset, its size"
-        var curve = GrowthCurve(what)
+        var curve = GrowthCurve(what, beside: "lstat")
         for count in Self.counts {
             let root = folder.appending(path: "\(count)").path
             let store = try await FileAssetStore.open(in: try DataDirectory(at: root))

@@ -1,7 +1,7 @@
 import Foundation
 
-/// How each cost grows with what there is of it. No cost is to grow faster than the logarithm of the size; because caches
-/// alone break that for anything that is looked up, a random look-up over as many bytes stands beside it.
+/// How each cost grows with what there is of it. No cost is to grow faster than the logarithm of the size. Because caches
+/// alone break that for anything that is looked up, a look-up in as many bytes stands beside it; see ``GrowthProbe``.
 struct GrowthPart {
     static let name = "growth"
     static let counts = [1_000, 10_000, 100_000, 1_000_000]
@@ -18,8 +18,13 @@ struct GrowthCurve {
     /// Ours, and the look-up, in nanoseconds.
     private var costs: [(count: Int, ours: Double, lookUp: Double)] = []
     private let what: String
+    private let beside: String
 
-    init(_ what: String) { self.what = what }
+    /// - Parameter beside: what is looked up beside it.
+    init(_ what: String, beside: String) {
+        self.what = what
+        self.beside = beside
+    }
 
     mutating func add(_ count: Int, ours: Double, lookUp: Double) {
         costs.append((count, ours, lookUp))
@@ -35,31 +40,8 @@ struct GrowthCurve {
                 GrowthPart.name, "\(name), against the logarithm", ours: grown,
                 theirs: log(Double(large.count)) / log(Double(max(small.count, 2))), unit: "×", atMost: 1),
             Row(
-                GrowthPart.name, "\(name), against a random look-up", ours: grown, theirs: large.lookUp / small.lookUp,
+                GrowthPart.name, "\(name), against \(beside)", ours: grown, theirs: large.lookUp / small.lookUp,
                 unit: "×", atMost: nil),
         ]
-    }
-}
-
-/// Bytes of which one is looked at here and there: what the caches alone make of a size.
-struct LookUpBytes {
-    private static let maximum = 512 << 20
-    /// A line of the cache.
-    private static let leastStride = 64
-
-    private let bytes: [UInt8]
-    private let stride: Int
-
-    /// - Parameters:
-    ///   - count: the entries of what it stands beside.
-    ///   - taken: the bytes that those take.
-    init(count: Int, taken: Int) {
-        stride = max(Self.leastStride, min(taken, Self.maximum) / count)
-        bytes = [UInt8](repeating: 1, count: stride * count)
-    }
-
-    @inline(never)
-    func lookUp(_ picks: [Int]) {
-        for pick in picks { keep(bytes[pick * stride]) }
     }
 }

@@ -15,7 +15,7 @@ struct PeerGrowth {
         let crowd = try Child(.crowd, ["--id", "peers"])
         defer { crowd.end() }
         var residents: [Int: Double] = [:]
-        var curve = GrowthCurve("heartbeat")
+        var curve = GrowthCurve("heartbeat", beside: "nothing")
         var connected = 0
         for count in Self.counts {
             // One after the other: the crowd has one port, where the next peer is met.

@@ -17,7 +17,6 @@ struct HandoffServer {
     static let home = WorldID(unchecked: "quay")
     static let abroad = WorldID(unchecked: "harbour")
     private static let stateBytes = 1_024
-    private static let pieceBytes = 1 << 20
     /// Players who enter at one time, so that they share transactions.
     private static let enteringAtOnce = 128
 
@@ -109,15 +108,7 @@ struct HandoffServer {
     }
 
     private func addWorld(_ world: WorldID, bytes: Int, seed: UInt64) async throws -> String {
-        let writer = try await server.assets.write()
-        var random = SplitMix(seed: seed)
-        var written = 0
-        while written < bytes {
-            let piece = random.bytes(min(Self.pieceBytes, bytes - written))
-            try await writer.append(piece)
-            written += piece.count
-        }
-        let listing = try await writer.commit()
+        let listing = try await server.assets.addRandom(bytes: bytes, seed: seed)
         let entry = AssetEntry(path: "scene.txt", hash: listing.hash, size: listing.size, mediaType: "text/plain")
         guard let entry else { throw CoreTables.Problem.sample }
         let manifest = try WorldManifest(world: world, name: "\(world)", entries: [entry])

@@ -3,6 +3,7 @@ struct Comparison {
     /// Pairs that are measured; the first two of each side warm up and do not count.
     static let pairs = 7
     private static let warmUp = 2
+    static var rounds: Int { pairs + warmUp }
 
     /// Median nanoseconds of processor time for one operation.
     let ours: Double
@@ -15,7 +16,7 @@ struct Comparison {
     /// - Parameter operations: how many each closure carries out.
     init(operations: Int, ours: () throws -> Void, theirs: () throws -> Void) rethrows {
         var pairs: [(ours: Double, theirs: Double)] = []
-        for round in 0..<(Self.pairs + Self.warmUp) {
+        for round in 0..<Self.rounds {
             // Whoever comes second finds the caches of the first.
             let isSwapped = round % 2 == 1
             let first = try isSwapped ? Self.time(theirs) : Self.time(ours)

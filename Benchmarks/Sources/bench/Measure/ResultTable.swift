@@ -48,19 +48,32 @@ struct ResultTable {
 
     private static func ratio(_ value: Double) -> String { String(format: "%.2f", value) }
 
-    /// Puts the rows of the parts that were measured into the file, in place of what they had there, beside those of the
-    /// others.
-    func write(to path: String) throws {
-        let url = URL(fileURLWithPath: path)
-        let measured = Set(rows.map(\.part))
-        let kept = FileManager.default.fileExists(atPath: path) ? try Self.read(path) : []
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys]
-        encoder.nonConformingFloatEncodingStrategy = Self.notFinite.encoding
-        let lines = try (kept.filter { !measured.contains($0.part) } + rows).map {
-            String(decoding: try encoder.encode($0), as: UTF8.self)
+    /// Puts what was measured into the file, beside what it has of other parts.
+    ///
+    /// - Parameter isWhole: whether the parts were measured as a whole. Otherwise only the rows of the same names are
+    ///   replaced, and the others of the same part stay.
+    func write(to path: String, isWhole: Bool) throws {
+        let stored = FileManager.default.fileExists(atPath: path) ? try Self.read(path) : []
+        let today = Date().formatted(.iso8601.year().month().day())
+        var measured = rows.map { row in row.measured(on: today, after: stored.first(where: row.isSame)) }
+        var kept: [Row] = []
+        for old in stored {
+            if !isWhole, let place = measured.firstIndex(where: old.isSame) {
+                kept.append(measured.remove(at: place))
+            } else if !isWhole || !rows.contains(where: { $0.part == old.part }) {
+                kept.append(old)
+            }
         }
-        try Data(("[\n" + lines.joined(separator: ",\n") + "\n]\n").utf8).write(to: url, options: .atomic)
+        for row in measured {
+            let last = kept.lastIndex { $0.part == row.part }
+            kept.insert(row, at: last.map { $0 + 1 } ?? kept.endIndex)
+        }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        encoder.nonConformingFloatEncodingStrategy = Self.notFinite.encoding
+        let lines = try kept.map { String(decoding: try encoder.encode($0), as: UTF8.self) }
+        let text = "[\n" + lines.joined(separator: ",\n") + "\n]\n"
+        try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
     }
 
     private static func read(_ path: String) throws -> [Row] {
@@ -82,16 +95,24 @@ struct ResultTable {
     /// The kept rows as a table for BENCHMARKS.md.
     static func markdown(of path: String) throws -> String {
         let head = [
-            "| part | what | ours | theirs | unit | ratio | of the pairs | aim | |",
-            "|---|---|---:|---:|---|---:|---|---|---|",
+            "| part | what | ours | theirs | unit | ratio | of the pairs | aim | | on | before |",
+            "|---|---|---:|---:|---|---:|---|---|---|---|---|",
         ]
         let lines = try read(path).map { row in
-            let cells = cells(row).map {
+            let cells = (cells(row) + [row.date ?? "", before(row)]).map {
                 $0.replacingOccurrences(of: "|", with: "\\|").replacingOccurrences(of: "<=", with: "≤")
                     .replacingOccurrences(of: ">=", with: "≥")
             }
             return "| " + cells.joined(separator: " | ") + " |"
         }
         return (head + lines).joined(separator: "\n")
+    }
+
+    /// What the row said on an earlier day, and whether that lies outside the noise of now.
+    private static func before(_ row: Row) -> String {
+        guard let previous = row.previous, let figure = previous.ratio ?? previous.ours else { return "" }
+        let text = previous.ratio == nil ? number(figure) : ratio(figure)
+        let isOutside = row.spread.map { figure < $0[0] || figure > $0[1] } ?? false
+        return text + (previous.date.map { " on \($0)" } ?? "") + (isOutside ? ", outside" : "")
     }
 }

@@ -12,6 +12,18 @@ struct Row: Codable {
     /// What the ratio is to be; nil where no aim is set.
     let aim: String?
     let met: Bool?
+    /// The day, in UTC, on which it was measured; nil of a row that is not kept yet.
+    var date: String?
+    /// What the same row said the last time before, on another day.
+    var previous: Previous?
+
+    /// What a row said on an earlier day.
+    struct Previous: Codable {
+        let date: String?
+        let ratio: Double?
+        /// Only where there was no ratio.
+        let ours: Double?
+    }
 
     init(_ part: String, _ name: String, _ comparison: Comparison, unit: String = "ns", atMost aim: Double?) {
         self.part = part
@@ -62,5 +74,23 @@ struct Row: Codable {
         spread = values.count > 1 ? [values.min() ?? 0, values.max() ?? 0] : nil
         self.aim = aim.map { "<= \($0) \(unit)" }
         met = aim.map { median(values) <= $0 }
+    }
+}
+
+extension Row {
+    /// Whether `other` is the same row of another run.
+    func isSame(as other: Row) -> Bool { part == other.part && name == other.name }
+
+    /// This row as measured on `day`, in place of `old`.
+    func measured(on day: String, after old: Row?) -> Row {
+        var row = self
+        row.date = day
+        guard let old else { return row }
+        // Of several runs on one day the last counts; what it is compared with stays.
+        row.previous =
+            old.date == day
+            ? old.previous
+            : Previous(date: old.date, ratio: old.ratio, ours: old.ratio == nil ? old.ours : nil)
+        return row
     }
 }
