@@ -169,7 +169,7 @@ let package = Package(
         tests(
             "FederationAttackTests",
             [
-                "FederationTransport", "FederationHTTP", "TestPatience",
+                "FederationTransport", "FederationHTTP", "ServiceTestKit", "TestPatience",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "MetricsTestKit", package: "swift-metrics"),

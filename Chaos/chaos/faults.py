@@ -36,6 +36,17 @@ def without_effect(plan: Sequence[Fault], taken: Mapping[str, int], seconds: flo
     }
 
 
+def disk_without_effect(lossy: bool, lost: int, kills: int) -> dict[str, str]:
+    """A line about a lossy disk that has lost nothing: such a run shows what one without it shows. `lost` counts the changes
+    that were undone, `kills` the processes that were killed."""
+    if not lossy or lost > 0:
+        return {}
+    return {
+        "lossyDisk": f"the lossy disk has lost nothing in {kills} kills, so that the run shows nothing about it: "
+        "run it for longer, or with another seed"
+    }
+
+
 class Faults:
     """Carries out a plan. Faults overlap as they come; each undoes exactly what it has done."""
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from chaos import audit
 from chaos.api import Unreachable
-from chaos.faults import Faults, without_effect
+from chaos.faults import Faults, disk_without_effect, without_effect
 from chaos.federation import Federation, make_federation, portal
 from chaos.plan import Fault
 from chaos.players import Player
@@ -159,7 +159,10 @@ async def _run(
         await asyncio.gather(watching, showing, *living, *worlds, return_exceptions=True)
         progress.end()
     await federation.stop()
-    for kind, text in without_effect(plan, federation.tally.faults, order.seconds).items():
+    tally = federation.tally
+    idle = without_effect(plan, tally.faults, order.seconds)
+    idle |= disk_without_effect(order.lossy, tally.events["changesLost"], tally.faults["kill"])
+    for kind, text in idle.items():
         federation.findings.add("withoutEffect", kind, text)
         print(f"Chaos/run: {text}", file=sys.stderr)
     stored = await _judge_databases(federation, players)

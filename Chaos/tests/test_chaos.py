@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from chaos.audit import Audit, Books, Handoff, Kept
 from chaos.disks import LimitedDisk, MemoryDisk
-from chaos.faults import Faults, without_effect
+from chaos.faults import Faults, disk_without_effect, without_effect
 from chaos.federation import NAMES, Federation
 from chaos.findings import Findings, Redemptions, Tally
 from chaos.lossy import LossyDisk, build_shim
@@ -187,6 +187,12 @@ class Counting(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(set(without_effect(plan, {"disk": 1}, 120)), {"kill"})
         self.assertEqual(without_effect(plan, {"kill": 1, "disk": 2}, 120), {})
         self.assertEqual(without_effect(plan, {}, 119), {})
+
+    def test_a_run_on_a_lossy_disk_that_lost_nothing_has_failed_however_short_it_was(self) -> None:
+        self.assertEqual(set(disk_without_effect(lossy=True, lost=0, kills=7)), {"lossyDisk"})
+        self.assertIn("nothing in 7 kills", disk_without_effect(lossy=True, lost=0, kills=7)["lossyDisk"])
+        self.assertEqual(disk_without_effect(lossy=True, lost=1, kills=7), {})
+        self.assertEqual(disk_without_effect(lossy=False, lost=0, kills=7), {})
 
 
 class Losing(unittest.TestCase):

@@ -159,6 +159,9 @@ public enum Limits {
     public static let endpointProofs = 16
     /// Servers that one registry may list here.
     public static let listingsPerRegistry = 10_000
+    /// Ids that one registry may bring here that were not known before, unless this server's operator says otherwise; those
+    /// that have left count, because they stay bound to their keys.
+    public static let listedServers = 50_000
     /// Bytes of one answer of a registry.
     public static let registryAnswerBytes = 1 << 20
     /// Registries that one server uses.

@@ -3,7 +3,7 @@ public import FederationModel
 /// A peer that this server does not reach.
 public struct FailingPeer: Hashable, Sendable {
     public let peer: ServerID
-    /// Since it was last heard, or since it became a peer; at most as long as this process runs.
+    /// Since it was last heard, also by an earlier process, or since it became a peer.
     public let seconds: Double
 }
 

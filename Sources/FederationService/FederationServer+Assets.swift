@@ -69,7 +69,8 @@ extension FederationServer {
     }
 
     private static let askingAttempts = 3
-    private static let disconnected = "peer.disconnected"
+    static let disconnected = "peer.disconnected"
+    static let silent = "peer.silent"
 
     private func askOnce(
         _ peer: ServerID, _ question: (UInt64) -> FederationFrame
@@ -99,7 +100,7 @@ extension FederationServer {
         case .failure(.disconnected):
             throw Self.refused(Self.disconnected, "the channel to \(peer) closed", peer)
         case .failure(.timeout):
-            throw Self.refused("peer.silent", "\(peer) did not answer within \(Self.answerTime)", peer)
+            throw Self.refused(Self.silent, "\(peer) did not answer within \(Self.answerTime)", peer)
         }
     }
 

@@ -24,6 +24,7 @@ extension FederationServer {
         let health = node.health.health(of: id)
         return PeerSummary(
             id: id, entry: node.registry.server(id), status: status(of: id, health?.status),
+            suspensionReason: node.registry.suspensionReason(of: id),
             publicKey: record.publicKey, fingerprint: record.publicKey.fingerprint, addedAt: record.addedAt,
             trust: record.trust,
             scopes: record.scopes, keySince: node.bindings[id]?.since ?? record.addedAt, state: state(of: id, dial),

@@ -31,8 +31,8 @@ extension FederationServer {
 
     /// A heartbeat of this server, for those with whom it has no channel, numbered upwards.
     ///
-    /// - Parameter reader: the only one who takes it; nil for a registry whose id is not known yet.
-    func heartbeatStatement(to reader: ServerID?) -> String {
+    /// - Parameter reader: the only one who takes it.
+    func heartbeatStatement(to reader: ServerID) -> String {
         HeartbeatStatement(
             issuer: id, audience: reader, sequence: returnNotices.nextSequence(), issuedAt: clock.now().timestamp
         ).issue(by: node.identity)

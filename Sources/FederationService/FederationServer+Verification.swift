@@ -100,7 +100,7 @@ extension FederationServer {
     func verifyWorld(
         _ world: WorldID, of peer: ServerID, for follower: Follower
     ) async throws(Refusal) -> (VerifiedManifest, fetched: Int64) {
-        let (hash, size) = try await manifestAddress(of: world, at: peer)
+        let (hash, size) = try await sharedManifestAddress(of: world, at: peer)
         if let known = verifiedWorlds[hash] {
             try Self.check(known.manifest, isOf: world, from: peer)
             return (known, 0)
@@ -261,19 +261,16 @@ extension FederationServer {
     ) async throws -> (proofs: [VerifiedAsset], missing: [WantedAsset]) {
         var proofs: [VerifiedAsset] = []
         var missing: [WantedAsset] = []
-        for (asset, held) in zip(batch, try await assets.verify(batch.map(\.hash))) {
+        for (asset, found) in zip(batch, try await assets.verify(batch.map(\.hash))) {
+            var held = found
+            if case .damaged = found { held = try await putAway(damaged: asset.hash) }
             switch held {
             case .whole(let proof):
                 guard proof.size == asset.size else {
                     throw Self.mismatch(.size(expected: asset.size, actual: proof.size), of: asset.name, from: peer)
                 }
                 proofs.append(proof)
-            case .damaged:
-                logger.error("an asset on disk is damaged and was moved away", metadata: ["asset": "\(asset.hash)"])
-                Counter(label: "aether_assets_quarantined_total").increment()
-                try await assets.quarantine(asset.hash)
-                missing.append(asset)
-            case .missing:
+            case .damaged, .missing:
                 missing.append(asset)
             }
         }
@@ -285,7 +282,7 @@ extension FederationServer {
         let writer = try await assets.write()
         do {
             try await chunks(of: asset, from: peer) { try await writer.append($0) }
-            let proof = try await writer.commit(asset.hash, size: asset.size)
+            let proof = try await keep(writer, as: asset.hash, size: asset.size)
             Counter(label: "aether_assets_fetched_total").increment()
             Counter(label: "aether_assets_fetched_bytes_total").increment(by: asset.size)
             return proof

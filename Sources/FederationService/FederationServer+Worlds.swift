@@ -14,28 +14,31 @@ extension FederationServer {
         return record
     }
 
-    /// The canonical bytes of a world's manifest.
-    public func manifest(of world: WorldID) async throws(Refusal) -> [UInt8] {
+    /// A world whose manifest is held with its size, so that it can be sent from the store piece by piece: nobody who asks for
+    /// manifests makes this server hold them, or hash them. Whoever gets one compares it with its hash, as any other asset.
+    ///
+    /// - Throws: `world.unknown`; `manifest.lost`; `assets.failed`.
+    public func worldWithManifest(_ world: WorldID) async throws(Refusal) -> WorldRecord {
         let record = try self.world(world)
-        let bytes: [UInt8]?
+        let size: Int64?
         do {
-            bytes = try await assets.readAll(record.manifest, atMost: Limits.manifestBytes)
+            size = try await assets.size(of: record.manifest)
         } catch {
             throw Self.storeFailed(error)
         }
-        guard let bytes, ContentHash.of(bytes) == record.manifest else {
+        guard size == record.manifestSize else {
             throw Refusal(
                 .unavailable, code: "manifest.lost", reason: "the manifest of \(world) is missing or damaged on disk",
                 remedy: "publish the world again: aether worlds add", step: .verification)
         }
-        return bytes
+        return record
     }
 
     /// Offers a world, or replaces what it consists of. Every asset must be held already, with the right size.
     public func addWorld(_ manifest: WorldManifest) async throws(Refusal) -> WorldRecord {
         try checkReady()
         let bytes = manifest.canonicalBytes
-        let listing: AssetListing
+        let kept: VerifiedAsset
         do {
             for entry in manifest.entries {
                 let held = try await assets.size(of: entry.hash)
@@ -43,14 +46,14 @@ extension FederationServer {
             }
             let writer = try await assets.write()
             try await writer.append(bytes)
-            listing = try await writer.commit()
+            kept = try await keep(writer, as: ContentHash.of(bytes), size: Int64(bytes.count))
         } catch let refusal as Refusal {
             throw refusal
         } catch {
             throw Self.storeFailed(error)
         }
         let record = WorldRecord(
-            world: manifest.world, name: manifest.name, manifest: listing.hash, manifestSize: listing.size,
+            world: manifest.world, name: manifest.name, manifest: kept.hash, manifestSize: kept.size,
             assets: manifest.entries.count, totalSize: manifest.totalSize)
         try await commit(node.addWorld(record, at: clock.now()))
         return record

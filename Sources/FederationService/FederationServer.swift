@@ -1,3 +1,4 @@
+import Collections
 public import FederationCore
 public import FederationCrypto
 public import FederationModel
@@ -39,7 +40,10 @@ public actor FederationServer {
     var verifiedWorlds = VerifiedWorlds()
     var assetReadsInFlight: [ChannelID: Int] = [:]
     var verifications: [WorldVerification.Key: WorldVerification] = [:]
+    var manifestQuestions = ManifestQuestions()
     var chunkSlots: [ServerID: ChunkSlots] = [:]
+    /// Assets that are being moved away or replaced, with those who wait to do the same.
+    var assetTurns: [ContentHash: Deque<CheckedContinuation<Void, Never>>] = [:]
 
     // The effect queue; see FederationServer+Effects.swift.
     var queue: [EffectBatch] = []

@@ -7,6 +7,8 @@ public struct PeerSummary: Hashable, Sendable {
     /// Its registry entry; nil for one that was believed on first use and has never shown a card.
     public let entry: FederatedServer?
     public let status: ServerStatus
+    /// Why the operator suspended it, if they said so; nil while it is not suspended.
+    public let suspensionReason: String?
     /// The pinned key.
     public let publicKey: PublicKey
     /// ``publicKey`` in the form that people compare aloud.
@@ -29,7 +31,7 @@ public struct PeerSummary: Hashable, Sendable {
     public let roundTripMicroseconds: Int64?
     /// Frames that wait to be sent on the channel; nil without one.
     public let queuedFrames: Int?
-    /// For how long it has not been reached, in seconds, at most as long as this process runs; nil while it is.
+    /// For how long it has not been reached, in seconds, also by an earlier process; nil while it is.
     public let failingSeconds: Double?
     public let dial: DialState?
 }

@@ -77,6 +77,9 @@ public final class Inbox<Element: Sendable>: AsyncSequence, Sendable {
         reader?.resume()
     }
 
+    /// Elements that wait.
+    var count: Int { state.withLock { $0.waiting.count } }
+
     /// Whether a reader waits.
     var isAwaited: Bool { state.withLock { $0.reader != nil } }
 

@@ -4,19 +4,19 @@ import Synchronization
 /// A WebSocket for code that awaits: messages as a sequence, and `send`. For connections where convenience matters more
 /// than the last microsecond; the federation channel uses ``WebSocketHandler`` itself.
 public final class WebSocketConnection: Sendable {
-    /// Received messages in order; ends when the connection does. One task reads. While ``waitingMessages`` wait, the
-    /// socket is not read, so that a peer cannot fill the memory.
+    /// Received messages in order; ends when the connection does. One task reads. While ``waitingMessages`` wait, or as many as
+    /// it was made for, the socket is not read, so that a peer cannot fill the memory.
     public let messages: Inbox<WebSocketMessage>
     private let channel: any Channel
     private let end: Mutex<WebSocketClosure?>
 
-    /// Messages that may wait before reading pauses.
+    /// Messages that may wait before reading pauses; the one that comes next is still taken. The default.
     public static let waitingMessages = 64
 
-    private init(_ channel: any Channel) {
+    private init(_ channel: any Channel, waiting: Int) {
         self.channel = channel
         end = Mutex(nil)
-        messages = Inbox(high: Self.waitingMessages) {
+        messages = Inbox(high: waiting) {
             channel.eventLoop.execute {
                 try? channel.pipeline.syncOperations.handler(type: WebSocketHandler.self).resume()
             }
@@ -24,11 +24,13 @@ public final class WebSocketConnection: Sendable {
     }
 
     /// Puts the handlers of a WebSocket on an upgraded channel.
+    ///
+    /// - Parameter waiting: messages that may wait before reading pauses.
     public static func attach(
-        to channel: any Channel, _ configuration: WebSocketConfiguration
+        to channel: any Channel, _ configuration: WebSocketConfiguration, waiting: Int = waitingMessages
     ) -> EventLoopFuture<WebSocketConnection> {
         channel.eventLoop.submit {
-            let connection = WebSocketConnection(channel)
+            let connection = WebSocketConnection(channel, waiting: waiting)
             let webSocket = WebSocketHandler(configuration)
             try channel.pipeline.syncOperations.addHandlers([webSocket, InboxHandler(connection, webSocket)])
             return connection

@@ -118,7 +118,7 @@ extension Programs {
                 for line in [
                     "status", "peers list", "registry list", "registry list --status online", "registry show beta",
                     "routes list", "routes resolve garden-gate", "worlds list", "assets list", "assets verify garden",
-                    "keys show", "peers", "routes off garden-gate", "routes on garden-gate",
+                    "keys show", "peers", "routes off garden-gate", "routes on garden-gate", "registry conflicts",
                 ] {
                     let arguments = line.split(separator: " ").map(String.init) + ["--data", pair.alpha.home]
                     let text = try await scratch.aether(arguments)
@@ -146,6 +146,58 @@ extension Programs {
                 #expect(removed.code == 0)
                 let empty = try await scratch.aether("routes", "list", "--data", pair.alpha.home)
                 #expect(empty.out.hasPrefix("No routes yet."))
+            }
+        }
+
+        @Test("Who has contradicted themselves is listed, with both cards in the JSON")
+        func conflicts() async throws {
+            try await Scratch.use { scratch in
+                let body =
+                    #"{"equivocations":[{"first":"a.b.c","id":"beta","second":"a.d.e","#
+                    + #""seenAt":"2026-01-02T03:04:05.678Z"}]}"#
+                let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: \(body.utf8.count)"
+                let port = try Loopback.freePort()
+                let server = try Impostor(at: port, answering: head + "\r\nConnection: close\r\n\r\n" + body)
+                defer { server.end() }
+                func conflicts(_ flags: String...) async throws -> Child.End {
+                    try await scratch.aether(
+                        ["registry", "conflicts", "--server", "http://127.0.0.1:\(port)"] + flags,
+                        environment: ["AETHER_ADMIN_KEY": "key"])
+                }
+                let text = try await conflicts()
+                #expect(text.code == 0 && text.out.contains("beta") && text.out.contains("--json"), "\(text)")
+                let found = JSON(try await conflicts("--json").out)["equivocations"].list
+                #expect(found.count == 1 && found.first?["first"].string == "a.b.c")
+                #expect(found.first?["second"].string == "a.d.e")
+            }
+        }
+
+        @Test("The list of peers says at a glance how each stands, and the page of one what its last error was")
+        func glance() async throws {
+            try await Scratch.use { scratch in
+                let pair = try await Pair(in: scratch)
+                func shown(_ arguments: String...) async throws -> String {
+                    let end = try await scratch.aether(["peers"] + arguments + ["--data", pair.alpha.home])
+                    #expect(end.code == 0, "\(end.err)")
+                    return end.out
+                }
+                let well = try await shown("list")
+                for part in [
+                    "beta", "connected ", "completed", "healthy", " ms", "pinned, may all; key ", " old; heard ",
+                    "ago;", " queued",
+                ] {
+                    #expect(well.contains(part), "\(part): \(well)")
+                }
+                try await pair.beta.kill()
+                try await eventually("the next retry and the last error are shown") {
+                    let page = try await shown("show", "beta")
+                    return ["waiting ", "[unreachable]", "! not heard for"].allSatisfy { page.contains($0) }
+                }
+                let suspended = try await scratch.aether(
+                    "peers", "suspend", "beta", "--reason", "a quarrel", "--data", pair.alpha.home)
+                #expect(suspended.code == 0, "\(suspended.err)")
+                let page = try await shown("show", "beta")
+                #expect(page.contains("suspended for  a quarrel"), "\(page)")
             }
         }
 

@@ -259,17 +259,7 @@ extension Programs {
 
         /// A certificate that has signed itself, and its key: `NAME.pem`, `NAME.key`.
         private func certificate(_ name: String, _ file: String, _ scratch: Scratch) async throws -> String {
-            let path = scratch.path + "/" + file
-            let made = try await scratch.run(
-                "/usr/bin/env",
-                [
-                    "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                    "-days",
-                    "2", "-subj", "/CN=test", "-addext", "subjectAltName=\(name)", "-keyout", path + ".key", "-out",
-                    path + ".pem",
-                ])
-            try #require(made.code == 0, "\(made.err)")
-            return path
+            try await scratch.certificate(for: name, file)
         }
 
         // MARK: This server

@@ -49,6 +49,55 @@ extension Programs {
             }
         }
 
+        @Test("A registry behind TLS is used and audited by the operator's own roots, and not at an address they deny")
+        func ownRoots() async throws {
+            try await Scratch.use { scratch in
+                let file = try await scratch.certificate(for: "IP:127.0.0.1", "registry-tls")
+                let registry = try await Node(
+                    "registry", in: scratch, "--registry", "--allow-private-addresses", "--heartbeat-interval", "30")
+                let address = "https://127.0.0.1:\(registry.port)"
+                try registry.set("endpoint", "wss://127.0.0.1:\(registry.port)")
+                try registry.set("tls", ["certificate": file + ".pem", "key": file + ".key"])
+                try await registry.start(at: nil)
+                let alpha = try await Node("alpha", in: scratch, "--registry-url", address)
+                func awaits(_ code: String?) async throws {
+                    try await eventually("\(code ?? "no failure") of \(address)", within: 60) {
+                        let sources = try await alpha.get("/v1/registries")["registries"].list
+                        guard let source = sources.first, sources.count == 1 else { return false }
+                        return source["lastError"]["code"].string == code
+                            && (code != nil || source["registered"].bool == true)
+                    }
+                }
+                func audit() async throws -> Child.End {
+                    try await aether("registry audit \(address) --data \(alpha.home)", in: scratch)
+                }
+                try await alpha.start()
+                // Nobody else has signed the certificate.
+                try await awaits("registry.unreachable")
+                let refused = try await audit()
+                #expect(refused.code == 1 && refused.err.contains("[registry.unreachable]"), "\(refused)")
+                let denied = try await aether("policy deny address:127.0.0.0/8 --data \(alpha.home)", in: scratch)
+                #expect(denied.code == 0, "\(denied.err)")
+                try await awaits("address.denied")
+                try await alpha.kill()
+                try alpha.set("tls", ["trustRoots": file + ".pem"])
+                try await alpha.start()
+                try await awaits("address.denied")
+                let allowed = try await aether("policy remove address:127.0.0.0/8 --data \(alpha.home)", in: scratch)
+                #expect(allowed.code == 0, "\(allowed.err)")
+                try await awaits(nil)
+                let honest = try await audit()
+                #expect(honest.code == 0 && honest.out.contains("ok"), "\(honest.out) \(honest.err)")
+                // An audit needs the roots alone, whatever else keeps the server from starting.
+                try alpha.set("listen", ["port": 70_000])
+                let again = try await audit()
+                #expect(again.code == 0 && again.out.contains("ok"), "\(again.out) \(again.err)")
+                try alpha.set("tls", ["trustRoots": file + ".missing"])
+                let rootless = try await audit()
+                #expect(rootless.code != 0 && rootless.err.contains("tls.trustRoots"), "\(rootless)")
+            }
+        }
+
         /// Another process with the registry's identity and a store of its own.
         private func lie(_ registry: Node, _ alpha: Node, _ scratch: Scratch) async throws {
             try await Scratch.use { other in

@@ -143,7 +143,8 @@ struct AccessTests {
             try cards.serve(card, at: server.clock.now().timestamp)
             #expect(try await server.request("POST", "/v1/servers", as: .stranger, jws: card).status == 200)
             let beat = HeartbeatStatement(
-                issuer: try TestServer.identity("beta").id, sequence: 1, issuedAt: server.clock.now().timestamp
+                issuer: try TestServer.identity("beta").id, audience: server.server.id, sequence: 1,
+                issuedAt: server.clock.now().timestamp
             )
             .issue(by: try TestServer.identity("beta"))
             let answer = try await server.request("POST", "/v1/servers/beta/heartbeat", as: .stranger, jws: beat)

@@ -1,12 +1,12 @@
 import FederationCore
 import FederationCrypto
 import FederationModel
-import FederationService
 import ServiceTestKit
 import TestPatience
 import Testing
 
 @testable import FederationHTTP
+@testable import FederationService
 
 /// Cards that are expired, replayed, forged, somebody else's or under an id that looks like another: by whichever way one comes,
 /// it is refused with its code, and nothing of it is kept.
@@ -197,6 +197,32 @@ struct BadCardTests {
                 // What comes after it is answered when it is done with.
                 link.back.inject(.heartbeat(.init(sequence: 900, sentAt: registry.clock.now().timestamp)))
                 while link.there.sent.count(where: { $0 == "acknowledgement" }) == answered { await Task.yield() }
+                Self.expectUnchanged(try await registry.store.load(), before, sample)
+            }
+        }
+    }
+
+    @Test("are not believed where a server looks for the card of one that it knows", arguments: wrongForAll)
+    func fetched(_ sample: Bad) async throws {
+        let cards = StubCards()
+        try await registry(cards, access: .admin) { registry, _ in
+            // Older than what is found, so that nothing but what is wrong with that speaks against it.
+            var gamma = try Stranger("gamma")
+            gamma.sequence = 0
+            _ = try await registry.server.register(gamma.card)
+            let before = try await registry.store.load()
+            let (place, end) = (try Stranger.endpoint(7_650), try Stranger.endpoint(7_651))
+            cards.serve(try sample.body(cards), at: place)
+            for id in ["beta", "gamma"] {
+                let asked = cards.asked
+                await registry.server.fetchCard(of: ServerID(unchecked: id), at: [place, end])
+                // It goes on to the next address once the first is of no use, and not before.
+                let deadline = ContinuousClock.now + .seconds(10 * patience)
+                while cards.asked < asked + 2 {
+                    try #require(try await registry.store.load().cards == before.cards, "it was taken")
+                    try #require(ContinuousClock.now < deadline, "the second address was not asked")
+                    await Task.yield()
+                }
                 Self.expectUnchanged(try await registry.store.load(), before, sample)
             }
         }

@@ -122,12 +122,14 @@ struct PeerGlanceTests {
                 "POST", "/v1/peers/beta/suspend", json: #"{"reason":"spam"}"#)
             let shown = try suspended.json
             #expect(suspended.status == 200 && shown["status"]?.text == "suspended", "\(suspended)")
-            #expect(shown["state"]?.text == "suspended")
-            #expect(try await server.request("GET", "/v1/peers/beta").json["state"]?.text == "suspended")
+            #expect(shown["state"]?.text == "suspended" && shown["suspensionReason"]?.text == "spam")
+            let asked = try await server.request("GET", "/v1/peers/beta").json
+            #expect(asked["state"]?.text == "suspended" && asked["suspensionReason"]?.text == "spam")
             #expect(try await server.request("GET", "/v1/status").json["suspendedPeers"]?.integer == 1)
             let back = try await server.request("POST", "/v1/peers/beta/reinstate")
             let again = try back.json
             #expect(back.status == 200 && again["status"]?.text == "offline", "\(back)")
+            #expect(again["suspensionReason"] == nil)
             let nobody = try await server.request("POST", "/v1/peers/nobody/suspend", json: #"{"reason":"spam"}"#)
             #expect(nobody.status == 404)
         }

@@ -75,6 +75,191 @@ struct RegistryClientTests {
         }
     }
 
+    @Test("uses several registries at once, and what one lists does not end with what another does")
+    func several() async throws {
+        try await pair { registry, alpha, cards in
+            try await TestServer.run("second", clock: alpha.clock, registryAccess: .signed, cards: cards) {
+                second async throws in
+                let (beta, gamma) = (try Stranger("beta"), try Stranger("gamma", port: 7_901))
+                for card in [beta.card, gamma.card] { _ = try await registry.server.register(card) }
+                _ = try await second.server.register(beta.card)
+                let both = [registry.address, second.address].sorted()
+                let client = self.client(of: alpha, both)
+                for address in both { #expect(await client.round(address)) }
+                #expect(await alpha.server.registries(listing: beta.id) == both)
+                #expect(await alpha.server.registries(listing: gamma.id) == [registry.address])
+                for used in [registry, second] { #expect(try await used.server.server(alpha.id).status == .online) }
+                try await registry.server.deregister(beta.id)
+                alpha.clock.advance(by: .seconds(30))
+                #expect(await client.round(registry.address))
+                #expect(await alpha.server.registries(listing: beta.id) == [second.address])
+            }
+        }
+    }
+
+    @Test("lists no more whom the registry has suspended, whatever they register then, until they are reinstated")
+    func suspended() async throws {
+        try await pair { registry, alpha, _ in
+            var beta = try Stranger("beta")
+            let id = beta.id
+            _ = try await registry.server.register(beta.card)
+            let client = client(of: alpha, [registry.address])
+            func isListed() async throws -> Bool {
+                alpha.clock.advance(by: .seconds(30))
+                #expect(await client.round(registry.address))
+                return await alpha.server.registries(listing: id) == [registry.address]
+            }
+            #expect(try await isListed())
+            _ = try await registry.server.suspend(id, reason: "spam")
+            beta.sequence = 2
+            _ = try await registry.server.register(beta.card)
+            #expect(try await !isListed(), "another card ends no suspension")
+            try await registry.server.deregister(id)
+            beta.sequence = 3
+            _ = try await registry.server.register(beta.card)
+            #expect(try await !isListed(), "nor does leaving and coming back")
+            let newest = try await registry.server.logInclusion(of: id).record
+            let entry = try #require(RegistryLogEntry(try JSONValue.parse(newest.leaf)))
+            #expect(entry.kind == .suspended && entry.reason == "spam")
+            // Whoever begins to read, entry by entry, comes to the registration first.
+            try await TestServer.run("late", clock: registry.clock) { late async throws in
+                let reader = self.client(of: late, [registry.address], pageEntries: 1, pagesPerRound: 1)
+                let size = newest.index + 1
+                for _ in 0..<size {
+                    late.clock.advance(by: .seconds(5))
+                    _ = await reader.round(registry.address)
+                    #expect(await late.server.registries(listing: id).isEmpty)
+                }
+                #expect(try await self.source(late, registry.address).read >= size)
+            }
+            _ = try await registry.server.reinstate(id)
+            #expect(try await isListed())
+            let auditor = RegistryAuditor(address: registry.address, link: TestLink(), clock: registry.clock)
+            #expect(try await auditor.run(nil, comparing: []).findings.isEmpty)
+        }
+    }
+
+    /// Two registries at two addresses.
+    private struct Both: RegistryLink {
+        static let other = "http://other.test:7700"
+
+        let one: ScriptedRegistry
+        let another: ScriptedRegistry
+
+        func ask(_ request: RegistryRequest) async throws(Refusal) -> [UInt8] {
+            try await (request.address == Self.other ? another : one).ask(request)
+        }
+    }
+
+    /// Runs a server that takes two ids of each registry and `strangers` of strangers.
+    private func small(
+        _ store: MemoryStore, _ clock: ManualClock, strangers: Int = 9, cards: StubCards = StubCards(),
+        _ body: (FederationServer) async throws -> Void
+    ) async throws {
+        var configuration = NodeConfiguration(name: "A", endpoint: try #require(Endpoint("ws://127.0.0.1:7700")))
+        configuration.listedServers = 2
+        configuration.registeredServers = strangers
+        configuration.servesRegistry = true
+        let server = try await FederationServer.open(
+            identity: try TestServer.identity("alpha"), configuration: configuration, store: store,
+            assets: MemoryAssetStore(), clock: clock, logger: TestServer.quiet)
+        try await server.start(transport: NoTransport(), cards: cards)
+        try await body(server)
+        await server.stop()
+    }
+
+    @Test("takes no more ids of a registry than it may bring, also by others' leaving, and none the less of another's")
+    func room() async throws {
+        let (bad, honest) = (try ScriptedRegistry(["s0", "s1", "s2"]), try ScriptedRegistry(["h0"], of: "honest"))
+        let (clock, store) = (ManualClock(), MemoryStore())
+        func rounds(_ server: FederationServer) async throws {
+            let addresses = [ScriptedRegistry.address, Both.other]
+            let client = RegistryClient(
+                server: server, addresses: addresses, link: Both(one: bad, another: honest), clock: clock)
+            clock.advance(by: .seconds(30))
+            for address in addresses { #expect(await client.round(address)) }
+        }
+        try await small(store, clock) { server async throws in
+            try await rounds(server)
+            let known = await server.servers(status: nil, after: nil, limit: 9).map(\.id.rawValue)
+            #expect(known == ["h0", "honest", "registry", "s0", "s1"])
+            #expect(await server.registries(listing: ServerID(unchecked: "s1")) == [ScriptedRegistry.address])
+            // Ids that have left stay bound, so they make no room.
+            try bad.leave(["s0", "s1"])
+            try bad.add(["s3", "s4"])
+            try honest.add(["h1"])
+            try await rounds(server)
+            #expect(await server.binding(of: ServerID(unchecked: "s3")) == nil)
+            #expect(await server.registries(listing: ServerID(unchecked: "h1")) == [Both.other])
+            // Whoever is known comes back.
+            try bad.add(["s1"])
+            try await rounds(server)
+            #expect(await server.registries(listing: ServerID(unchecked: "s1")) == [ScriptedRegistry.address])
+        }
+        // A restart forgets no count.
+        try bad.add(["s5"])
+        try await small(store, clock) { server async throws in
+            try await rounds(server)
+            #expect(await server.binding(of: ServerID(unchecked: "s5")) == nil)
+        }
+    }
+
+    @Test("what other registries list takes no room from strangers who register here")
+    func roomForStrangers() async throws {
+        let (bad, honest) = (try ScriptedRegistry(["s0", "s1"]), try ScriptedRegistry(["h0"], of: "honest"))
+        let (clock, cards) = (ManualClock(), StubCards())
+        // The registries are servers that nobody has brought.
+        try await small(MemoryStore(), clock, strangers: 3, cards: cards) { server async throws in
+            let link = Both(one: bad, another: honest)
+            let client = RegistryClient(
+                server: server, addresses: [ScriptedRegistry.address, Both.other], link: link, clock: clock)
+            for address in [ScriptedRegistry.address, Both.other] { #expect(await client.round(address)) }
+            func register(_ id: String) async throws -> String? {
+                let stranger = try Stranger(id)
+                for endpoint in stranger.endpoints { cards.serve(stranger.card, at: endpoint) }
+                do throws(Refusal) {
+                    _ = try await server.registerStranger(stranger.card)
+                    return nil
+                } catch {
+                    return error.code
+                }
+            }
+            #expect(try await register("t0") == nil)
+            #expect(try await register("t1") == "registry.full")
+        }
+    }
+
+    @Test("says that it is alive to the one registry that asked it, from the first time on")
+    func audience() async throws {
+        try await pair { registry, alpha, _ in
+            let sent = Sent()
+            let client = client(of: alpha, [registry.address]) { request, json in
+                if request.path.hasSuffix("/heartbeat") { sent.note(request.statement) }
+                return json
+            }
+            #expect(await client.round(registry.address))
+            let statement = try #require(sent.statements.first)
+            #expect(sent.statements.count == 1)
+            for (reader, isRight) in [(registry.id, true), (ServerID(unchecked: "elsewhere"), false)] {
+                let read = try? HeartbeatStatement.verify(
+                    statement, server: alpha.id, key: alpha.identity.publicKey, by: reader,
+                    at: alpha.clock.now().timestamp)
+                #expect((read != nil) == isRight, "\(reader)")
+            }
+        }
+    }
+
+    /// What went out.
+    private final class Sent: Sendable {
+        private let seen = Mutex<[String]>([])
+
+        var statements: [String] { seen.withLock(\.self) }
+
+        func note(_ statement: String?) {
+            if let statement { seen.withLock { $0.append(statement) } }
+        }
+    }
+
     @Test("follows a key by its rotation, and an owner's revocation, as the registry passes them on")
     func keys() async throws {
         try await pair { registry, alpha, _ in

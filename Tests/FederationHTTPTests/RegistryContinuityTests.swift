@@ -1,12 +1,12 @@
 import FederationCore
 import FederationCrypto
 import FederationModel
-import FederationService
 import ServiceTestKit
 import TestPatience
 import Testing
 
 @testable import FederationHTTP
+@testable import FederationService
 
 /// What is held against a registry for good, and what is only refused: the latter may be the work of whoever stands in between.
 @Suite("A registry whose log does not go on as it should", .timeLimit(.minutes(2 * patience)))
@@ -154,6 +154,42 @@ struct RegistryContinuityTests {
             #expect(await !client.round(Self.address))
             let refused = try await source(alpha)
             #expect(refused.lastError?.code == "registry.unproven" && refused.fault == nil && refused.servers == 2)
+        }
+    }
+
+    @Test(
+        "is trusted no more at any of its addresses once it was caught at one, nor at one that is named later",
+        arguments: [address, "http://registry.test:7702"])
+    func addresses(readmitted: String) async throws {
+        let registry = try ScriptedRegistry(["s0", "s1"])
+        let (second, third) = ("http://registry.test:7701", "http://registry.test:7702")
+        try await TestServer.run { alpha async throws in
+            func client() -> RegistryClient {
+                RegistryClient(
+                    server: alpha.server, addresses: [Self.address, second, third], link: registry, clock: alpha.clock)
+            }
+            for address in [Self.address, second] { try #require(await client().round(address)) }
+            #expect(await alpha.server.registries(listing: Self.s0) == [Self.address, second])
+            let underWay = try #require(await alpha.server.knownRegistry(second))
+            try registry.list(["s0", "x1"])
+            alpha.clock.advance(by: .seconds(30))
+            #expect(await !client().round(Self.address))
+            #expect(await alpha.server.registries(listing: Self.s0).isEmpty)
+            // A round with another address that was under way takes nothing any more.
+            await #expect(throws: Refusal.self) { try await alpha.server.remember(underWay) }
+            await #expect(throws: Refusal.self) { try await alpha.server.take([], from: second) }
+            try registry.list(["s0", "s1"])
+            for address in [Self.address, second, third] {
+                #expect(await !client().round(address))
+                let source = try #require(await alpha.server.sources().first { $0.address == address })
+                #expect(source.lastError?.code == "registry.faulty" && source.isFaulty, "\(address)")
+                #expect(source.lastError?.remedy.hasSuffix("readmit \(Self.address)") == true)
+            }
+            #expect(await alpha.server.registries(listing: Self.s0).isEmpty)
+            // The operator's word is about the registry, too.
+            let body = #"{"address":"\#(readmitted)"}"#
+            #expect(try await alpha.request("POST", "/v1/registries/readmit", json: body).status == 204)
+            for address in [Self.address, second, third] { #expect(await client().round(address)) }
         }
     }
 

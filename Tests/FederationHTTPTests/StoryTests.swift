@@ -30,7 +30,8 @@ struct StoryTests {
             #expect(try shown.json["lastHeartbeat"] == nil)
 
             let identity = try TestServer.identity("beta")
-            let beat = HeartbeatStatement(issuer: identity.id, sequence: 1, issuedAt: server.clock.now().timestamp)
+            let beat = HeartbeatStatement(
+                issuer: identity.id, audience: server.server.id, sequence: 1, issuedAt: server.clock.now().timestamp)
             let heard = try await server.request("POST", "/v1/servers/beta/heartbeat", jws: beat.issue(by: identity))
             #expect(try heard.json["status"]?.text == "online")
             #expect(try heard.json["lastHeartbeat"]?.text == "2026-01-02T03:04:05.000Z")

@@ -66,7 +66,8 @@ enum Sample {
         var frontier = MerkleFrontier()
         for number in 0..<entries { frontier.append([UInt8(number)]) }
         return KnownRegistry(
-            address: address, registry: ServerID(unchecked: "keeper"), head: "h.p.s", frontier: frontier)
+            address: address, registry: ServerID(unchecked: "keeper"), head: "h.p.s", frontier: frontier,
+            brought: entries)
     }
 
     /// A registry that was caught, and what proves it.
@@ -86,7 +87,9 @@ enum Sample {
     }
 
     static func tombstone(_ id: String, isSuspended: Bool = true) -> ServerTombstone {
-        ServerTombstone(server: ServerID(unchecked: id), publicKey: key(3), isSuspended: isSuspended)
+        ServerTombstone(
+            server: ServerID(unchecked: id), publicKey: key(3), isSuspended: isSuspended,
+            suspensionReason: isSuspended ? "it is 'spam'" : nil)
     }
 
     static func route(_ id: String, isActive: Bool = true, spawn: SpawnPoint? = nil) -> PortalRoute {

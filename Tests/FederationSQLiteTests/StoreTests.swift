@@ -78,6 +78,40 @@ struct StoreTests {
         #expect(places == expected)
     }
 
+    @Test("of the time before suspensions had reasons and registries a count keeps its rows")
+    func suspensions() async throws {
+        let scratch = Scratch()
+        let registry = Sample.registry("https://r", entries: 3)
+        try await withStore(scratch.data) { store in
+            try await store.apply([
+                .putTombstone(Sample.tombstone("a")), .putTombstone(Sample.departed("b")),
+                .registry(.putRegistry(registry)), .registry(.putRegistry(Sample.faulty("https://s"))),
+            ])
+        }
+        let shell = try DatabaseQueue(path: scratch.database)
+        try await shell.write {
+            try $0.execute(
+                sql: """
+                    ALTER TABLE tombstones DROP COLUMN suspension_reason;
+                    ALTER TABLE registries DROP COLUMN brought;
+                    DELETE FROM grdb_migrations WHERE identifier IN ('8-suspensions', '9-brought');
+                    """)
+        }
+        try shell.close()
+        let state = try await withStore(scratch.data) { store in
+            let state = try await store.load()
+            try await store.apply([.putTombstone(Sample.tombstone("a")), .registry(.putRegistry(registry))])
+            return state
+        }
+        let bare = ServerTombstone(server: ServerID(unchecked: "a"), publicKey: Sample.key(3), isSuspended: true)
+        #expect(state.tombstones == [bare, Sample.departed("b")])
+        var uncounted = registry
+        uncounted.brought = 0
+        #expect(state.registries == [uncounted, Sample.faulty("https://s")])
+        let later = try await withStore(scratch.data) { try await $0.load() }
+        #expect(later.tombstones.first == Sample.tombstone("a") && later.registries.first == registry)
+    }
+
     @Test("keeps what many callers write at the same time")
     func concurrentCallers() async throws {
         let scratch = Scratch()

@@ -1,9 +1,10 @@
 import FederationCore
 import FederationModel
-import FederationService
 import ServiceTestKit
 import TestPatience
 import Testing
+
+@testable import FederationService
 
 @Suite("FederationServer, denied addresses", .timeLimit(.minutes(patience)))
 struct DeniedAddressTests {
@@ -63,6 +64,17 @@ struct DeniedAddressTests {
             Issue.record("it goes on")
             return
         }
+    }
+
+    @Test("an examination asks no registry about a server at a denied address")
+    func registries() async throws {
+        let alpha = try await TestServer.open("alpha")
+        let examiner = StubExaminer()
+        try await alpha.server.start(transport: alpha.transport, examiner: examiner)
+        await alpha.server.use(["http://registry.example:7700"])
+        try await alpha.server.setPolicy(Self.deny("address:198.51.100.0/28"))
+        #expect(await alpha.server.ownEntries(by: examiner).map(\.code) == ["server.unreachable"])
+        #expect(examiner.visited == ["listing http://registry.example:7700 but 198.51.100.0/28"])
     }
 
     @Test("a denied address is not dialled for a pinned peer either")

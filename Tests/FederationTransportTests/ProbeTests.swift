@@ -56,6 +56,24 @@ struct ProbeTests {
         try await server.stop()
     }
 
+    @Test("a registry may be anywhere but at a denied address")
+    func registry() async throws {
+        let server = try await ScriptedServer.start { _ in .full(.ok, body: "{}") }
+        let examiner = try examiner()
+        let (id, address) = (ServerID(unchecked: "beta"), "http://127.0.0.1:\(server.port)")
+        let denied = [try #require(AddressRange("127.0.0.0/8"))]
+        do throws(Refusal) {
+            _ = try await examiner.listing(of: id, at: address, denied: denied)
+            Issue.record("it was asked")
+        } catch {
+            #expect(error.code == "address.denied")
+        }
+        #expect(server.asked.isEmpty)
+        #expect(try await examiner.listing(of: id, at: address, denied: []) == Array("{}".utf8))
+        #expect(server.asked.map(\.uri) == ["/v1/servers/beta"])
+        try await server.stop()
+    }
+
     @Test("trying back goes to the address that has shown the card, though the name leads elsewhere the second time")
     func rebinding() async throws {
         let own = try await ScriptedServer.start(host: "127.0.7.51") { _ in .full(.ok, body: "a.b.c") }

@@ -1,3 +1,5 @@
+import NIOCore
+import NIOEmbedded
 import Synchronization
 import Testing
 
@@ -24,6 +26,19 @@ import Testing
         _ = inbox.offer(2)
         #expect(await inbox.next() == 1)
         #expect(await inbox.next() == nil)
+    }
+
+    /// Would fail if a connection took more than it was made for, or lost what it holds back.
+    @Test("a connection whose messages nobody reads takes so many and one more", arguments: [(1, 2), (4, 5), (64, 10)])
+    func waiting(messages: Int, taken: Int) throws {
+        let channel = EmbeddedChannel()
+        try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
+        let attached = WebSocketConnection.attach(to: channel, .init(role: .client), waiting: messages)
+        channel.embeddedEventLoop.run()
+        let connection = try attached.wait()
+        try channel.writeInbound(ByteBuffer(bytes: (0..<10).flatMap { [0x82, 1, UInt8($0)] }))
+        #expect(connection.messages.count == taken)
+        _ = try channel.finish(acceptAlreadyClosed: true)
     }
 
     @Test("a cancelled reader gets nothing and the next one gets everything")

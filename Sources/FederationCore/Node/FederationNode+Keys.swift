@@ -64,7 +64,7 @@ extension FederationNode {
                 return Bound(binding: try KeyBinding(first: card, at: now.timestamp), change: .none, isNew: true)
             }
             let isStored = bindings[card.id] != nil
-            let change = try binding.accept(card, at: now.timestamp)
+            let change = try binding.accept(card, at: now.timestamp, keeping: policy.names)
             return Bound(binding: binding, change: change, isNew: !isStored)
         } catch {
             throw error.refusal

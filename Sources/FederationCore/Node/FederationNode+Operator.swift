@@ -175,7 +175,8 @@ extension FederationNode {
         heartbeatMarks[server] = nil
         health.forget(server)
         let tombstone = ServerTombstone(
-            server: server, publicKey: removed.publicKey, isSuspended: removed.status == .suspended, sequence: sequence)
+            server: server, publicKey: removed.publicKey, isSuspended: removed.status == .suspended,
+            suspensionReason: removed.suspensionReason, sequence: sequence)
         return [
             .persist([.removeServer(server), .putTombstone(tombstone)] + logged(.deregistered, server, at: now))
         ]
@@ -189,7 +190,10 @@ extension FederationNode {
     /// - Throws: as ``register(_:from:at:)``; `policy.denied` for one that the deny list names.
     public mutating func addPeer(_ compact: String, at now: Now) throws(Refusal) -> Registration {
         if !policy.deny.isEmpty, let card = try? ServerCard.verify(compact, at: now.timestamp),
-            policy.denies(card.id, key: card.publicKey, endpoints: [card.endpoint] + card.alternatives)
+            policy.denies(
+                card.id, key: card.publicKey,
+                formerKeys: (try? bound(card, at: now))?.binding.retired.map(\.key) ?? [],
+                endpoints: [card.endpoint] + card.alternatives)
         {
             throw TrustPolicy.denied(card.id)
         }
@@ -246,12 +250,12 @@ extension FederationNode {
     }
 
     /// Excludes a server until it is reinstated: the channel closes, routes to it refuse, and players who were offered to it
-    /// and not yet handed over go on here. The reason is kept with the registry entry; of a peer that has never shown a
-    /// card there is no entry, and the reason is not kept.
+    /// and not yet handed over go on here. The reason is kept with the registry entry, or with what is remembered of a peer
+    /// that has never shown a card.
     public mutating func suspend(_ server: ServerID, reason: String, at now: Now) throws(Refusal) -> [Effect] {
         if registry.server(server) == nil, let record = peers[server],
             let tombstone = registry.remember(
-                server, key: bindings[server]?.key ?? record.publicKey, isSuspended: true)
+                server, key: bindings[server]?.key ?? record.publicKey, isSuspended: true, reason: reason)
         {
             return [.persist([.putTombstone(tombstone)])]
                 + cutOff(server, at: now) { .destinationSuspended($0, server) }

@@ -105,11 +105,11 @@ extension FederationNode {
     // MARK: Coming back
 
     /// A peer without a channel says to this server, signed, that it lives: it is dialled once without waiting for the end of the
-    /// pause. One that names no audience is for a registry, and brings about no dial. Nothing else follows, and not more often than the longest pause would allow; a statement that was taken before, or is
+    /// pause. Nothing else follows, and not more often than the longest pause would allow; a statement that was taken before, or is
     /// older, is a replay.
     mutating func comeBack(_ statement: HeartbeatStatement, at now: Now) -> [Effect] {
         let server = statement.issuer
-        guard statement.audience == id, channels[server] == nil, !dialEffects(for: server).isEmpty else { return [] }
+        guard channels[server] == nil, !dialEffects(for: server).isEmpty else { return [] }
         if let last = comebacks[server] {
             // Times count first: a server that starts anew numbers anew.
             guard (last.issuedAt, last.sequence) < (statement.issuedAt, statement.sequence),

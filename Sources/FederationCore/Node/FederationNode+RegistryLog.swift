@@ -10,8 +10,24 @@ extension FederationNode {
     var keepsLog: Bool { configuration.servesRegistry || log.count > 0 }
 
     /// The changes that log what has just become of a server; nothing where no log is kept.
+    ///
+    /// A reader goes by the newest entry about a server. So what a suspended one does itself is followed by the suspension,
+    /// which nothing but reinstating ends.
     mutating func logged(
         _ kind: RegistryLogEntry.Kind, _ server: ServerID, proof: [String] = [], reason: String? = nil, at now: Now
+    ) -> [StoreChange] {
+        let changes = entry(kind, server, proof: proof, reason: reason, at: now)
+        switch kind {
+        case .registered, .updated, .rotated, .revoked:
+            guard let listed = registry.server(server), listed.status == .suspended else { return changes }
+            return changes + entry(.suspended, server, proof: [], reason: listed.suspensionReason, at: now)
+        case .deregistered, .suspended, .reinstated:
+            return changes
+        }
+    }
+
+    private mutating func entry(
+        _ kind: RegistryLogEntry.Kind, _ server: ServerID, proof: [String], reason: String?, at now: Now
     ) -> [StoreChange] {
         guard keepsLog,
             let key = bindings[server]?.key ?? registry.server(server)?.publicKey
@@ -33,9 +49,6 @@ extension FederationNode {
         var changes: [StoreChange] = []
         for server in cards.keys.sorted() where registry.server(server) != nil {
             changes += logged(.registered, server, at: now)
-            if let entry = registry.server(server), entry.status == .suspended {
-                changes += logged(.suspended, server, reason: entry.suspensionReason, at: now)
-            }
         }
         return changes.isEmpty ? [] : [.persist(changes)]
     }
@@ -107,29 +120,51 @@ extension FederationNode {
     }
 
     /// Takes note of what a registry was caught at: nothing that it lists speaks for anybody any more, and nothing more is read
-    /// of it, until the operator readmits it.
+    /// of it, until the operator readmits it. What it has signed is held against it at each address at which it is read.
     public mutating func condemn(_ address: String, for fault: RegistryFault, at now: Now) -> [Effect] {
-        guard var known = registries[address], known.fault == nil else { return [] }
-        known.fault = fault
-        known.frontier = MerkleFrontier()
-        return note(known) + forgetListings(of: address, at: now)
+        guard let caught = registries[address], caught.fault == nil else { return [] }
+        var effects: [Effect] = []
+        for address in registries.keys.sorted() {
+            guard var known = registries[address], known.registry == caught.registry, known.fault == nil else {
+                continue
+            }
+            known.fault = fault
+            known.frontier = MerkleFrontier()
+            effects += note(known) + forgetListings(of: address, at: now)
+        }
+        return effects
     }
 
-    /// Forgets what a registry was caught at, and with it everything that was read of it: it is read from the beginning, as one
-    /// that was never used.
+    /// A registry that was caught, by the first of the addresses at which it was read; nil when nothing is known against it.
+    public func caught(_ registry: ServerID) -> KnownRegistry? {
+        registries.values.filter { $0.registry == registry && $0.fault != nil }.min { $0.address < $1.address }
+    }
+
+    /// Forgets what a registry was caught at, at all its addresses, and with it everything that was read of it: it is read from
+    /// the beginning, as one that was never used.
     ///
-    /// - Parameter isRefused: whether the log that it shows is refused, because it is not known to continue what was read.
+    /// - Parameters:
+    ///   - registry: whose registry answers there, for an address at which it was not read yet.
+    ///   - isRefused: whether the log that it shows is refused, because it is not known to continue what was read.
     /// - Throws: `registry.notFaulty` when neither is the case.
     public mutating func readmit(
-        _ address: String, isRefused: Bool = false, at now: Now
+        _ address: String, of registry: ServerID? = nil, isRefused: Bool = false, at now: Now
     ) throws(Refusal) -> [Effect] {
-        guard let known = registries[address], known.fault != nil || isRefused else {
+        guard let owner = registries[address]?.registry ?? registry,
+            caught(owner) != nil || isRefused && registries[address] != nil
+        else {
             throw Refusal(
                 .notFound, code: "registry.notFaulty", reason: "nothing is known against a registry at '\(address)'",
                 remedy: "see aether registry sources")
         }
-        registries[address] = nil
-        return [.persist([.registry(.removeRegistry(address))])] + forgetListings(of: address, at: now)
+        var effects: [Effect] = []
+        for forgotten in registries.values.sorted(by: { $0.address < $1.address })
+        where forgotten.address == address || forgotten.registry == owner && forgotten.fault != nil {
+            registries[forgotten.address] = nil
+            effects.append(.persist([.registry(.removeRegistry(forgotten.address))]))
+            effects += forgetListings(of: forgotten.address, at: now)
+        }
+        return effects
     }
 
     private mutating func forgetListings(of address: String, at now: Now) -> [Effect] {
@@ -141,9 +176,29 @@ extension FederationNode {
 
     /// Takes note of how far a registry's log was followed.
     public mutating func note(_ known: KnownRegistry) -> [Effect] {
+        var known = known
+        // Whoever reads on began before its newest servers were counted.
+        known.brought = max(known.brought, registries[known.address]?.brought ?? 0)
         guard registries[known.address] != known else { return [] }
         registries[known.address] = known
         return [.persist([.registry(.putRegistry(known))])]
+    }
+
+    // MARK: How many ids they bring
+
+    /// How many ids a registry has brought here, at all its addresses; see ``KnownRegistry/brought``.
+    public func brought(by registry: ServerID) -> Int {
+        registries.values.reduce(0) { $0 + ($1.registry == registry ? $1.brought : 0) }
+    }
+
+    /// How many ids all registries have brought here, also those that are used no more.
+    public var brought: Int { registries.values.reduce(0) { $0 + $1.brought } }
+
+    /// Takes note that a registry has brought so many more ids, at the address at which it is read.
+    public mutating func note(brought count: Int, at address: String) -> [Effect] {
+        guard count > 0, var known = registries[address] else { return [] }
+        known.brought += count
+        return note(known)
     }
 }
 

@@ -216,7 +216,9 @@ extension FederationNode {
         let view = trustView
         denied = Set(
             peers.values.filter {
-                policy.denies($0.server, key: $0.publicKey, endpoints: view.endpoints(of: $0.server))
+                policy.denies(
+                    $0.server, key: $0.publicKey, formerKeys: view.formerKeys(of: $0.server),
+                    endpoints: view.endpoints(of: $0.server))
             }.map(\.server))
     }
 

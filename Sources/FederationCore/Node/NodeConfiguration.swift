@@ -19,6 +19,8 @@ public struct NodeConfiguration: Sendable {
     public var servesRegistry: Bool
     /// How many ids strangers may fill the registry with.
     public var registeredServers = Limits.registeredServers
+    /// How many ids each registry that is used may bring here.
+    public var listedServers = Limits.listedServers
     public var handshake: HandshakeConfiguration
     public var health: HealthThresholds
     /// Where names and strangers may lead this server.

@@ -52,14 +52,19 @@ public struct ServerTombstone: Hashable, Sendable, Codable {
     public let publicKey: PublicKey
     /// Whether the server was suspended when it was removed; registering it again does not wash that off.
     public let isSuspended: Bool
+    /// Why, if the operator said so.
+    public let suspensionReason: String?
     /// Only a record with a higher sequence number brings the server back: it has left by its own wish. 0 when an operator
     /// has removed it.
     public let sequence: UInt64
 
-    public init(server: ServerID, publicKey: PublicKey, isSuspended: Bool, sequence: UInt64 = 0) {
+    public init(
+        server: ServerID, publicKey: PublicKey, isSuspended: Bool, suspensionReason: String? = nil, sequence: UInt64 = 0
+    ) {
         self.server = server
         self.publicKey = publicKey
         self.isSuspended = isSuspended
+        self.suspensionReason = suspensionReason
         self.sequence = sequence
     }
 }

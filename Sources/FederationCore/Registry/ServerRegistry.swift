@@ -57,8 +57,10 @@ public struct ServerRegistry: Sendable {
         servers.slot(of: id).flatMap { servers[slot: $0].lastHeartbeat }
     }
 
-    /// Why the operator suspended a server, if they said so.
-    public func suspensionReason(of id: ServerID) -> String? { server(id)?.suspensionReason }
+    /// Why the operator suspended a server, if they said so, whether or not it has an entry.
+    public func suspensionReason(of id: ServerID) -> String? {
+        server(id)?.suspensionReason ?? tombstonesByID[id]?.suspensionReason
+    }
 
     /// Up to `limit` servers, sorted by id, from the first one after `cursor` on.
     public func list(after cursor: ServerID? = nil, limit: Int) -> [FederatedServer] {
@@ -115,7 +117,10 @@ public struct ServerRegistry: Sendable {
         fresh.status = .offline
         fresh.lastHeartbeat = nil
         if let tombstone = tombstonesByID[server.id] {
-            if tombstone.isSuspended { fresh.status = .suspended }
+            if tombstone.isSuspended {
+                fresh.status = .suspended
+                fresh.suspensionReason = tombstone.suspensionReason
+            }
             tombstonesByID[server.id] = nil
         }
         insert(fresh)
@@ -152,7 +157,8 @@ public struct ServerRegistry: Sendable {
         unindex(slot, worlds: server.worlds)
         servers.remove(slot)
         tombstonesByID[id] = ServerTombstone(
-            server: id, publicKey: server.publicKey, isSuspended: server.status == .suspended, sequence: sequence)
+            server: id, publicKey: server.publicKey, isSuspended: server.status == .suspended,
+            suspensionReason: server.suspensionReason, sequence: sequence)
         return server
     }
 
@@ -166,7 +172,8 @@ public struct ServerRegistry: Sendable {
         }
         if let tombstone = tombstonesByID[id] {
             tombstonesByID[id] = ServerTombstone(
-                server: id, publicKey: key, isSuspended: tombstone.isSuspended, sequence: tombstone.sequence)
+                server: id, publicKey: key, isSuspended: tombstone.isSuspended,
+                suspensionReason: tombstone.suspensionReason, sequence: tombstone.sequence)
         }
     }
 
@@ -237,12 +244,15 @@ public struct ServerRegistry: Sendable {
         return server
     }
 
-    /// Remembers of an id without an entry that it is bound to `key`, and whether it is suspended: an entry that is made of its
-    /// record later begins so. Does nothing for one with an entry.
-    public mutating func remember(_ id: ServerID, key: PublicKey, isSuspended: Bool) -> ServerTombstone? {
+    /// Remembers of an id without an entry that it is bound to `key`, and whether and why it is suspended: an entry that is made
+    /// of its record later begins so. Does nothing for one with an entry.
+    public mutating func remember(
+        _ id: ServerID, key: PublicKey, isSuspended: Bool, reason: String? = nil
+    ) -> ServerTombstone? {
         guard servers.slot(of: id) == nil else { return nil }
         let tombstone = ServerTombstone(
-            server: id, publicKey: key, isSuspended: isSuspended, sequence: tombstonesByID[id]?.sequence ?? 0)
+            server: id, publicKey: key, isSuspended: isSuspended, suspensionReason: reason,
+            sequence: tombstonesByID[id]?.sequence ?? 0)
         tombstonesByID[id] = tombstone
         return tombstone
     }

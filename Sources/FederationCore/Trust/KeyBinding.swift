@@ -10,7 +10,7 @@ public struct KeyBinding: Hashable, Sendable {
     public let server: ServerID
     public private(set) var key: PublicKey
     public private(set) var commitment: KeyCommitment
-    /// Keys that were rotated away from, oldest first; at most ``Limits/retiredKeys``.
+    /// Keys that were rotated away from, oldest first; at most ``Limits/retiredKeys``, besides those that the policy names.
     public private(set) var retired: [RetiredKey]
     /// The highest ``KeyRevocation/number`` that was believed; 0 before the first.
     public private(set) var revocation: UInt64
@@ -66,6 +66,20 @@ public struct KeyBinding: Hashable, Sendable {
         {
             self.revocation = revocation.number
         }
+        // Nothing that they have signed was on its way to here. They count for whom the policy means by one of them.
+        retired = Self.predecessors(of: card).map { RetiredKey(key: $0, until: now) }
+    }
+
+    /// The keys that a card's rotations lead from to its own, oldest first: each has signed that the next one follows.
+    private static func predecessors(of card: ServerCard) -> [PublicKey] {
+        var keys = [card.publicKey]
+        for compact in card.rotations.reversed() {
+            guard let former = CompactJWS.unverifiedKey(compact), !keys.contains(former),
+                let rotation = try? KeyRotation.verify(compact, server: card.id, key: former), rotation.to == keys.last
+            else { break }
+            keys.append(former)
+        }
+        return keys.dropFirst().reversed()
     }
 
     /// Whether what was signed with `key` still counts.
@@ -75,7 +89,11 @@ public struct KeyBinding: Hashable, Sendable {
     }
 
     /// Takes the key that a verified card names. Nothing changes when it throws.
-    public mutating func accept(_ card: ServerCard, at now: Timestamp) throws(Failure) -> Change {
+    ///
+    /// - Parameter isNamed: whether the policy names a key, so that having rotated away from it must not be forgotten.
+    public mutating func accept(
+        _ card: ServerCard, at now: Timestamp, keeping isNamed: (PublicKey) -> Bool = { _ in false }
+    ) throws(Failure) -> Change {
         var changed = self
         var change = Change.none
         if let compact = card.revocation, card.publicKey != key {
@@ -86,6 +104,7 @@ public struct KeyBinding: Hashable, Sendable {
         if card.publicKey != changed.key {
             guard !changed.retired.contains(where: { $0.key == card.publicKey }) else { throw .retiredKey(server) }
             change = try changed.follow(card.rotations, to: card.publicKey, change: change, at: now)
+            changed.forgetOldest(keeping: isNamed)
         }
         let isNew = try changed.commit(card.commitment)
         self = changed
@@ -140,13 +159,22 @@ public struct KeyBinding: Hashable, Sendable {
                 throw .notCommitted(server)
             }
             retired.append(RetiredKey(key: key, until: now + Limits.keyOverlap))
-            retired.removeFirst(max(0, retired.count - Limits.retiredKeys))
             key = rotation.to
             commitment.next = rotation.next
             since = now
             if key == target { return change == .none ? .rotated(from: from) : change }
         }
         throw .keyMismatch(server)
+    }
+
+    private mutating func forgetOldest(keeping isNamed: (PublicKey) -> Bool) {
+        guard retired.count > Limits.retiredKeys else { return }
+        var excess = retired.count { !isNamed($0.key) } - Limits.retiredKeys
+        retired = retired.filter { old in
+            guard excess > 0, !isNamed(old.key) else { return true }
+            excess -= 1
+            return false
+        }
     }
 
     /// - Returns: whether a commitment was added.

@@ -24,6 +24,15 @@ public enum TrustPattern: Hashable, Sendable {
         }
     }
 
+    /// Whether it is a key that is meant, and this one.
+    func names(_ key: PublicKey) -> Bool {
+        switch self {
+        case .key(let own): own == key
+        case .fingerprint(let fingerprint): key.fingerprint == fingerprint
+        case .id, .address, .host: false
+        }
+    }
+
     /// Goes back to the last star at most, so the work is bounded by the product of the lengths.
     private static func matches(_ text: String, _ pattern: String) -> Bool {
         let text = Array(text.utf8)

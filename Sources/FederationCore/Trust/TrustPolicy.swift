@@ -56,10 +56,13 @@ public struct TrustPolicy: Hashable, Sendable {
         public var isFirstUse: Bool
         /// Whether it has signed two cards that contradict each other.
         public var hasEquivocated: Bool
+        /// The keys that it has rotated away from: whoever signs that another key follows stays who they were.
+        public var formerKeys: [PublicKey]
 
         public init(
             pinned: PeerScopes? = nil, registries: [String] = [], introducers: [ServerID] = [],
-            isContested: Bool = false, isFirstUse: Bool = false, hasEquivocated: Bool = false
+            isContested: Bool = false, isFirstUse: Bool = false, hasEquivocated: Bool = false,
+            formerKeys: [PublicKey] = []
         ) {
             self.pinned = pinned
             self.registries = registries
@@ -67,6 +70,7 @@ public struct TrustPolicy: Hashable, Sendable {
             self.isContested = isContested
             self.isFirstUse = isFirstUse
             self.hasEquivocated = hasEquivocated
+            self.formerKeys = formerKeys
         }
     }
 
@@ -80,9 +84,15 @@ public struct TrustPolicy: Hashable, Sendable {
     public func decide(
         _ server: ServerID, key: PublicKey?, endpoints: [Endpoint], evidence: Evidence
     ) -> Decision {
-        guard !denies(server, key: key, endpoints: endpoints) else { return .refuse(Self.denied(server)) }
+        let formerKeys = evidence.formerKeys
+        guard !denies(server, key: key, formerKeys: formerKeys, endpoints: endpoints) else {
+            return .refuse(Self.denied(server))
+        }
         if let pinned = evidence.pinned { return .trust(.pinned, pinned) }
-        guard allows(server, key: key, endpoints: endpoints) else { return .refuse(Self.notAllowed(server)) }
+        guard
+            allows(server, key: key, endpoints: endpoints)
+                || formerKeys.contains(where: { allows(server, key: $0, endpoints: endpoints) })
+        else { return .refuse(Self.notAllowed(server)) }
         // Whoever speaks for it has seen one of its faces; a person has to find out which one is true.
         guard !evidence.hasEquivocated else { return .refuse(Self.equivocated(server)) }
         var found: TrustSource?
@@ -107,9 +117,20 @@ public struct TrustPolicy: Hashable, Sendable {
     }
 
     /// Whether the deny list names the server.
-    public func denies(_ server: ServerID, key: PublicKey?, endpoints: [Endpoint]) -> Bool {
-        deny.contains { $0.matches(server, key: key, endpoints: endpoints) }
-            || endpoints.contains { $0.host.address.map(denies) ?? false }
+    ///
+    /// - Parameter formerKeys: those that it has rotated away from; see ``Evidence/formerKeys``.
+    public func denies(
+        _ server: ServerID, key: PublicKey?, formerKeys: [PublicKey] = [], endpoints: [Endpoint]
+    ) -> Bool {
+        deny.contains { pattern in
+            pattern.matches(server, key: key, endpoints: endpoints)
+                || formerKeys.contains { pattern.matches(server, key: $0, endpoints: []) }
+        } || endpoints.contains { $0.host.address.map(denies) ?? false }
+    }
+
+    /// Whether one of the lists names a key.
+    func names(_ key: PublicKey) -> Bool {
+        allow.contains { $0.names(key) } || deny.contains { $0.names(key) }
     }
 
     /// Whether the deny list names an address, whoever is there.

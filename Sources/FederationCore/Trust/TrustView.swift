@@ -70,8 +70,11 @@ struct TrustView {
                 // Whoever is known by card or binding has the key that is bound; any other never gets this far.
                 // A peer without a card that is suspended has a tombstone too, and stays what it is.
                 isFirstUse: registry.tombstone(server) == nil || record?.trust == .firstUse,
-                hasEquivocated: equivocations[server] != nil))
+                hasEquivocated: equivocations[server] != nil, formerKeys: formerKeys(of: server)))
     }
+
+    /// The keys that a server has rotated away from, as far as they are remembered.
+    func formerKeys(of server: ServerID) -> [PublicKey] { bindings[server]?.retired.map(\.key) ?? [] }
 
     func endpoints(of server: ServerID) -> [Endpoint] {
         registry.server(server).map { [$0.endpoint] + $0.alternatives } ?? []

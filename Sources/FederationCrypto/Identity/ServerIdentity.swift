@@ -9,6 +9,8 @@ public final class ServerIdentity: Sendable {
     public let publicKey: PublicKey
     /// The long-lived X25519 key that enters every handshake beside the ephemeral ones. Signed there, never published.
     let exchangeKey: [UInt8]
+    /// The header of each kind of statement that this key signs, in base64url: it is the same in every one of them.
+    let statementHeaders: [SignatureUse: String]
 
     private let signingKey: Curve25519.Signing.PrivateKey
     private let agreementKey: Curve25519.KeyAgreement.PrivateKey
@@ -44,12 +46,20 @@ public final class ServerIdentity: Sendable {
         self.id = id
         self.publicKey = publicKey
         exchangeKey = Array(agreementKey.publicKey.rawRepresentation)
+        let uses = SignatureUse.allCases.filter(\.isStatement)
+        statementHeaders = Dictionary(
+            uniqueKeysWithValues: uses.map { ($0, CompactJWS.header($0, key: publicKey)) })
     }
 
     /// The Ed25519 signature over `message`, 64 bytes, bound to `use` as ``SignatureUse`` says. For a statement
     /// `message` is the JWS signing input and must carry that statement's header.
     public func sign(_ message: [UInt8], for use: SignatureUse) throws(Failure) -> [UInt8] {
         guard let bytes = use.signedBytes(message) else { throw .notAStatement(use) }
+        return try signature(over: bytes)
+    }
+
+    /// The Ed25519 signature over bytes that say themselves what they are signed for, as ``SignatureUse`` makes them.
+    func signature(over bytes: [UInt8]) throws(Failure) -> [UInt8] {
         do {
             return Array(try signingKey.signature(for: bytes))
         } catch {

@@ -7,13 +7,14 @@ public import FederationModel
 public enum CompactJWS {
     /// Signs `claims` as a statement of `use`.
     static func sign(_ claims: [String: JSONValue], for use: SignatureUse, by identity: ServerIdentity) -> String {
-        let header = header(use, key: identity.publicKey)
+        guard let header = identity.statementHeaders[use] else { preconditionFailure("\(use) is not a statement") }
         let payload = JSONValue.object(claims).serialized()
-        let input = "\(Base64URL.encode(header)).\(Base64URL.encode(payload))"
+        let input = "\(header).\(Base64URL.encode(payload))"
         do {
-            return "\(input).\(Base64URL.encode(try identity.sign(Array(input.utf8), for: use)))"
+            // The header is the one that `sign(_:for:)` would ask for.
+            return "\(input).\(Base64URL.encode(try identity.signature(over: Array(input.utf8))))"
         } catch {
-            preconditionFailure("a statement with its own header can be signed: \(error)")
+            preconditionFailure("a statement can be signed: \(error)")
         }
     }
 
@@ -23,7 +24,7 @@ public enum CompactJWS {
     ) throws(StatementFailure) -> [String: JSONValue] {
         let parts = try Parts(text)
         try parts.requireHeader(of: use)
-        try parts.requireSignature(of: key, for: use)
+        try parts.requireSignature(of: key)
         return parts.claims
     }
 
@@ -40,7 +41,7 @@ public enum CompactJWS {
         let parts = try Parts(text)
         try parts.requireHeader(of: use)
         let statement = try read(parts.claims)
-        try parts.requireSignature(of: key(statement), for: use)
+        try parts.requireSignature(of: key(statement))
         return statement
     }
 
@@ -65,10 +66,13 @@ public enum CompactJWS {
         return header["alg"] == .string("EdDSA") && header["typ"] == .string(use.label)
     }
 
-    private static func header(_ use: SignatureUse, key: PublicKey) -> [UInt8] {
-        JSONValue.object([
+    /// The protected header of a statement of `use` under `key`, in base64url.
+    static func header(_ use: SignatureUse, key: PublicKey) -> String {
+        precondition(use.isStatement, "\(use) is not a statement")
+        let members: [String: JSONValue] = [
             "alg": .string("EdDSA"), "kid": .string(key.description), "typ": .string(use.label),
-        ]).serialized()
+        ]
+        return Base64URL.encode(JSONValue.object(members).serialized())
     }
 
     private static func parse(_ bytes: [UInt8]) throws(StatementFailure) -> [String: JSONValue] {
@@ -91,28 +95,35 @@ public enum CompactJWS {
 
         init(_ text: String) throws(StatementFailure) {
             guard text.utf8.count <= Limits.jwsBytes else { throw .oversized(text.utf8.count) }
-            let segments = text.utf8.split(separator: 0x2E, maxSplits: 3, omittingEmptySubsequences: false)
-            guard segments.count == 3 else { throw .malformed("not three parts with dots between") }
-            guard let header = Base64URL.decode(segments[0]), let payload = Base64URL.decode(segments[1]),
-                let signature = Base64URL.decode(segments[2])
+            let bytes = Array(text.utf8)
+            guard let first = bytes.firstIndex(of: 0x2E),
+                let second = bytes[(first + 1)...].firstIndex(of: 0x2E), !bytes[(second + 1)...].contains(0x2E)
+            else { throw .malformed("not three parts with dots between") }
+            guard let header = Base64URL.decode(bytes[..<first]),
+                let payload = Base64URL.decode(bytes[(first + 1)..<second]),
+                let signature = Base64URL.decode(bytes[(second + 1)...])
             else { throw .malformed("not base64url without padding") }
             self.header = try parse(header)
             claims = try parse(payload)
             guard signature.count == 64 else { throw .malformed("the signature has \(signature.count) bytes, not 64") }
             self.signature = signature
-            signingInput = Array(segments[0]) + [0x2E] + Array(segments[1])
+            signingInput = Array(bytes[..<second])
         }
 
         func requireHeader(of use: SignatureUse) throws(StatementFailure) {
+            // The header is all that keeps a statement apart from other uses; those that are none have their label elsewhere.
+            precondition(use.isStatement, "\(use) is not a statement")
             guard header["alg"] == .string("EdDSA") else { throw .malformed("alg is not EdDSA") }
             guard header["typ"] == .string(use.label) else { throw .malformed("typ is not \(use.label)") }
             guard keyID != nil else { throw .malformed("kid is missing") }
             guard header.count == 3 else { throw .malformed("the header has members besides alg, kid and typ") }
         }
 
-        func requireSignature(of key: PublicKey, for use: SignatureUse) throws(StatementFailure) {
+        /// Behind ``requireHeader(of:)``, which has found what ``PublicKey/isValidSignature(_:for:over:)`` would look
+        /// for in the header once more.
+        func requireSignature(of key: PublicKey) throws(StatementFailure) {
             guard keyID == key.description else { throw .badSignature }
-            guard key.isValidSignature(signature, for: use, over: signingInput) else { throw .badSignature }
+            guard key.isValidEd25519(signature, over: signingInput) else { throw .badSignature }
         }
     }
 }

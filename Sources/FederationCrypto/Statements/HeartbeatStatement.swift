@@ -6,7 +6,7 @@ public struct HeartbeatStatement: SignedStatement {
 
     /// The server that lives (`iss` and `sub`).
     public let issuer: ServerID
-    /// For whom it is meant (`aud`): nobody can carry it to another server. nil for a registry whose id is not known yet.
+    /// For whom it is meant (`aud`): nobody can carry it to another server. Without it nobody takes it.
     public let audience: ServerID?
     /// Higher in each heartbeat.
     public let sequence: UInt64
@@ -23,12 +23,12 @@ public struct HeartbeatStatement: SignedStatement {
     /// The heartbeat in `text`, when `key`, which belongs to `server`, signed it and it was issued within
     /// ``Limits/clockSkew`` of `timestamp`.
     ///
-    /// - Parameter reader: who reads it; one that is meant for another server is refused.
+    /// - Parameter reader: who reads it; one that is meant for another server, or for nobody, is refused.
     public static func verify(
         _ text: String, server: ServerID, key: PublicKey, by reader: ServerID, at timestamp: Timestamp
     ) throws(StatementFailure) -> HeartbeatStatement {
         let heartbeat = try verified(text, issuer: server, key: key)
-        guard heartbeat.audience == nil || heartbeat.audience == reader else { throw .wrongAudience }
+        guard heartbeat.audience == reader else { throw .wrongAudience }
         guard heartbeat.issuedAt + Limits.clockSkew >= timestamp else { throw .expired }
         guard heartbeat.issuedAt <= timestamp + Limits.clockSkew else { throw .notYetValid }
         return heartbeat

@@ -141,6 +141,7 @@ private struct JSONParser {
     private mutating func string() throws(JSONValue.Failure) -> String {
         let start = position
         position += 1
+        if let text = plainString() { return text }
         var decoded: [UInt8] = []
         var runStart = position
         while let byte = next {
@@ -164,6 +165,16 @@ private struct JSONParser {
             }
         }
         throw .syntax("a string that does not end", at: start)
+    }
+
+    /// The string that begins here, when it is ASCII without escapes, as nearly every one is: it is read where it
+    /// stands. nil for any other, and nothing is taken then.
+    private mutating func plainString() -> String? {
+        var end = position
+        while end < bytes.count, (0x20..<0x80).contains(bytes[end]), bytes[end] != 0x22, bytes[end] != 0x5C { end += 1 }
+        guard end < bytes.count, bytes[end] == 0x22 else { return nil }
+        defer { position = end + 1 }
+        return String(decoding: bytes[position..<end], as: UTF8.self)
     }
 
     private mutating func escape(into decoded: inout [UInt8]) throws(JSONValue.Failure) {

@@ -19,7 +19,7 @@ extension FederationRoutes {
     }
 
     /// Bytes of an asset that are in memory at one time, per reader.
-    private static let chunkBytes: Int64 = 1 << 18
+    static let chunkBytes: Int64 = 1 << 18
 
     private func listAssets(_ request: Request) async throws -> Response {
         let query = try Query(request, known: ["after", "limit"])
@@ -70,7 +70,7 @@ extension FederationRoutes {
 
     /// The bytes, read while they are sent. An asset that vanishes meanwhile breaks the connection: the length that was
     /// promised must not be filled with anything else.
-    private func body(of hash: ContentHash, _ range: Range<Int64>) -> ResponseBody {
+    func body(of hash: ContentHash, _ range: Range<Int64>) -> ResponseBody {
         let assets = server.assets
         return ResponseBody(contentLength: Int(range.count)) { writer in
             var offset = range.lowerBound
@@ -102,7 +102,7 @@ extension FederationRoutes {
             throw error
         }
         do {
-            _ = try await storage { [size] in try await writer.commit(hash, size: size) }
+            _ = try await storage { [size] in try await server.keep(writer, as: hash, size: size) }
         } catch let AssetWriteFailure.hashMismatch(expected, actual) {
             var problem = Problem(
                 .unprocessableContent, code: "asset.hashMismatch", "the body hashes to \(actual), not to \(expected)",

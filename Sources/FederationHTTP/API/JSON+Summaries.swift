@@ -43,6 +43,7 @@ extension PeerSummary {
     var json: JSONValue {
         var members = entry?.members ?? ["id": .text(id), "publicKey": .text(publicKey)]
         members["status"] = .string(status.rawValue)
+        if let suspensionReason { members["suspensionReason"] = .string(suspensionReason) }
         // The pinned key's, which is what counts.
         members["fingerprint"] = .string(fingerprint)
         members["addedAt"] = .time(addedAt)

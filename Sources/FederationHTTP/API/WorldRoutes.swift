@@ -54,11 +54,12 @@ extension FederationRoutes {
         if tag.isNamed(byIfNoneMatch: request.headers[values: .ifNoneMatch]) {
             return Response(status: .notModified, headers: [.eTag: tag.text, .cacheControl: "no-cache"])
         }
-        let bytes = try await server.manifest(of: world)
-        // The world may have been published anew in between: the tag is that of these bytes.
+        let record = try await server.worldWithManifest(world)
+        // The world may have been published anew in between: the tag is that of what is sent.
         let headers: HTTPFields = [
-            .eTag: EntityTag(ContentHash.of(bytes)).text, .cacheControl: "no-cache",
+            .eTag: EntityTag(record.manifest).text, .cacheControl: "no-cache", .contentType: MediaType.json,
         ]
-        return .bytes(bytes, type: MediaType.json, headers: headers)
+        return Response(
+            status: .ok, headers: headers, body: body(of: record.manifest, 0..<record.manifestSize))
     }
 }

@@ -18,6 +18,8 @@ public struct ClientSocket: Sendable {
     public static let openingTimeout: Duration = .seconds(30)
     /// How long one message may wait for a client that does not read.
     public static let sendTimeout: Duration = .seconds(10)
+    /// Messages of a client that may wait: it has one to say, and a second one ends the conversation.
+    static let waitingMessages = 1
     /// How long an arriving client waits here for the source's decision, which may still be on its way.
     public static let admissionTimeout: Duration = .seconds(10)
 
@@ -39,7 +41,7 @@ public struct ClientSocket: Sendable {
     /// The route for the listener.
     public var route: WebSocketRoute {
         WebSocketRoute(path: Self.path) { channel, _ in
-            WebSocketConnection.attach(to: channel, bounds).map { connection in
+            WebSocketConnection.attach(to: channel, bounds, waiting: Self.waitingMessages).map { connection in
                 // Ends when the connection does: its messages end then.
                 Task { await serve(connection) }
             }

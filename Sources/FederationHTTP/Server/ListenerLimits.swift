@@ -20,6 +20,12 @@ public struct ListenerLimits: Sendable {
     public var firstRequestTimeout = TimeAmount.seconds(10)
     /// Silence within or between requests after which a connection is closed.
     public var idleTimeout = TimeAmount.seconds(60)
+    /// How long the body of a request may take, besides a second for each ``bodyBytesPerSecond`` that have come.
+    public var bodyTimeout = TimeAmount.minutes(5)
+    /// Bytes of a body for which it may take a second longer.
+    public var bodyBytesPerSecond = 1 << 10
+    /// How long an answer may wait for a caller who takes nothing of it.
+    public var writeStallTimeout = TimeAmount.minutes(2)
 
     /// Connections that are accepted beyond ``connections``, only to be closed and counted; more of them wait in the kernel.
     static let turnedAwayAtOnce = 32

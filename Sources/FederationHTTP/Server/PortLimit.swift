@@ -13,6 +13,10 @@ enum PortLimit: String, CaseIterable, Sendable {
     case firstRequestTime = "first_request_time"
     /// ``ListenerLimits/idleTimeout``.
     case idleTime = "idle_time"
+    /// ``ListenerLimits/bodyTimeout``.
+    case bodyTime = "body_time"
+    /// ``ListenerLimits/writeStallTimeout``.
+    case writeStall = "write_stall"
     /// The bounds of a request's head.
     case headerSize = "header_size"
     /// ``ClientSocket/openingTimeout``.

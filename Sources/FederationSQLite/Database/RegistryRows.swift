@@ -47,16 +47,21 @@ struct ServerRow: StoredRow {
 }
 
 extension ServerTombstone: StoredRow {
-    static let table = Table("tombstones", ["server", "public_key", "is_suspended", "record_sequence"])
+    static let table = Table(
+        "tombstones", ["server", "public_key", "is_suspended", "record_sequence", "suspension_reason"])
 
     var columnValues: [(any DatabaseValueConvertible)?] {
-        [server.rawValue, publicKey.description, isSuspended, Int64(bitPattern: sequence)]
+        [server.rawValue, publicKey.description, isSuspended, Int64(bitPattern: sequence), suspensionReason]
     }
 
     init(from reader: inout RowReader) throws(RowFailure) {
+        let server: ServerID = try reader.value()
+        let key: PublicKey = try reader.value()
+        let isSuspended = try reader.flag()
+        let sequence = try reader.unsigned()
         self.init(
-            server: try reader.value(), publicKey: try reader.value(), isSuspended: try reader.flag(),
-            sequence: try reader.unsigned())
+            server: server, publicKey: key, isSuspended: isSuspended, suspensionReason: try reader.optionalText(),
+            sequence: sequence)
     }
 }
 

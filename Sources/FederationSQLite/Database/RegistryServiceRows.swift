@@ -91,13 +91,14 @@ extension RegistryListing: StoredRow {
 
 extension KnownRegistry: StoredRow {
     static let table = Table(
-        "registries", ["address", "registry", "head", "size", "hashes", "fault", "fault_evidence", "fault_seen_at"])
+        "registries",
+        ["address", "registry", "head", "size", "hashes", "fault", "fault_evidence", "fault_seen_at", "brought"])
 
     var columnValues: [(any DatabaseValueConvertible)?] {
         [
             address, registry.rawValue, head, frontier.count,
             frontier.hashes.map(\.description).joined(separator: " "), fault?.code,
-            fault?.evidence.joined(separator: " ") ?? "", fault?.seenAt.milliseconds,
+            fault?.evidence.joined(separator: " ") ?? "", fault?.seenAt.milliseconds, brought,
         ]
     }
 
@@ -116,6 +117,8 @@ extension KnownRegistry: StoredRow {
         guard (code == nil) == (seenAt == nil) else { throw reader.failure("does not go with the fault") }
         var fault: RegistryFault?
         if let code, let seenAt { fault = RegistryFault(code: code, evidence: evidence, seenAt: seenAt) }
-        self.init(address: address, registry: registry, head: head, frontier: frontier, fault: fault)
+        self.init(
+            address: address, registry: registry, head: head, frontier: frontier, fault: fault,
+            brought: Int(try reader.integer()))
     }
 }

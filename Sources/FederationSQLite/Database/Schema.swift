@@ -31,6 +31,12 @@ enum Schema {
         migrator.registerMigration("7-pins") { database in
             try database.execute(sql: pins)
         }
+        migrator.registerMigration("8-suspensions") { database in
+            try database.execute(sql: suspensions)
+        }
+        migrator.registerMigration("9-brought") { database in
+            try database.execute(sql: brought)
+        }
         return migrator
     }
 
@@ -153,6 +159,10 @@ enum Schema {
             (SELECT trim(servers.endpoint || ' ' || servers.alternatives) FROM servers WHERE servers.id = peers.server),
             '') WHERE trust = 'pinned';
         """
+
+    private static let suspensions = "ALTER TABLE tombstones ADD COLUMN suspension_reason TEXT"
+
+    private static let brought = "ALTER TABLE registries ADD COLUMN brought INTEGER NOT NULL DEFAULT 0"
 
     private static let version2 = """
         ALTER TABLE handoffs ADD COLUMN decision INTEGER;

@@ -106,7 +106,8 @@ extension FederationServer {
         }
         let entry: JSONValue
         do {
-            entry = try JSONValue.parse(try await examiner.listing(of: server, at: source.address))
+            entry = try JSONValue.parse(
+                try await examiner.listing(of: server, at: source.address, denied: node.policy.deniedAddresses))
         } catch let refusal as Refusal where refusal.code == "server.unknown" {
             return .notListed
         } catch let refusal as Refusal {

@@ -31,8 +31,9 @@ public protocol ExaminationLink: Sendable {
 
     /// What a registry, which the operator has named, says of a server: a JSON object.
     ///
-    /// - Throws: `server.unknown` when it does not list the server.
-    func listing(of server: ServerID, at registry: String) async throws(Refusal) -> [UInt8]
+    /// - Parameter denied: what the deny list names: never there.
+    /// - Throws: `server.unknown` when it does not list the server; `address.denied`.
+    func listing(of server: ServerID, at registry: String, denied: [AddressRange]) async throws(Refusal) -> [UInt8]
 }
 
 /// A card as it was found.

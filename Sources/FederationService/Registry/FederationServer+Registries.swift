@@ -9,7 +9,7 @@ extension FederationServer {
         registrySources.keys.sorted().compactMap { address in
             guard var source = registrySources[address] else { return nil }
             source.servers = node.listed(by: address)
-            source.fault = node.registries[address]?.fault
+            source.fault = (node.registries[address]?.registry ?? source.registry).flatMap { node.caught($0) }?.fault
             return source
         }
     }
@@ -50,7 +50,17 @@ extension FederationServer {
 
     func knownRegistry(_ address: String) -> KnownRegistry? { node.registries[address] }
 
+    /// - Throws: `registry.faulty` for a registry that was caught, at this address or another.
+    func checkFault(of registry: ServerID, at address: String) throws(Refusal) {
+        guard let caught = node.caught(registry), let fault = caught.fault else { return }
+        throw Refusal(
+            .conflict, code: "registry.faulty", reason: "\(address) was caught before: \(fault.code)",
+            remedy: "ask its operator; to read it again from the beginning: aether registry readmit \(caught.address)")
+    }
+
+    /// - Throws: `registry.faulty` when it was caught while it was read.
     func remember(_ known: KnownRegistry) async throws(Refusal) {
+        try checkFault(of: known.registry, at: known.address)
         try await commit(node.note(known))
     }
 
@@ -60,11 +70,13 @@ extension FederationServer {
     }
 
     /// Reads a registry that was caught, or whose log does not continue what was read, again, from the beginning; see
-    /// ``FederationNode/readmit(_:isRefused:at:)``.
+    /// ``FederationNode/readmit(_:of:isRefused:at:)``.
     public func readmit(_ address: String) async throws(Refusal) {
         try checkReady()
-        let isRefused = registrySources[address]?.isDiscontinued ?? false
-        try await commit(node.readmit(address, isRefused: isRefused, at: clock.now()))
+        let source = registrySources[address]
+        try await commit(
+            node.readmit(
+                address, of: source?.registry, isRefused: source?.isDiscontinued ?? false, at: clock.now()))
         update(address) { source in
             // What was read of it has nothing to do with whether it has this server's card.
             let isRegistered = source.isRegistered
@@ -110,14 +122,38 @@ extension FederationServer {
         var isLogged: Bool { hash != nil && hash == named }
     }
 
+    /// What became of a page of a registry's log.
+    struct Taken: Sendable {
+        /// Cards that were refused.
+        var refused = 0
+        /// Servers for which the registry has no more room here.
+        var skipped = 0
+    }
+
+    /// Whether something is known of an id already, so that it takes no more room.
+    private func isKnown(_ server: ServerID) -> Bool {
+        node.registry.status(of: server) != nil || node.registry.tombstone(server) != nil
+            || node.bindings[server] != nil
+    }
+
+    /// Whether a registry that has just brought so many may bring one more. Ids stay bound to their keys when a registry lists
+    /// them no more, so one that lists ever others would fill the disk. Each has its own bound, or one could use up that of all.
+    private func hasRoom(for server: ServerID, from address: String, besides newcomers: Int) -> Bool {
+        guard node.listed(by: address) < Limits.listingsPerRegistry else { return false }
+        guard !isKnown(server), let known = node.registries[address] else { return isKnown(server) }
+        return node.brought(by: known.registry) + newcomers < node.configuration.listedServers
+    }
+
     /// Takes what a registry says, as far as the servers and their owners have signed it, and takes note of whom it lists.
     ///
-    /// - Returns: how many of its servers' cards were refused.
-    func take(_ page: [Listed], from address: String) async throws(Refusal) -> Int {
+    /// - Throws: `registry.faulty` when it was caught while the page was read.
+    func take(_ page: [Listed], from address: String) async throws(Refusal) -> Taken {
         try checkReady()
+        if let known = node.registries[address] { try checkFault(of: known.registry, at: address) }
         let now = clock.now()
         var effects: [Effect] = []
-        var refused = 0
+        var taken = Taken()
+        var newcomers = 0
         for listed in page where listed.server != id {
             for revocation in listed.revocations { effects += (try? node.revoke(revocation, at: now)) ?? [] }
             switch listed.kind {
@@ -137,32 +173,38 @@ extension FederationServer {
             }
             guard
                 node.registries(listing: listed.server).contains(address)
-                    || node.listed(by: address) < Limits.listingsPerRegistry
-            else { continue }
+                    || hasRoom(for: listed.server, from: address, besides: newcomers)
+            else {
+                taken.skipped += 1
+                continue
+            }
+            let isNew = !isKnown(listed.server)
             do {
                 // Under another id than the one that the registry files it under it would be somebody else's card; and under
                 // another key than the log's it is one whose key is void, or one that the log does not stand for.
                 let shown = try ServerCard.verify(card, at: now.timestamp)
                 guard shown.id == listed.server, shown.publicKey == listed.key else {
-                    refused += 1
+                    taken.refused += 1
                     continue
                 }
                 let registration = try node.register(card, at: now)
                 effects += registration.effects
+                if isNew { newcomers += 1 }
                 if registration.contradiction != nil {
-                    refused += 1
+                    taken.refused += 1
                     continue
                 }
             } catch let refusal as Refusal where refusal.code == "server.alreadyRegistered" {
                 // A newer one is known here already.
             } catch {
-                refused += 1
+                taken.refused += 1
                 continue
             }
             effects += node.note(listed.server, listedBy: address, true)
             effects += node.reviewTrust(in: listed.server, at: now)
         }
+        effects += node.note(brought: newcomers, at: address)
         try await commit(effects)
-        return refused
+        return taken
     }
 }

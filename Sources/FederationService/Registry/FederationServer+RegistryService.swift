@@ -59,7 +59,9 @@ extension FederationServer {
     /// Whoever is known here already takes no more room.
     private func checkRoom(for server: ServerID) throws(Refusal) {
         guard node.registry.server(server) == nil, node.registry.tombstone(server) == nil else { return }
-        guard node.registry.count + node.registry.tombstoneCount < node.configuration.registeredServers else {
+        // What other registries list has a bound of its own.
+        let strangers = node.registry.count + node.registry.tombstoneCount - node.brought
+        guard strangers < node.configuration.registeredServers else {
             throw Refusal(
                 .overloaded, code: "registry.full", reason: "this registry has as many ids as it takes",
                 remedy: "use another registry, or ask the operator for room: registry.maximumServers", step: .registry)
@@ -149,9 +151,10 @@ extension FederationServer {
     }
 
     /// The card that is listed now of the server that `record` is about, when the newest of the first `size` entries about it
-    /// names it. One whose entry is not durable yet may never be logged, and then it is no card of this registry's.
+    /// names it. One whose entry is not durable yet may never be logged, and then it is no card of this registry's. That of a
+    /// suspended server is not shown: whoever begins to read may be far from the entry that says so.
     private func loggedCard(with record: RegistryLogRecord, before size: Int) async throws(Refusal) -> String? {
-        guard let card = node.cards[record.server] else { return nil }
+        guard let card = node.cards[record.server], !node.registry.isSuspended(record.server) else { return nil }
         let hash = ContentHash.of(Array(card.utf8))
         if Self.card(in: record) == hash { return card }
         let newest = try await fromStore { [store] in try await store.newestLogRecord(of: record.server, before: size) }

@@ -43,6 +43,8 @@ public actor RegistryClient {
     private var registered: [String: String] = [:]
     /// By the registry's address.
     private var unlogged: [String: UnloggedCards] = [:]
+    /// Servers that were left out in this round, by address, because their registry has no more room here.
+    private var skipped: [String: Int] = [:]
 
     public init(
         server: FederationServer, addresses: [String], link: any RegistryLink,
@@ -99,7 +101,7 @@ public actor RegistryClient {
             let registry = try await meet(address)
             // A registry that does not want this server may still be read.
             do {
-                try await appear(at: address)
+                try await appear(at: address, of: registry)
             } catch {
                 failure = error
                 await server.update(address) { $0.isRegistered = false }
@@ -108,6 +110,11 @@ public actor RegistryClient {
         } catch {
             // What is wrong with its log matters more than that it does not take this server.
             failure = error
+        }
+        if let skipped = skipped.removeValue(forKey: address) {
+            server.logger.warning(
+                "there is no more room for what the registry \(address) lists: \(skipped) servers were left out",
+                metadata: ["code": "registry.noRoom"])
         }
         let now = clock.now().timestamp
         await server.update(address) { [failure] source in
@@ -165,15 +172,15 @@ public actor RegistryClient {
 
     // MARK: Being listed
 
-    private func appear(at address: String) async throws(Refusal) {
+    private func appear(at address: String, of registry: ServerID) async throws(Refusal) {
         try await register(at: address)
         do {
-            try await beat(at: address)
+            try await beat(at: address, of: registry)
         } catch  where error.code == "server.unknown" {
             // It has forgotten this server.
             registered[address] = nil
             try await register(at: address)
-            try await beat(at: address)
+            try await beat(at: address, of: registry)
         }
     }
 
@@ -188,8 +195,8 @@ public actor RegistryClient {
         await server.update(address) { $0.isRegistered = true }
     }
 
-    private func beat(at address: String) async throws(Refusal) {
-        let statement = await server.heartbeatStatement(to: server.knownRegistry(address)?.registry)
+    private func beat(at address: String, of registry: ServerID) async throws(Refusal) {
+        let statement = await server.heartbeatStatement(to: registry)
         _ = try await link.ask(
             RegistryRequest("POST", address, "/v1/servers/\(server.id)/heartbeat", statement: statement))
     }
@@ -201,11 +208,7 @@ public actor RegistryClient {
         let answers = RegistryAnswers(link: link, address: address)
         guard let binding = await server.binding(of: registry) else { return }
         let believed = await server.knownRegistry(address)
-        if let fault = believed?.fault {
-            throw Refusal(
-                .conflict, code: "registry.faulty", reason: "\(address) was caught before: \(fault.code)",
-                remedy: "ask its operator; to read it again from the beginning: aether registry readmit \(address)")
-        }
+        try await server.checkFault(of: registry, at: address)
         // Without it the log is read from the beginning, and what was shown before belongs to nothing.
         if believed == nil { unlogged[address] = nil }
         unlogged[address]?.expectAll()
@@ -338,9 +341,13 @@ public actor RegistryClient {
     }
 
     private func take(_ listed: [FederationServer.Listed], from address: String) async throws(Refusal) {
-        let refused = try await server.take(listed, from: address)
-        if refused > 0 {
-            Counter(label: "aether_registry_cards_refused_total").increment(by: Int64(refused))
+        let taken = try await server.take(listed, from: address)
+        if taken.refused > 0 {
+            Counter(label: "aether_registry_cards_refused_total").increment(by: Int64(taken.refused))
+        }
+        if taken.skipped > 0 {
+            Counter(label: "aether_registry_servers_skipped_total").increment(by: Int64(taken.skipped))
+            skipped[address, default: 0] += taken.skipped
         }
     }
 

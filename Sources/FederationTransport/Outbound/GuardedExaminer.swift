@@ -86,7 +86,9 @@ public struct GuardedExaminer: ExaminationLink {
         throw Self.refusal(document)
     }
 
-    public func listing(of server: ServerID, at registry: String) async throws(Refusal) -> [UInt8] {
+    public func listing(
+        of server: ServerID, at registry: String, denied: [AddressRange]
+    ) async throws(Refusal) -> [UInt8] {
         guard let origin = Self.origin(registry) else {
             throw Refusal(
                 .invalid, code: "registry.unreachable", reason: "\(registry) is no registry's address",
@@ -94,6 +96,7 @@ public struct GuardedExaminer: ExaminationLink {
         }
         var request = try Self.request(origin, "/v1/servers/\(server)")
         request.isOperatorsChoice = true
+        request.denied = denied
         do throws(Refusal) {
             let document = try await fetch(request)
             if document.status == 200 { return document.body }

@@ -110,7 +110,7 @@ struct PeersCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Exclude a server until it is reinstated.")
 
         @Argument var id: String
-        @Option(help: "Why, for the record; not kept of a peer that has never shown a card.")
+        @Option(help: "Why, for the record.")
         var reason = "suspended by the operator"
         @OptionGroup var options: ServerOptions
 

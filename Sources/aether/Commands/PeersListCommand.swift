@@ -49,6 +49,9 @@ extension PeersCommand {
                 ]
                 Terminal.say(Terminal.styled(glance.id, .bold))
                 for (name, value) in rows { Terminal.say("  " + name.padded(to: 15) + value) }
+                if let reason = peer["suspensionReason"].string {
+                    Terminal.say("  " + "suspended for".padded(to: 15) + reason)
+                }
                 if let seconds = peer["failingSeconds"].int {
                     Terminal.say(Terminal.styled("  ! not heard for \(humanTime(seconds))", .yellow))
                 }

@@ -10,7 +10,9 @@ struct RegistryAuditCommand: AsyncParsableCommand {
         commandName: "audit", abstract: "Check that a registry shows everybody the same, and what it showed before.",
         discussion: """
             The first audit pins the registry's key; give --compare something from others, because what a registry \
-            shows to you alone cannot contradict itself. Exit code 1 when anything is wrong.
+            shows to you alone cannot contradict itself. Exit code 1 when anything is wrong. Certificates are checked as \
+            the server of the data directory checks them: with its tls.trustRoots. The address that you name is asked \
+            whatever that server's policy denies.
             """)
 
     @Argument(help: "The registry's address: http://host:port or https://host:port.")
@@ -38,7 +40,7 @@ struct RegistryAuditCommand: AsyncParsableCommand {
         let address = try Self.base(of: address)
         let file = URL(fileURLWithPath: try stateFile(for: address))
         let earlier = try Self.read(file)
-        let link = try HTTPRegistryLink()
+        let link = try HTTPRegistryLink(trustRoots: try await trustRoots())
         var others: [JSONValue] = []
         for source in compare { others.append(try await Self.document(source, link)) }
         let report = try await RegistryAuditor(address: address, link: link).run(earlier, comparing: others)
@@ -54,6 +56,16 @@ struct RegistryAuditCommand: AsyncParsableCommand {
         }
         show(report, address, proof)
         if !report.findings.isEmpty { throw ExitCode(1) }
+    }
+
+    /// Those that the server here is told to trust; nil where there is none: an audit needs no server, so one that was not
+    /// named and has settings that cannot be read stops none.
+    private func trustRoots() async throws -> String? {
+        let home = ServerHome(data)
+        guard home.isInitialised else { return nil }
+        let loader = ConfigurationLoader(file: home.configurationFile, flags: [:])
+        if data == nil { return try? await loader.trustRoots() }
+        return try await loader.trustRoots()
     }
 
     private func show(_ report: RegistryAuditor.Report, _ address: String, _ proof: URL?) {

@@ -43,6 +43,7 @@ struct ConfigurationLoader {
         ("suites.allowClassical", "true allows cipher suites without ML-KEM"),
         ("registry.serve", "true lets everybody register servers here, and logs it"),
         ("registry.maximumServers", "how many ids strangers may register here"),
+        ("registry.maximumListed", "how many ids each registry in 'registries' may bring here"),
         ("dial", "where to reach certain peers, whatever their cards say: a list of ID=ws://host:port"),
         ("registries", "addresses of registries to use: a list of http://host:port or https://host:port"),
         ("clock.offsetSeconds", "added to the wall clock, for rehearsals"),
@@ -71,12 +72,18 @@ struct ConfigurationLoader {
         }
     }
 
-    func load() async throws -> ServerConfiguration {
-        var problems = unknownKeys()
-        let inputs: Inputs
+    /// `tls.trustRoots` alone, for what needs no server; the other settings may be as they like.
+    func trustRoots() async throws -> String? {
+        var found = try await inputs()
+        let roots = found.readableFile("tls.trustRoots")
+        guard found.problems.isEmpty else { throw Problems(lines: found.problems) }
+        return roots
+    }
+
+    private func inputs() async throws -> Inputs {
         do {
             let fileProvider = try await FileProvider<JSONSnapshot>(filePath: FilePath(file), allowMissing: true)
-            inputs = Inputs(
+            return Inputs(
                 reader: ConfigReader(providers: [
                     InMemoryProvider(
                         name: "flags",
@@ -90,7 +97,11 @@ struct ConfigurationLoader {
         } catch {
             throw Problems(lines: ["\(file) is not a JSON object: \(oneLine("\(error)").prefix(200))"])
         }
-        var found = inputs
+    }
+
+    func load() async throws -> ServerConfiguration {
+        var problems = unknownKeys()
+        var found = try await inputs()
         let id = found.parsed("id", { ServerID(rawValue: $0) }, expected: ServerID.grammar)
         let endpoint = found.parsed("endpoint", { Endpoint($0) }, expected: "ws://host:port or wss://host:port")
         let port = found.int("listen.port", in: 0...65_535) ?? Int(endpoint?.port ?? AetherURL.defaultPort)
@@ -126,6 +137,7 @@ struct ConfigurationLoader {
         let offset = found.double("clock.offsetSeconds", in: -86_400...86_400) ?? 0
         let serves = found.bool("registry.serve") ?? false
         let registered = found.int("registry.maximumServers", in: 1...1_000_000) ?? Limits.registeredServers
+        let listed = found.int("registry.maximumListed", in: 1...1_000_000) ?? Limits.listedServers
         var listener = ListenerLimits()
         if let most = found.int("listen.connections", in: 1...1_000_000) { listener.connections = most }
         if let most = found.int("listen.connectionsPerAddress", in: 1...1_000_000) {
@@ -144,7 +156,7 @@ struct ConfigurationLoader {
             handoffRetention: retention ?? Limits.handoffRetention, logLevel: level ?? .info,
             tlsCertificate: certificate, tlsKey: key,
             tlsTrustRoots: roots, allowsClassicalSuites: classical, servesRegistry: serves,
-            registeredServers: registered,
+            registeredServers: registered, listedServers: listed,
             registries: registries, addresses: addresses, clockOffset: Duration(fractional: offset), listener: listener)
     }
 

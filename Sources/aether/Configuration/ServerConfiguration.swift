@@ -36,6 +36,8 @@ struct ServerConfiguration {
     var servesRegistry = false
     /// See ``NodeConfiguration/registeredServers``.
     var registeredServers = Limits.registeredServers
+    /// See ``NodeConfiguration/listedServers``.
+    var listedServers = Limits.listedServers
     /// The registries to use: `http://host:port` or `https://host:port`, none twice.
     var registries: [String] = []
     /// See ``NodeConfiguration/addresses``.

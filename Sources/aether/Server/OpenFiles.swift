@@ -9,13 +9,14 @@ enum OpenFiles {
     static func raise() -> Int? {
         var limit = rlimit()
         guard getrlimit(resource, &limit) == 0 else { return nil }
-        if limit.rlim_cur < limit.rlim_max {
+        for wanted in OpenFileLimit.candidates(soft: UInt64(limit.rlim_cur), hard: UInt64(limit.rlim_max)) {
             var raised = limit
-            raised.rlim_cur = limit.rlim_max
-            if setrlimit(resource, &raised) == 0 { limit = raised }
+            raised.rlim_cur = rlim_t(wanted)
+            guard setrlimit(resource, &raised) == 0 else { continue }
+            limit = raised
+            break
         }
-        // Where there is no limit the number does not fit.
-        return Int(exactly: limit.rlim_cur)
+        return OpenFileLimit.files(UInt64(limit.rlim_cur))
     }
 
     /// Lowers the bound on connections so that descriptors are left for everything else, and says so.

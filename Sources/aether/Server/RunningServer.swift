@@ -131,6 +131,7 @@ struct RunningServer {
             servesRegistry: configuration.servesRegistry)
         node.network = configuration.network
         node.registeredServers = configuration.registeredServers
+        node.listedServers = configuration.listedServers
         node.addresses = configuration.addresses
         return node
     }

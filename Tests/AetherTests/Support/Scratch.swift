@@ -79,6 +79,23 @@ final class Scratch: Sendable {
         return file
     }
 
+    /// A certificate that has signed itself, and its key: `NAME.pem`, `NAME.key`.
+    ///
+    /// - Parameter subject: whose it is: `IP:127.0.0.1`, `DNS:alpha.example`.
+    /// - Returns: the path without the ending.
+    func certificate(for subject: String, _ name: String) async throws -> String {
+        let path = self.path + "/" + name
+        let made = try await run(
+            "/usr/bin/env",
+            [
+                "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
+                "2", "-subj", "/CN=test", "-addext", "subjectAltName=\(subject)", "-keyout", path + ".key", "-out",
+                path + ".pem",
+            ])
+        try #require(made.code == 0, "\(made.err)")
+        return path
+    }
+
     /// The processes that have this test's folder in their command line.
     var processes: [pid_t] {
         let ids = ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { pid_t($0) }

@@ -23,6 +23,7 @@ final class LiveServer: Sendable {
     let transport: WebSocketPeerTransport
     let metrics: TestMetrics
     let port: Int
+    private let clock: any FederationClock
     private let group: ServiceGroup
     private let run: Task<Void, any Error>
 
@@ -30,17 +31,19 @@ final class LiveServer: Sendable {
 
     var endpoint: Endpoint { Endpoint(unchecked: port) }
 
-    /// - Parameter seed: tells apart two servers that claim one id.
+    /// - Parameters:
+    ///   - seed: tells apart two servers that claim one id.
+    ///   - clock: of the server; sockets and dials have the machine's.
     static func start(
         _ id: String, seed: UInt8 = 1, transport configuration: WebSocketPeerTransport.Configuration = .patient,
-        limits: ListenerLimits = .patient
+        limits: ListenerLimits = .patient, clock: any FederationClock = SystemClock()
     ) async throws -> LiveServer {
         let identity = try identity(id, seed: seed)
         let metrics = TestMetrics()
         let server = try await FederationServer.open(
             identity: identity,
             configuration: NodeConfiguration(name: id, endpoint: Endpoint(unchecked: 1)), store: MemoryStore(),
-            assets: MemoryAssetStore(), logger: quiet)
+            assets: MemoryAssetStore(), clock: clock, logger: quiet)
         let host = WatchedHost(server)
         let transport = try WebSocketPeerTransport(host: host, configuration: configuration, metrics: metrics)
         let route = WebSocketRoute(path: PeerRoute.path, subprotocol: PeerRoute.subprotocol) { channel, head in
@@ -60,12 +63,13 @@ final class LiveServer: Sendable {
         try await server.start(transport: transport)
         return LiveServer(
             identity: identity, server: server, host: host, transport: transport, metrics: metrics, port: port,
-            group: group, run: run)
+            clock: clock, group: group, run: run)
     }
 
     private init(
         identity: ServerIdentity, server: FederationServer, host: WatchedHost, transport: WebSocketPeerTransport,
-        metrics: TestMetrics, port: Int, group: ServiceGroup, run: Task<Void, any Error>
+        metrics: TestMetrics, port: Int, clock: any FederationClock, group: ServiceGroup,
+        run: Task<Void, any Error>
     ) {
         self.identity = identity
         self.server = server
@@ -73,6 +77,7 @@ final class LiveServer: Sendable {
         self.transport = transport
         self.metrics = metrics
         self.port = port
+        self.clock = clock
         self.group = group
         self.run = run
     }
@@ -87,7 +92,7 @@ final class LiveServer: Sendable {
     /// Makes `other` a peer, which is dialled at `port` from now on; a port on which nobody listens when nil. The card's number is
     /// higher than any that the peer will give itself, so that its own card does not lead around a relay.
     func trust(_ other: ServerIdentity, at port: Int? = nil) async throws {
-        let now = SystemClock().now().timestamp
+        let now = clock.now().timestamp
         let card = ServerCard(
             id: other.id, name: "a peer", endpoint: Endpoint(unchecked: port ?? 1), publicKey: other.publicKey,
             sequence: 1 << 52, worlds: [], issued: now, expires: now + .seconds(3_600)

@@ -73,6 +73,76 @@ struct NodeKeyTests {
         #expect(beta.node.verifiedPeer(alpha.id, at: federation.now)?.publicKey == (try Self.key(2).publicKey))
     }
 
+    @Test("a rotation is no way off the deny list")
+    func denied() throws {
+        let (federation, alpha, beta) = try Self.pair()
+        let deny = TrustPolicy(deny: [.key(try Self.key(1).publicKey)])
+        beta.enqueue(beta.node.setPolicy(deny, at: federation.now))
+        try federation.settle()
+        #expect(beta.channel(to: alpha) == nil)
+        try Self.rotate(alpha, to: 2, in: federation)
+        try federation.settle()
+        // A registry, or whoever else, passes its card on.
+        beta.enqueue(try beta.node.register(try #require(alpha.card), at: federation.now).effects)
+        try federation.settle()
+        #expect(beta.node.bindings[alpha.id]?.key == (try Self.key(2).publicKey))
+        #expect(try federation.connect(alpha, beta) == nil)
+        #expect(throws: Refusal.self) { try beta.node.addPeer(try #require(alpha.card), at: federation.now) }
+        federation.crash(beta)
+        try federation.restart(beta)
+        try federation.settle()
+        #expect(try federation.connect(alpha, beta) == nil)
+        beta.enqueue(beta.node.setPolicy(TrustPolicy(), at: federation.now))
+        try federation.settle()
+        #expect(try federation.connect(alpha, beta) != nil)
+    }
+
+    @Test("nor are many rotations, nor is one from before this server was met")
+    func deniedForGood() throws {
+        let (federation, alpha, beta) = try Self.pair()
+        let deny = TrustPolicy(deny: [.key(try Self.key(1).publicKey)], registryListed: .all)
+        beta.enqueue(beta.node.setPolicy(deny, at: federation.now))
+        try federation.settle()
+        let elsewhere = try TestFederation(["gamma"])
+        let gamma = elsewhere.node("gamma")
+        gamma.enqueue(gamma.node.setPolicy(deny, at: elsewhere.now))
+        gamma.enqueue(gamma.node.note(alpha.id, listedBy: "https://r", true))
+        for number in 2...12 as ClosedRange<UInt8> {
+            try Self.rotate(alpha, to: number, in: federation)
+            try federation.settle()
+            let card = try #require(alpha.card)
+            beta.enqueue((try? beta.node.register(card, at: federation.now).effects) ?? [])
+            if number == 2 { gamma.enqueue(try gamma.node.register(card, at: elsewhere.now).effects) }
+        }
+        #expect(beta.node.bindings[alpha.id]?.key == (try Self.key(12).publicKey))
+        #expect(try federation.connect(alpha, beta) == nil)
+        #expect(throws: Refusal.self) { try beta.node.addPeer(try #require(alpha.card), at: federation.now) }
+        guard case .refuse(let refusal) = gamma.node.decision(on: alpha.id, at: elsewhere.now) else {
+            Issue.record("gamma trusts alpha")
+            return
+        }
+        #expect(refusal.code == TrustPolicy.denied(alpha.id).code)
+    }
+
+    @Test("whom the allow list names by key stays on it through a rotation, and the channel stays open")
+    func allowed() throws {
+        let (federation, alpha, beta) = try Self.pair()
+        beta.enqueue(try beta.node.removePeer(alpha.id, at: federation.now))
+        try federation.settle()
+        let allow = TrustPolicy(allow: [.key(try Self.key(1).publicKey)], registryListed: .all)
+        beta.enqueue(beta.node.setPolicy(allow, at: federation.now))
+        beta.enqueue(beta.node.note(alpha.id, listedBy: "https://r", true))
+        try federation.settle()
+        try federation.connect(alpha, beta)
+        try federation.settle()
+        let channel = try #require(beta.channel(to: alpha))
+        try Self.rotate(alpha, to: 2, in: federation)
+        try federation.settle()
+        #expect(beta.node.bindings[alpha.id]?.key == (try Self.key(2).publicKey))
+        #expect(beta.node.peers[alpha.id]?.trust == .registry("https://r"))
+        #expect(beta.channel(to: alpha) == channel)
+    }
+
     @Test("a token from before the rotation is still taken, and a receipt is given anew under the new key")
     func onTheWay() throws {
         let (federation, alpha, beta) = try Self.pair()

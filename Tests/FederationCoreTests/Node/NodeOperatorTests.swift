@@ -31,7 +31,8 @@ struct NodeOperatorTests {
     }
 
     private static func heartbeat(
-        _ name: String = "beta", seed: UInt8 = 2, to audience: ServerID? = nil, at time: Duration, sequence: UInt64 = 1
+        _ name: String = "beta", seed: UInt8 = 2, to audience: ServerID? = ServerID(unchecked: "alpha"),
+        at time: Duration, sequence: UInt64 = 1
     ) throws -> String {
         let identity = try ServerIdentity(id: ServerID(unchecked: name), seed: [UInt8](repeating: seed, count: 32))
         return HeartbeatStatement(
@@ -116,6 +117,16 @@ struct NodeOperatorTests {
                     at: HandoffSamples.at(.seconds(40))
                 ).1
             } == "heartbeat.refused")
+        for audience in [nil, ServerID(unchecked: "another")] {
+            // Whoever has heard it elsewhere would make the server look alive here.
+            #expect(
+                code {
+                    try alpha.node.heartbeat(
+                        Self.beta, statement: try Self.heartbeat(to: audience, at: .seconds(31)),
+                        at: HandoffSamples.at(.seconds(31))
+                    ).1
+                } == "heartbeat.refused")
+        }
         #expect(
             code { try alpha.node.heartbeat(ServerID(unchecked: "nobody"), statement: "", at: Self.start).1 }
                 == "server.unknown")
@@ -147,10 +158,10 @@ struct NodeOperatorTests {
         _ = try alpha.node.addPeer(try Self.card(), at: Self.start)
         _ = alpha.node.tick(at: HandoffSamples.at(.seconds(300)))
         let later = HandoffSamples.at(.seconds(301))
-        // What names no audience is for a registry: anybody who has it can show it.
-        let (_, unheard) = try alpha.node.heartbeat(
-            Self.beta, statement: try Self.heartbeat(at: .seconds(301), sequence: 2), at: later)
-        #expect(unheard.labels == [])
+        // What names no audience anybody who has it can show.
+        let unaddressed = try Self.heartbeat(to: nil, at: .seconds(301), sequence: 2)
+        #expect(
+            code { try alpha.node.heartbeat(Self.beta, statement: unaddressed, at: later).1 } == "heartbeat.refused")
         let (entry, effects) = try alpha.node.heartbeat(
             Self.beta, statement: try Self.heartbeat(to: alpha.node.id, at: .seconds(301)), at: later)
         #expect(entry.status == .offline && effects.labels == ["dial beta now"])

@@ -197,15 +197,18 @@ struct NodeTrustTests {
         federation.crash(beta)
         try federation.restart(beta)
         #expect(try federation.connect(alpha, beta) == nil)
+        #expect(beta.node.registry.suspensionReason(of: alpha.id) == "spam")
         beta.enqueue(try beta.node.reinstate(alpha.id, at: federation.now))
         try federation.settle()
+        #expect(beta.node.registry.suspensionReason(of: alpha.id) == nil)
         #expect(try federation.connect(alpha, beta) != nil)
-        beta.enqueue(try beta.node.suspend(alpha.id, reason: "spam", at: federation.now))
+        beta.enqueue(try beta.node.suspend(alpha.id, reason: "more spam", at: federation.now))
         if beta.node.registry.server(alpha.id) == nil {
             beta.enqueue(try beta.node.register(try #require(alpha.card), at: federation.now).effects)
         }
         try federation.settle()
         #expect(beta.node.registry.status(of: alpha.id) == .suspended)
+        #expect(beta.node.registry.suspensionReason(of: alpha.id) == "more spam")
         #expect(try federation.connect(alpha, beta) == nil)
     }
 

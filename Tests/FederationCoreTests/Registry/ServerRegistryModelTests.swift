@@ -23,6 +23,7 @@ struct ServerRegistryModelTests {
             if let tombstone = tombstones[server.id], tombstone.publicKey != server.publicKey { return false }
             var fresh = server
             fresh.status = tombstones[server.id]?.isSuspended == true ? .suspended : .offline
+            fresh.suspensionReason = tombstones[server.id]?.suspensionReason
             tombstones[server.id] = nil
             servers[server.id] = fresh
             return true
@@ -31,7 +32,8 @@ struct ServerRegistryModelTests {
         mutating func deregister(_ id: ServerID) -> Bool {
             guard let server = servers.removeValue(forKey: id) else { return false }
             tombstones[id] = ServerTombstone(
-                server: id, publicKey: server.publicKey, isSuspended: server.status == .suspended)
+                server: id, publicKey: server.publicKey, isSuspended: server.status == .suspended,
+                suspensionReason: server.suspensionReason)
             return true
         }
 
@@ -96,8 +98,8 @@ struct ServerRegistryModelTests {
             case 8:
                 let wasKnown = model.servers[id] != nil
                 if wasKnown { model.servers[id]?.status = .suspended }
-                if wasKnown { model.servers[id]?.suspensionReason = "" }
-                agreed = ((try? registry.suspend(id, reason: "")) != nil, wasKnown)
+                if wasKnown { model.servers[id]?.suspensionReason = "step \(step)" }
+                agreed = ((try? registry.suspend(id, reason: "step \(step)")) != nil, wasKnown)
             default: agreed = ((try? registry.reinstate(id)) != nil, model.reinstate(id))
             }
             #expect(agreed.0 == agreed.1, "step \(step)")

@@ -153,6 +153,7 @@ struct ServerRegistryTests {
         }
         #expect(registry.server(id)?.status == .suspended)
         #expect(registry.count(status: .suspended) == 1)
+        #expect(registry.suspensionReason(of: id) == (escape == .suspendAgain ? "more" : "spam"))
         #expect(try registry.reinstate(id).status == .offline)
         #expect(registry.suspensionReason(of: id) == nil)
         #expect(try registry.recordHeartbeat(id, at: Timestamp(milliseconds: 99))?.status == .online)

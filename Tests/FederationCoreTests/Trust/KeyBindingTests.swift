@@ -182,4 +182,36 @@ struct KeyBindingTests {
         }
         #expect(binding.retired.count == Limits.retiredKeys)
     }
+
+    @Test("a retired key that the policy names is remembered however often the server rotates, besides the last ones")
+    func named() throws {
+        var binding = try KeyLine.binding()
+        let named = [try KeyLine.identity(1).publicKey, try KeyLine.identity(4).publicKey]
+        for number in 1...20 as ClosedRange<UInt8> {
+            let card = try KeyLine.card(
+                number + 1, next: number + 2, rotations: [KeyLine.rotation(number, number + 1, next: number + 2)])
+            #expect(try binding.accept(card, at: KeyLine.start, keeping: named.contains) != .none)
+        }
+        let last = try (13...20 as ClosedRange<UInt8>).map { try KeyLine.identity($0).publicKey }
+        #expect(binding.retired.map(\.key) == named + last)
+    }
+
+    @Test("the first card's rotations tell its earlier keys, as far as they lead to its own, and these sign nothing more")
+    func predecessors() throws {
+        func retired(_ rotations: String...) throws -> [PublicKey] {
+            let binding = try KeyBinding(
+                first: try KeyLine.card(3, next: 4, rotations: rotations), at: KeyLine.start)
+            #expect(!binding.retired.contains { binding.accepts($0.key, at: KeyLine.start) })
+            return binding.retired.map(\.key)
+        }
+        let (first, second) = (try KeyLine.rotation(1, 2, next: 3), try KeyLine.rotation(2, 3, next: 4))
+        let keys = [try KeyLine.identity(1).publicKey, try KeyLine.identity(2).publicKey]
+        #expect(try retired(first, second) == keys)
+        #expect(try retired(second) == [keys[1]])
+        #expect(try retired(first).isEmpty, "it leads elsewhere")
+        // Key 9 is named as the signer and has not signed.
+        let parts = second.split(separator: ".")
+        let other = try KeyLine.rotation(9, 3, next: 4).split(separator: ".")
+        #expect(try retired("\(other[0]).\(parts[1]).\(parts[2])").isEmpty)
+    }
 }

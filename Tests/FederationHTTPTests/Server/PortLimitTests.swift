@@ -70,6 +70,24 @@ import Testing
         #expect(limits.connections == connections && limits.connectionsPerAddress == perAddress)
     }
 
+    /// Would fail if "no limit" were taken for a number, or if a refusal to go so far left the process with the few files that
+    /// it began with.
+    @Test(
+        "no limit on open files is none, however it is written, and what a system refuses is asked for again with less",
+        arguments: [
+            (256, UInt64.max, [UInt64.max, 1 << 20, 1 << 16, 10_240]),
+            (256, 1 << 63 - 1, [1 << 63 - 1, 1 << 20, 1 << 16, 10_240]),
+            (1_024, 4_096, [4_096]), (1_024, 524_288, [524_288, 1 << 16, 10_240]), (20_000, 20_000, []),
+            (UInt64.max, UInt64.max, []),
+        ] as [(UInt64, UInt64, [UInt64])])
+    func openFiles(soft: UInt64, hard: UInt64, candidates: [UInt64]) {
+        #expect(OpenFileLimit.candidates(soft: soft, hard: hard) == candidates)
+        #expect(OpenFileLimit.files(hard) == (hard < 1 << 31 ? Int(hard) : nil))
+        var limits = ListenerLimits()
+        limits.fit(descriptors: .max)
+        #expect(limits.connections == ListenerLimits().connections)
+    }
+
     // MARK: Through a socket
 
     @Test("connections beyond the bound are closed and counted, until another one ends")

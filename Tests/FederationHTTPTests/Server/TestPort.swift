@@ -7,7 +7,8 @@ import ServiceLifecycle
 
 @testable import FederationHTTP
 
-/// A server on a port of its own with two HTTP routes, `/hello` and `/length`, and whatever WebSockets a test wants.
+/// A server on a port of its own with three HTTP routes, `/hello`, `/length` and `/large` with 256 MiB, and whatever WebSockets
+/// a test wants.
 final class TestPort: Sendable {
     let port: Int
     private let metrics: PrometheusRegistry
@@ -23,6 +24,15 @@ final class TestPort: Sendable {
             var count = 0
             for try await chunk in request.body { count += chunk.readableBytes }
             return "\(count)"
+        }
+        router.get("large") { _, _ in
+            Response(
+                status: .ok,
+                body: ResponseBody { writer in
+                    let piece = ByteBuffer(repeating: 0x61, count: 1 << 18)
+                    for _ in 0..<1_024 { try await writer.write(piece) }
+                    try await writer.finish(nil)
+                })
         }
         let metrics = PrometheusRegistry()
         let (ports, found) = AsyncStream<Int>.makeStream()

@@ -13,6 +13,8 @@ final class ScriptedRegistry: RegistryLink {
         var identity: Stranger
         /// Whom the log lists, one entry each.
         var listed: [Stranger] = []
+        /// The places of entries that say that somebody has left.
+        var departures: Set<Int> = []
         /// Entries of the log that the head covers; nil for all.
         var shown: Int?
         /// Whether every proof of consistency is spoilt on the way.
@@ -23,8 +25,8 @@ final class ScriptedRegistry: RegistryLink {
 
     private let script: Mutex<Script>
 
-    init(_ ids: [String]) throws {
-        var identity = try Stranger("registry", port: 7_700)
+    init(_ ids: [String], of id: String = "registry") throws {
+        var identity = try Stranger(id, port: 7_700)
         try identity.commit(toNext: "second")
         script = Mutex(Script(identity: identity))
         try list(ids)
@@ -33,7 +35,25 @@ final class ScriptedRegistry: RegistryLink {
     /// From now on the log lists these, and nobody before them.
     func list(_ ids: [String]) throws {
         let listed = try ids.map { try Stranger($0) }
-        change { $0.listed = listed }
+        change {
+            $0.listed = listed
+            $0.departures = []
+        }
+    }
+
+    /// The log goes on: these leave.
+    func leave(_ ids: [String]) throws {
+        let left = try ids.map { try Stranger($0) }
+        change { script in
+            script.departures.formUnion(script.listed.count..<(script.listed.count + left.count))
+            script.listed += left
+        }
+    }
+
+    /// The log goes on: these register.
+    func add(_ ids: [String]) throws {
+        let added = try ids.map { try Stranger($0) }
+        change { $0.listed += added }
     }
 
     func change(_ body: (inout Script) throws -> Void) rethrows {
@@ -70,10 +90,12 @@ final class ScriptedRegistry: RegistryLink {
 
 extension ScriptedRegistry.Script {
     private var entries: [RegistryLogEntry] {
-        listed.map {
-            RegistryLogEntry(
-                .registered, server: $0.id, key: $0.keys.publicKey, commitment: $0.commitment, sequence: $0.sequence,
-                card: ContentHash.of(Array($0.card.utf8)), time: ManualClock.start)
+        listed.enumerated().map { index, server in
+            let isGone = departures.contains(index)
+            return RegistryLogEntry(
+                isGone ? .deregistered : .registered, server: server.id, key: server.keys.publicKey,
+                commitment: server.commitment, sequence: server.sequence,
+                card: isGone ? nil : ContentHash.of(Array(server.card.utf8)), time: ManualClock.start)
         }
     }
 
@@ -95,6 +117,7 @@ extension ScriptedRegistry.Script {
         var cards: [String: JSONValue] = [:]
         for (index, entry) in entries.enumerated().dropFirst(first).prefix(limit) {
             page.append(.object(["index": .integer(Int64(index)), "entry": entry.json]))
+            guard !departures.contains(index) else { continue }
             cards[entry.server.rawValue] = .string(forged[entry.server] ?? listed[index].card)
         }
         return .object(["entries": .array(page), "cards": .object(cards)])

@@ -85,8 +85,10 @@ struct Stranger: Sendable {
         ).issue(by: keys)
     }
 
-    func heartbeat(_ number: UInt64, at time: Timestamp) -> String {
-        HeartbeatStatement(issuer: id, sequence: number, issuedAt: time).issue(by: keys)
+    func heartbeat(_ number: UInt64, to reader: String = "registry", at time: Timestamp) -> String {
+        HeartbeatStatement(
+            issuer: id, audience: ServerID(unchecked: reader), sequence: number, issuedAt: time
+        ).issue(by: keys)
     }
 
     func deregistration(from registry: String, sequence: UInt64? = nil, at time: Timestamp) -> String {

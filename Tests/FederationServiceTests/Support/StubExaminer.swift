@@ -73,7 +73,8 @@ final class StubExaminer: ExaminationLink {
         return try await place.answer(inquiry)
     }
 
-    func listing(of server: ServerID, at registry: String) async throws(Refusal) -> [UInt8] {
+    func listing(of server: ServerID, at registry: String, denied: [AddressRange]) async throws(Refusal) -> [UInt8] {
+        visits.withLock { $0.append("listing \(registry)" + denied.map { " but \($0)" }.joined()) }
         throw Self.closed
     }
 }

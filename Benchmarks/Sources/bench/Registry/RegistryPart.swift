@@ -130,7 +130,8 @@ struct RegistryPart {
             sequence += 1
             let now = SystemClock().now().timestamp
             return members.map { member in
-                let statement = HeartbeatStatement(issuer: member.id, sequence: sequence, issuedAt: now)
+                let statement = HeartbeatStatement(
+                    issuer: member.id, audience: ServerID(unchecked: "registry"), sequence: sequence, issuedAt: now)
                 return RegistryPart.request(
                     "POST", "/v1/servers/\(member.id)/heartbeat", jws: statement.issue(by: member))
             }
