@@ -194,7 +194,9 @@ struct StatementTests {
         #expect(failure == expected)
     }
 
-    @Test("a heartbeat for another server, or for nobody, is refused", arguments: [ServerID(unchecked: "elsewhere"), nil])
+    @Test(
+        "a heartbeat for another server, or for nobody, is refused",
+        arguments: [ServerID(unchecked: "elsewhere"), nil])
     func heartbeatElsewhere(audience: ServerID?) {
         let text = HeartbeatStatement(
             issuer: Sample.alpha, audience: audience, sequence: 9, issuedAt: Sample.time

@@ -158,6 +158,14 @@ struct RegistryAuditTests {
                 return elements + [.object(["id": .string("stray"), "card": .string(card)])]
             }),
         Lie(
+            testDescription: "a listing without an end", codes: ["listing.endless"],
+            tamper: { request, json in
+                guard request.path.hasPrefix("/v1/servers?") else { return json }
+                let page = request.path.split(separator: "=").last.flatMap { Int($0.dropFirst()) } ?? 0
+                let servers = (1...100).map { JSONValue.object(["id": .string("z\(page + $0)")]) }
+                return .object(["servers": .array(servers), "next": .string("z\(page + 100)")])
+            }),
+        Lie(
             testDescription: "another card of a listed server", codes: ["card.unlogged"],
             tamper: changing("/v1/servers", "servers") { elements in
                 elements.map { element in
@@ -192,6 +200,23 @@ struct RegistryAuditTests {
             try await fill(registry)
             let report = try await audit(registry, tamper: lie.tamper)
             #expect(report.findings.map(\.code) == lie.codes, "\(report.findings)")
+        }
+    }
+
+    @Test("does not begin to read a log that is said to be longer than anybody could read")
+    func endless() async throws {
+        try await TestServer.run("registry", registryAccess: .signed) { registry async throws in
+            let identity = registry.identity
+            let head = TreeHead(
+                issuer: identity.id, size: 1 << 40, root: ContentHash.of([]),
+                issuedAt: registry.clock.now().timestamp)
+            let refusal = await #expect(throws: Refusal.self) {
+                try await audit(registry) { request, json in
+                    request.path == "/v1/log/head"
+                        ? Self.replacing("head", with: .string(head.issue(by: identity)), in: json) : json
+                }
+            }
+            #expect(refusal?.code == "audit.logTooLong")
         }
     }
 

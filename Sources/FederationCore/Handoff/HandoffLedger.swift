@@ -10,36 +10,6 @@ import HeapModule
 ///
 /// Before `committed` a timeout aborts; after it nothing does. A destination never leaves `reserved` by itself: it asks.
 public struct HandoffLedger: Sendable {
-    /// Why a step was refused. Nothing changed.
-    public enum Failure: Error, Hashable, Sendable {
-        case notFound(HandoffID)
-        /// The handoff is in a state in which the step makes no sense.
-        case invalidState(HandoffID, HandoffState)
-        /// The other end of the handoff is another server.
-        case wrongPeer(HandoffID, expected: ServerID)
-        /// The player has another handoff that is not over.
-        case alreadyOpen(PlayerID, HandoffID)
-        case staleEpoch(PlayerID, offered: Epoch, known: Epoch)
-        /// The token speaks of another player, world or handoff than the envelope.
-        case playerMismatch(HandoffID)
-        case snapshotTooLarge(Int)
-        case snapshotHashMismatch(expected: ContentHash, actual: ContentHash)
-        /// The portal leads to the server on which it stands.
-        case sameWorld(ServerID)
-        /// The token was redeemed before.
-        case replayed(HandoffID)
-        /// The source did not decide in time.
-        case timeout(HandoffID)
-        /// ``Limits/openHandoffs`` are open.
-        case full
-        /// The receipt is not one for this handoff.
-        case invalidReceipt(HandoffID)
-        /// The token offers the player but decides nothing.
-        case undecided(HandoffID)
-        /// The token itself was refused.
-        case token(SessionToken.Failure)
-    }
-
     /// What is due for an open handoff, as ``tick(at:)`` finds it.
     public enum Due: Hashable, Sendable {
         /// Prepared for too long: abort.

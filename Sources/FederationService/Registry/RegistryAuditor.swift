@@ -26,6 +26,8 @@ public struct RegistryAuditor: Sendable {
     /// Proofs of inclusion that one audit asks for. Whatever it reads anew is proved by the root as well.
     public static let proofs = 64
     private static let pageEntries = 500
+    /// New entries that one audit reads at most: some gigabytes of memory.
+    public static let entries = 5_000_000
 
     private let answers: RegistryAnswers
     private let clock: any FederationClock
@@ -127,6 +129,13 @@ public struct RegistryAuditor: Sendable {
 
     /// Reads every new entry up to a head, and sees whether its root follows from them.
     private func readEntries(to head: TreeHead, _ run: inout Run) async throws(Refusal) {
+        let new = head.size - min(head.size, UInt64(run.audit.frontier.count))
+        guard new <= UInt64(Self.entries) else {
+            throw Refusal(
+                .overloaded, code: "audit.logTooLong",
+                reason: "the log is said to have \(new) new entries; an audit reads \(Self.entries) at most",
+                remedy: "ask the registry's operator how many servers it has had")
+        }
         while run.audit.frontier.count < head.size {
             let wanted = min(Self.pageEntries, Int(clamping: head.size) - run.audit.frontier.count)
             let page = try await answers.entries(from: run.audit.frontier.count, limit: wanted, withCards: false)
@@ -161,6 +170,15 @@ public struct RegistryAuditor: Sendable {
         repeat {
             let page = try await answers.listing(after: cursor)
             for (id, card) in page.servers { listed[id] = .some(card) }
+            // Each of them has an entry in the log, which grows a little meanwhile.
+            guard listed.count <= run.audit.frontier.count + Self.pageEntries else {
+                run.findings.append(
+                    AuditFinding(
+                        "listing.endless",
+                        "\(listed.count) servers are listed and more are to come, but the log has \(run.audit.frontier.count) entries",
+                        evidence: [run.audit.head].compactMap(\.self)))
+                return
+            }
             cursor = page.next
         } while cursor != nil
         // What was logged while the listing was read may be in it, or not.

@@ -196,7 +196,8 @@ struct KeyBindingTests {
         #expect(binding.retired.map(\.key) == named + last)
     }
 
-    @Test("the first card's rotations tell its earlier keys, as far as they lead to its own, and these sign nothing more")
+    @Test(
+        "the first card's rotations tell its earlier keys, as far as they lead to its own, and these sign nothing more")
     func predecessors() throws {
         func retired(_ rotations: String...) throws -> [PublicKey] {
             let binding = try KeyBinding(
