@@ -11,6 +11,19 @@ import Testing
 struct NodeRestoredReceiptTests {
     private static let ada = PromiseTests.ada
 
+    /// Three servers with channels between all of them, and a player at alpha.
+    private static func three() throws -> (TestFederation, alpha: TestNode, beta: TestNode, gamma: TestNode) {
+        let federation = try TestFederation(["alpha", "beta", "gamma"])
+        try federation.connectAll()
+        try federation.settle()
+        try federation.enter(ada, at: federation.node("alpha"))
+        return (federation, federation.node("alpha"), federation.node("beta"), federation.node("gamma"))
+    }
+
+    private static func cutOff(_ node: TestNode, from others: [TestNode], in federation: TestFederation) {
+        for other in others { if let wire = federation.wire(node, other) { federation.close(wire) } }
+    }
+
     @Test("a source whose backup brings a handoff back that both had done with has its receipt again")
     func receiptAfterCompaction() throws {
         let federation = try TestFederation(["alpha", "beta"])
@@ -30,9 +43,7 @@ struct NodeRestoredReceiptTests {
         federation.advance(by: .seconds(31))
         try federation.settle()
         #expect(beta.node.ledger.record(id) == nil)
-        federation.crash(alpha)
-        alpha.store = backup
-        try federation.restart(alpha)
+        try Self.restore(alpha, to: backup, in: federation)
         try federation.heal()
         #expect(alpha.node.ledger.record(id)?.state == .completed)
         #expect(federation.playable(Self.ada) == [beta.id])
@@ -43,20 +54,14 @@ struct NodeRestoredReceiptTests {
     private static func unacknowledged(
         at name: String
     ) throws -> (TestFederation, beta: TestNode, end: TestNode, HandoffID, before: StoreTables) {
-        let federation = try TestFederation(["alpha", "beta", "gamma"])
-        let (alpha, beta, end) = (federation.node("alpha"), federation.node("beta"), federation.node(name))
-        try federation.connectAll()
-        try federation.settle()
-        try federation.enter(ada, at: alpha)
+        let (federation, alpha, beta, gamma) = try three()
+        let end = federation.node(name)
         try federation.depart(ada, from: alpha, to: beta.id)
         try federation.settle()
         let before = end.store
         let id = try federation.depart(ada, from: beta, to: end.id)
         try federation.settle { _ in
-            guard end.node.ledger.record(id)?.state == .admitted else { return }
-            for other in [alpha, federation.node("gamma")] {
-                if let wire = federation.wire(beta, other) { federation.close(wire) }
-            }
+            if end.node.ledger.record(id)?.state == .admitted { cutOff(beta, from: [alpha, gamma], in: federation) }
         }
         #expect(beta.store.handoffs[id]?.state == .committed && end.store.handoffs[id]?.state == .admitted)
         return (federation, beta, end, id, before)
@@ -105,11 +110,7 @@ struct NodeRestoredReceiptTests {
 
     @Test("a destination restored to a place that it keeps, and shown that the player came and went, gives the receipt")
     func receiptForAPlaceThatIsPast() throws {
-        let federation = try TestFederation(["alpha", "beta", "gamma"])
-        let (alpha, beta, gamma) = (federation.node("alpha"), federation.node("beta"), federation.node("gamma"))
-        try federation.connectAll()
-        try federation.settle()
-        try federation.enter(Self.ada, at: alpha)
+        let (federation, alpha, beta, gamma) = try Self.three()
         try federation.depart(Self.ada, from: alpha, to: beta.id)
         try federation.settle()
         var backup: StoreTables?
@@ -117,7 +118,7 @@ struct NodeRestoredReceiptTests {
         try federation.settle { _ in
             if gamma.store.handoffs[id]?.state == .reserved { backup = gamma.store }
             guard gamma.node.ledger.record(id)?.state == .admitted else { return }
-            for other in [alpha, gamma] { if let wire = federation.wire(beta, other) { federation.close(wire) } }
+            Self.cutOff(beta, from: [alpha, gamma], in: federation)
         }
         try #require(beta.store.handoffs[id]?.state == .committed && gamma.store.handoffs[id]?.state == .admitted)
         try federation.depart(Self.ada, from: gamma, to: alpha.id)
@@ -137,11 +138,7 @@ struct NodeRestoredReceiptTests {
 
     @Test("a place that is past keeps nobody out, be its source away for good, also after another start")
     func pastPlaceKeepsNobodyOut() throws {
-        let federation = try TestFederation(["alpha", "beta", "gamma"])
-        let (alpha, beta, gamma) = (federation.node("alpha"), federation.node("beta"), federation.node("gamma"))
-        try federation.connectAll()
-        try federation.settle()
-        try federation.enter(Self.ada, at: alpha)
+        let (federation, alpha, beta, gamma) = try Self.three()
         var backup: StoreTables?
         let id = try federation.depart(Self.ada, from: alpha, to: beta.id)
         try federation.settle { _ in if beta.store.handoffs[id]?.state == .reserved { backup = beta.store } }
@@ -156,7 +153,7 @@ struct NodeRestoredReceiptTests {
         let back = try federation.depart(Self.ada, from: gamma, to: beta.id)
         try federation.settle { node in
             guard node === beta, beta.store.handoffs[back]?.state == .reserved else { return }
-            if let wire = federation.wire(beta, gamma) { federation.close(wire) }
+            Self.cutOff(beta, from: [gamma], in: federation)
         }
         // Both places are open on the disk; whichever is read first, the newer one counts.
         federation.crash(beta)
@@ -174,17 +171,13 @@ struct NodeRestoredReceiptTests {
 
     @Test("who came by a later decision, after having been taken back, did not come by the one that is void")
     func noReceiptForWhatIsVoid() throws {
-        let federation = try TestFederation(["alpha", "beta", "gamma"])
-        let (alpha, beta, gamma) = (federation.node("alpha"), federation.node("beta"), federation.node("gamma"))
-        try federation.connectAll()
-        try federation.settle()
-        try federation.enter(Self.ada, at: alpha)
+        let (federation, alpha, beta, gamma) = try Self.three()
         try federation.depart(Self.ada, from: alpha, to: beta.id)
         try federation.settle()
         let id = try federation.depart(Self.ada, from: beta, to: gamma.id)
         try federation.settle { node in
             guard node === beta, beta.node.ledger.record(id)?.state == .committed else { return }
-            for other in [alpha, gamma] { if let wire = federation.wire(beta, other) { federation.close(wire) } }
+            Self.cutOff(beta, from: [alpha, gamma], in: federation)
         }
         try #require(beta.store.handoffs[id]?.state == .committed && gamma.store.handoffs[id]?.state == .reserved)
         let backup = beta.store
