@@ -26,11 +26,9 @@ final class Attacker: Sendable {
         self.received = received
     }
 
-    /// - Parameter receiveBuffer: bytes that the kernel takes for a program that does not read; the kernel's own choice
-    ///   when nil.
-    static func connect(_ port: Int, from address: String, receiveBuffer: Int? = nil) async throws -> Attacker {
+    static func connect(_ port: Int, from address: String) async throws -> Attacker {
         let received = Inbox<Received>(high: 1 << 20) {}
-        var bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        let bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .bind(to: try SocketAddress(ipAddress: address, port: 0))
             .connectTimeout(.seconds(10 * Int64(patience)))
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
@@ -39,15 +37,12 @@ final class Attacker: Sendable {
                     try channel.pipeline.syncOperations.addHandler(Listening(received))
                 }
             }
-        if let receiveBuffer {
-            bootstrap = bootstrap.channelOption(.socketOption(.so_rcvbuf), value: receiveBuffer)
-        }
         return Attacker(try await bootstrap.connect(host: "127.0.0.1", port: port).get(), received)
     }
 
     /// Connects and asks for a WebSocket, without waiting for the answer.
-    static func upgrade(_ port: Int, from address: String, receiveBuffer: Int? = nil) async throws -> Attacker {
-        let attacker = try await connect(port, from: address, receiveBuffer: receiveBuffer)
+    static func upgrade(_ port: Int, from address: String) async throws -> Attacker {
+        let attacker = try await connect(port, from: address)
         await attacker.send(Array(opening.utf8))
         return attacker
     }
@@ -101,7 +96,8 @@ final class Attacker: Sendable {
         channel.closeFuture.whenComplete { _ in task.cancel() }
     }
 
-    /// Reads nothing any more.
+    /// Reads nothing any more. The kernel's receive buffer must be of its usual size: with one of a few KiB it drops what
+    /// lies beyond the window together with the acknowledgements it carries, and then nothing leaves either.
     func stopReading() async throws {
         try await channel.setOption(.autoRead, value: false).get()
     }
