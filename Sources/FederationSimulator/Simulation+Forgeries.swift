@@ -165,7 +165,7 @@ extension Simulation {
         case 2: frame = .notice(.card(try hostile.forgedCard(of: victim.id, at: now.timestamp)))
         case 3: frame = .notice(.card(altered(try card(of: victim.index), &random)))
         case 4: frame = .notice(.revocation(try hostile.forgedRevocation(of: victim.id, at: now.timestamp)))
-        case 5, 6: frame = .introductions(try introductions(of: victim, &random))
+        case 5, 6: frame = .introductions(.init(statements: try introductions(of: victim, &random)))
         case 7: frame = .probe(.init(request: request, server: victim.id))
         case 8: frame = .probeResult(.init(request: request, reached: true))
         case 9:

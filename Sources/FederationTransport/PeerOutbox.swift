@@ -115,7 +115,8 @@ extension FederationFrame {
             }
         case .probe, .probeResult: return rest
         case .notice(.card(let compact)), .notice(.revocation(let compact)): return rest + compact.utf8.count
-        case .introductions(let statements): return statements.reduce(rest) { $0 + $1.utf8.count }
+        case .introductions(let introductions):
+            return (introductions.statements + introductions.cards).reduce(rest) { $0 + $1.utf8.count }
         case .evidence(let tokens): return tokens.reduce(rest) { $0 + $1.utf8.count }
         case .recall(let players): return rest + players.count * Limits.identifierBytes
         }

@@ -30,8 +30,8 @@ public enum FederationFrame: Hashable, Sendable {
     case recall([RecalledPlayer])
     /// What a server says of its keys, signed by it; whoever sends it.
     case notice(Notice)
-    /// Introductions by the sender; 1 to ``Limits/introductionsPerFrame`` compact JWSs.
-    case introductions([String])
+    /// Introductions by the sender.
+    case introductions(Introductions)
     /// Asks a common peer whether it can reach a server that does not answer here.
     case probe(Probe)
     case probeResult(ProbeResult)

@@ -63,9 +63,13 @@ enum FrameBounds {
         guard count <= Limits.recalledPlayers else { throw .fieldOversized(.players) }
     }
 
-    static func introductions(count: Int) throws(FrameFailure) {
-        guard count > 0 else { throw .invalidField(.statements) }
-        guard count <= Limits.introductionsPerFrame else { throw .fieldOversized(.statements) }
+    static func check(_ introductions: FederationFrame.Introductions) throws(FrameFailure) {
+        let statements = introductions.statements
+        guard !statements.isEmpty else { throw .invalidField(.statements) }
+        guard statements.count <= Limits.introductionsPerFrame else { throw .fieldOversized(.statements) }
+        guard introductions.cards.count <= statements.count else { throw .fieldOversized(.cards) }
+        for statement in statements { try jws(statement, .statements) }
+        for card in introductions.cards { try jws(card, .cards) }
     }
 
     static func epoch(_ epoch: Epoch) throws(FrameFailure) {

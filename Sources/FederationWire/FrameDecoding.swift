@@ -159,10 +159,10 @@ extension WireNotice {
 }
 
 extension WireIntroductions {
-    func parsed() throws(FrameFailure) -> [String] {
-        try FrameBounds.introductions(count: statements.count)
-        for statement in statements { try FrameBounds.jws(statement, .statements) }
-        return statements
+    func parsed() throws(FrameFailure) -> FederationFrame.Introductions {
+        let introductions = FederationFrame.Introductions(statements: statements, cards: cards)
+        try FrameBounds.check(introductions)
+        return introductions
     }
 }
 

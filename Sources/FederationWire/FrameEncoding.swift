@@ -29,10 +29,10 @@ extension WireFrame {
             evidence.tokens = tokens
         case .recall(let players): recall = try WirePlayerRecall(players)
         case .notice(let notice): self.notice = try WireNotice(notice)
-        case .introductions(let statements):
-            try FrameBounds.introductions(count: statements.count)
-            for statement in statements { try FrameBounds.jws(statement, .statements) }
-            introductions.statements = statements
+        case .introductions(let introductions):
+            try FrameBounds.check(introductions)
+            self.introductions.statements = introductions.statements
+            self.introductions.cards = introductions.cards
         case .probe(let probe):
             self.probe.request = probe.request
             self.probe.serverID = probe.server.rawValue

@@ -39,6 +39,7 @@ public enum FrameFailure: Error, Hashable, Sendable {
         case revocation
         case statement
         case statements
+        case cards
     }
 
     /// What a channel on which the frame arrived is closed with; nil when the frame is to be ignored.

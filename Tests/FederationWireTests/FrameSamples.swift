@@ -47,8 +47,11 @@ enum FrameSamples {
             .evidence(Array(repeating: longJWS, count: Limits.evidenceTokens)),
             .recall([.init(player: player, epoch: .first)]),
             .recall(Array(repeating: .init(player: player, epoch: .last), count: Limits.recalledPlayers)),
-            .notice(.card(jws)), .notice(.revocation(longJWS)), .introductions([jws]),
-            .introductions(Array(repeating: longJWS, count: Limits.introductionsPerFrame)),
+            .notice(.card(jws)), .notice(.revocation(longJWS)), .introductions(.init(statements: [jws])),
+            .introductions(
+                .init(
+                    statements: Array(repeating: longJWS, count: Limits.introductionsPerFrame),
+                    cards: Array(repeating: longJWS, count: Limits.introductionsPerFrame))),
             .probe(.init(request: .max, server: server)), .probeResult(.init(request: 0, reached: true)),
             .probeResult(.init(request: 7, reached: false)),
         ]
@@ -73,6 +76,9 @@ enum FrameSamples {
         }
         func reject(_ code: String, _ reason: String) -> FederationFrame {
             .reject(.init(handoff: handoff, code: code, reason: reason))
+        }
+        func introductions(_ statements: [String], _ cards: [String] = []) -> FederationFrame {
+            .introductions(.init(statements: statements, cards: cards))
         }
         func offer(_ token: String, _ size: Int) -> FederationFrame {
             .offer(.init(handoff: handoff, token: token, snapshot: .init(repeating: 0, count: size)))
@@ -111,12 +117,15 @@ enum FrameSamples {
             (.notice(.card("")), .invalidField(.card)), (.notice(.card(longJWS)), .fieldOversized(.card)),
             (.notice(.revocation("é")), .invalidField(.revocation)),
             (.notice(.revocation(longJWS)), .fieldOversized(.revocation)),
-            (.introductions([]), .invalidField(.statements)), (.introductions([""]), .invalidField(.statements)),
-            (.introductions([longJWS]), .fieldOversized(.statements)),
+            (introductions([]), .invalidField(.statements)), (introductions([""]), .invalidField(.statements)),
+            (introductions([longJWS]), .fieldOversized(.statements)),
             (
-                .introductions(Array(repeating: jws, count: Limits.introductionsPerFrame + 1)),
+                introductions(Array(repeating: jws, count: Limits.introductionsPerFrame + 1)),
                 .fieldOversized(.statements)
             ),
+            (introductions([jws], [jws, jws]), .fieldOversized(.cards)),
+            (introductions([jws, jws], [jws, ""]), .invalidField(.cards)),
+            (introductions([jws], [longJWS]), .fieldOversized(.cards)),
             (.recall([]), .invalidField(.players)), (recall(0, 1), .invalidField(.epoch)),
             (recall(1 << 48, 1), .invalidField(.epoch)),
             (recall(2, Limits.recalledPlayers + 1), .fieldOversized(.players)),

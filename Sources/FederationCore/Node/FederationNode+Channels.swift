@@ -254,8 +254,8 @@ extension FederationNode {
             return receive(recall: players, from: peer, at: now)
         case .notice(let notice):
             return receive(notice, from: peer, at: now)
-        case .introductions(let statements):
-            return receive(introductions: statements, from: peer, at: now)
+        case .introductions(let introductions):
+            return receive(introductions, from: peer, at: now)
         case .probe(let probe):
             return receive(probe, from: peer, on: channel, at: now)
         case .probeResult(let result):

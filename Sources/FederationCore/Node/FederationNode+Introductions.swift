@@ -55,23 +55,25 @@ extension FederationNode {
             return []
         }
         var sent = (introductionsSent[receiver] ?? [:]).filter { now.instant < $0.value.at + Limits.introductionPause }
-        var statements: [String] = []
+        var told: [(statement: String, card: String?)] = []
         for subject in subjects where subject != receiver {
             guard let peer = verifiedPeer(subject, at: now), let record = peers[subject],
                 record.trust.isOwnJudgement, missing(.route, of: subject) == nil,
-                let endpoint = registry.server(subject)?.endpoint
+                let entry = registry.server(subject)
             else { continue }
             if sent[subject]?.key == peer.publicKey { continue }
             guard sent[subject] != nil || sent.count < Limits.introductionsPerIntroducer else { continue }
             sent[subject] = SentIntroduction(key: peer.publicKey, at: now.instant)
-            statements.append(ownIntroduction(of: subject, key: peer.publicKey, at: endpoint, at: now))
+            let statement = ownIntroduction(of: subject, key: peer.publicKey, at: entry.endpoint, at: now)
+            told.append((statement, entry.publicKey == peer.publicKey ? cards[subject] : nil))
         }
-        guard !statements.isEmpty else { return [] }
+        guard !told.isEmpty else { return [] }
         introductionsSent[receiver] = sent
         introductionsDue = introductionsDue ?? now.instant + Limits.introductionPause
-        return stride(from: 0, to: statements.count, by: Limits.introductionsPerFrame).map { start in
-            .send(
-                .introductions(Array(statements[start...].prefix(Limits.introductionsPerFrame))), on: channel)
+        return stride(from: 0, to: told.count, by: Limits.introductionsPerFrame).map { start in
+            let part = told[start...].prefix(Limits.introductionsPerFrame)
+            return .send(
+                .introductions(.init(statements: part.map(\.statement), cards: part.compactMap(\.card))), on: channel)
         }
     }
 
@@ -111,15 +113,19 @@ extension FederationNode {
     // MARK: Hearing
 
     /// A peer introduces others. What does not verify is reported; what can never count is not kept.
-    mutating func receive(introductions statements: [String], from peer: VerifiedPeer, at now: Now) -> [Effect] {
+    mutating func receive(
+        _ told: FederationFrame.Introductions, from peer: VerifiedPeer, at now: Now
+    ) -> [Effect] {
         let introducer = peer.serverID
         guard trustView.isIntroducer(introducer) else { return [] }
-        guard takeAllowance(of: introducer, statements.count, at: now) else {
+        guard takeAllowance(of: introducer, told.statements.count, at: now) else {
             return [.report(.refusedFrame(introducer, code: "introduction.tooMany"))]
         }
         let expired = expireIntroductions(at: now)
         var effects = expired.effects + reviewTrust(in: expired.concerned, at: now)
-        for compact in statements {
+        var subjects: Set<ServerID> = []
+        var news: Set<ServerID> = []
+        for compact in told.statements {
             guard
                 let introduction = try? Introduction.verify(
                     compact, introducer: introducer, key: key(of: peer, for: compact, at: now), at: now.timestamp)
@@ -127,25 +133,31 @@ extension FederationNode {
                 effects.append(.report(.refusedFrame(introducer, code: "introduction.refused")))
                 continue
             }
-            effects += hear(HeardIntroduction(introduction: introduction, heardAt: now.timestamp), at: now)
+            guard introduction.subject != id else { continue }
+            subjects.insert(introduction.subject)
+            let heard = hear(HeardIntroduction(introduction: introduction, heardAt: now.timestamp), at: now)
+            if heard.isNews { news.insert(introduction.subject) }
+            effects += heard.effects
         }
+        // Before anybody is judged, so that no card is looked for that has come along.
+        effects += learn(told.cards, of: subjects, from: introducer, at: now)
+        for subject in news.sorted() { effects += reviewTrust(in: subject, at: now) }
         scheduleReview(at: now)
         return effects
     }
 
-    private mutating func hear(_ heard: HeardIntroduction, at now: Now) -> [Effect] {
-        guard heard.subject != id else { return [] }
+    private mutating func hear(_ heard: HeardIntroduction, at now: Now) -> (isNews: Bool, effects: [Effect]) {
         let wasContested = trustView.isContested(heard.subject, at: now)
         switch introductions.hear(heard) {
-        case .known: return []
-        case .full: return [.report(.refusedFrame(heard.introducer, code: "introduction.full"))]
+        case .known: return (false, [])
+        case .full: return (false, [.report(.refusedFrame(heard.introducer, code: "introduction.full"))])
         case .kept: break
         }
         var effects: [Effect] = [.persist([.trust(.putIntroduction(heard))])]
         if !wasContested, trustView.isContested(heard.subject, at: now) {
             effects.append(.report(.introductionsContradict(heard.subject)))
         }
-        return effects + reviewTrust(in: heard.subject, at: now)
+        return (true, effects)
     }
 
     private mutating func takeAllowance(of introducer: ServerID, _ count: Int, at now: Now) -> Bool {
@@ -192,6 +204,33 @@ extension FederationNode {
     }
 
     // MARK: Cards of the introduced
+
+    /// Takes the cards that came with introductions: of a server that is known, as from anybody; of a stranger only when the
+    /// policy would have its card looked for now. Nothing else is kept of strangers.
+    private mutating func learn(
+        _ compacts: [String], of subjects: Set<ServerID>, from introducer: ServerID, at now: Now
+    ) -> [Effect] {
+        var effects: [Effect] = []
+        for compact in compacts where !subjects.contains(where: { cards[$0] == compact }) {
+            guard let card = try? ServerCard.verify(compact, at: now.timestamp), subjects.contains(card.id) else {
+                effects.append(.report(.refusedFrame(introducer, code: "introduction.cardRefused")))
+                continue
+            }
+            let isStranger = registry.server(card.id) == nil
+            if isStranger {
+                guard trustView.search(for: card.id, at: now) != nil, isExpected(card, at: now) else { continue }
+            }
+            do throws(Refusal) {
+                effects += try register(compact, from: isStranger ? nil : introducer, at: now).effects
+            } catch where error.code == "server.alreadyRegistered" {
+                // An older one than the known: peers hear of changes at different times.
+                continue
+            } catch {
+                effects.append(.report(.noticeRefused(introducer, code: error.code)))
+            }
+        }
+        return effects
+    }
 
     /// Whether a card that was found where others had said may be believed: what is known of its server speaks for itself;
     /// of a stranger only the key counts that its introducers agree on, whoever answers at the address that one of them named.

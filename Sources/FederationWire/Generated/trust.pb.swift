@@ -70,6 +70,10 @@ nonisolated struct WireIntroductions: Sendable {
   /// 1 to 32 compact JWSs of at most 16384 bytes each.
   var statements: [String] = []
 
+  /// The cards of those of whom they speak, as far as the sender has them: compact JWSs of at most 16384 bytes each, not more of
+  /// them than statements.
+  var cards: [String] = []
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -170,7 +174,7 @@ nonisolated extension WireNotice: SwiftProtobuf.Message, SwiftProtobuf._MessageI
 
 nonisolated extension WireIntroductions: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Introductions"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}statements\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}statements\0\u{1}cards\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -179,6 +183,7 @@ nonisolated extension WireIntroductions: SwiftProtobuf.Message, SwiftProtobuf._M
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeRepeatedStringField(value: &self.statements) }()
+      case 2: try { try decoder.decodeRepeatedStringField(value: &self.cards) }()
       default: break
       }
     }
@@ -188,11 +193,15 @@ nonisolated extension WireIntroductions: SwiftProtobuf.Message, SwiftProtobuf._M
     if !self.statements.isEmpty {
       try visitor.visitRepeatedStringField(value: self.statements, fieldNumber: 1)
     }
+    if !self.cards.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.cards, fieldNumber: 2)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: WireIntroductions, rhs: WireIntroductions) -> Bool {
     if lhs.statements != rhs.statements {return false}
+    if lhs.cards != rhs.cards {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

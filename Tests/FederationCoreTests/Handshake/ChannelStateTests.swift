@@ -100,7 +100,7 @@ struct ChannelStateTests {
             Case(.recall([recalled(own)]), ["persist recall"]),
             Case(.notice(.card("x")), ["report notice refused card.refused"]),
             Case(.notice(.revocation("x")), ["report notice refused key.badRevocation"]),
-            Case(.introductions(["x"]), ["report refused introduction.refused"]),
+            Case(.introductions(.init(statements: ["x"])), ["report refused introduction.refused"]),
             Case(.probe(.init(request: 1, server: ServerID(unchecked: "gamma"))), ["send probe result"]),
             // Nobody was asked.
             Case(.probeResult(.init(request: 1, reached: true)), []),

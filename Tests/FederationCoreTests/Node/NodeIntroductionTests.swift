@@ -9,7 +9,6 @@ import Testing
 @Suite("FederationNode, introductions")
 struct NodeIntroductionTests {
     private static let ada = PromiseTests.ada
-    private static let one = TrustPolicy(introducedBy: .init(count: 1, scopes: .all))
 
     /// A line: alpha and beta trust each other, beta and gamma do, and so on; nobody else.
     private static func line(
@@ -41,45 +40,18 @@ struct NodeIntroductionTests {
             id: ServerID(unchecked: name), seed: [UInt8](repeating: UInt8(name.utf8.count + 60), count: 32))
     }
 
-    private static func set(_ policy: TrustPolicy, at node: TestNode, _ federation: TestFederation) throws {
-        node.enqueue(node.node.setPolicy(policy, at: federation.now))
-        try federation.settle()
-    }
-
     /// Alpha and gamma trust each other by beta's word.
     private static func introduced() throws -> (TestFederation, alpha: TestNode, beta: TestNode, gamma: TestNode) {
         let all = try line()
         let (federation, alpha, _, gamma) = all
         for (node, other) in [(alpha, gamma), (gamma, alpha)] {
-            try set(one, at: node, federation)
+            try Introducing.set(Introducing.one, at: node, federation)
             node.enqueue(try node.node.register(try #require(other.card), at: federation.now).effects)
             try federation.settle()
         }
         try federation.connect(alpha, gamma)
         try federation.settle()
         return all
-    }
-
-    private static func introduction(
-        of subject: String = "gamma", by introducer: TestNode, key: PublicKey, at issued: Timestamp,
-        lifetime: Duration = .seconds(3_600), signedBy signer: TestNode? = nil
-    ) -> String {
-        let identity = (signer ?? introducer).identity
-        return Introduction(
-            issuer: identity.id, subject: ServerID(unchecked: subject), key: key,
-            endpoint: TableSamples.endpoint("ws://\(subject).example"), issuedAt: issued, expiresAt: issued + lifetime
-        ).issue(by: identity)
-    }
-
-    private static func tell(
-        _ statements: [String], by teller: TestNode, to node: TestNode, _ federation: TestFederation
-    )
-        throws -> [String]
-    {
-        let channel = try #require(node.channel(to: teller))
-        let effects = node.node.receive(.introductions(statements), on: channel, at: federation.now)
-        node.enqueue(effects)
-        return effects.labels
     }
 
     @Test("whoever was heard of is trusted by the policy only, and then players cross")
@@ -90,13 +62,13 @@ struct NodeIntroductionTests {
         #expect(beta.node.introductions.all.isEmpty)
         #expect(alpha.node.peers[gamma.id] == nil && alpha.fetched.isEmpty)
         #expect(try federation.connect(alpha, gamma) == nil)
-        try Self.set(Self.one, at: alpha, federation)
+        try Introducing.set(Introducing.one, at: alpha, federation)
         #expect(alpha.fetched == [gamma.id])
         alpha.enqueue(try alpha.node.register(try #require(gamma.card), at: federation.now).effects)
         try federation.settle()
         #expect(alpha.node.peers[gamma.id]?.trust == .introduced([beta.id]))
         #expect(try federation.connect(alpha, gamma) == nil, "gamma has not decided to trust alpha")
-        try Self.set(Self.one, at: gamma, federation)
+        try Introducing.set(Introducing.one, at: gamma, federation)
         gamma.enqueue(try gamma.node.register(try #require(alpha.card), at: federation.now).effects)
         try federation.connect(alpha, gamma)
         try federation.settle()
@@ -109,7 +81,7 @@ struct NodeIntroductionTests {
     @Test("two introducers are two")
     func tooFew() throws {
         let (federation, alpha, _, gamma) = try Self.line()
-        try Self.set(TrustPolicy(introducedBy: .init(count: 2, scopes: .all)), at: alpha, federation)
+        try Introducing.set(TrustPolicy(introducedBy: .init(count: 2, scopes: .all)), at: alpha, federation)
         alpha.enqueue(try alpha.node.register(try #require(gamma.card), at: federation.now).effects)
         #expect(alpha.fetched.isEmpty && alpha.node.peers[gamma.id] == nil)
     }
@@ -166,7 +138,7 @@ struct NodeIntroductionTests {
         // Alpha and gamma trust each other by beta's word now: gamma's word of delta does not count with alpha, nor is
         // alpha told of delta or delta of alpha.
         for (node, other) in [(alpha, gamma), (gamma, alpha)] {
-            try Self.set(Self.one, at: node, federation)
+            try Introducing.set(Introducing.one, at: node, federation)
             node.enqueue(try node.node.register(try #require(other.card), at: federation.now).effects)
         }
         try federation.connect(alpha, gamma)
@@ -199,11 +171,11 @@ struct NodeIntroductionTests {
         federation.advance(by: .seconds(3_600 * 26))
         try reconnect()
         #expect(told() == second)
-        try Self.set(TrustPolicy(introduces: false), at: beta, federation)
+        try Introducing.set(TrustPolicy(introduces: false), at: beta, federation)
         beta.enqueue(try beta.node.setScopes(alpha.id, .all, at: federation.now))
         try reconnect()
         #expect(told() == second)
-        try Self.set(TrustPolicy(), at: beta, federation)
+        try Introducing.set(TrustPolicy(), at: beta, federation)
         #expect(told() != second)
     }
 
@@ -213,74 +185,59 @@ struct NodeIntroductionTests {
         let now = federation.now.timestamp
         let key = gamma.identity.publicKey
         let cases: [(String, String?)] = [
-            (Self.introduction(of: "x1", by: beta, key: key, at: now), nil),
-            (Self.introduction(of: "x2", by: beta, key: key, at: now, signedBy: gamma), "introduction.refused"),
-            (Self.introduction(of: "x3", by: beta, key: key, at: now + .seconds(-7_200)), "introduction.refused"),
-            (Self.introduction(of: "x4", by: beta, key: key, at: now + .seconds(7_200)), "introduction.refused"),
+            (Introducing.introduction(of: "x1", by: beta, key: key, at: now), nil),
+            (Introducing.introduction(of: "x2", by: beta, key: key, at: now, signedBy: gamma), "introduction.refused"),
+            (Introducing.introduction(of: "x3", by: beta, key: key, at: now + .seconds(-7_200)), "introduction.refused"),
+            (Introducing.introduction(of: "x4", by: beta, key: key, at: now + .seconds(7_200)), "introduction.refused"),
             (
-                Self.introduction(
+                Introducing.introduction(
                     of: "x5", by: beta, key: key, at: now, lifetime: Limits.introductionLifetime + .seconds(1)),
                 "introduction.refused"
             ),
             (try #require(beta.card), "introduction.refused"), ("nonsense", "introduction.refused"),
         ]
         for (statement, code) in cases {
-            let labels = try Self.tell([statement], by: beta, to: alpha, federation)
+            let labels = try Introducing.tell([statement], by: beta, to: alpha, federation)
             #expect(labels.contains { $0.hasPrefix("persist") } == (code == nil), "\(labels)")
             #expect(labels.contains("report refused \(code ?? "")") == (code != nil), "\(labels)")
         }
         // Of itself nobody needs to hear.
         #expect(
-            try Self.tell(
-                [Self.introduction(of: "alpha", by: beta, key: key, at: now)], by: beta, to: alpha, federation) == [])
+            try Introducing.tell(
+                [Introducing.introduction(of: "alpha", by: beta, key: key, at: now)], by: beta, to: alpha, federation) == [])
         for number in 0..<(Limits.introductionsPerIntroducer - 2) {
-            let labels = try Self.tell(
-                [Self.introduction(of: "y\(number)", by: beta, key: key, at: now)], by: beta, to: alpha, federation)
+            let labels = try Introducing.tell(
+                [Introducing.introduction(of: "y\(number)", by: beta, key: key, at: now)], by: beta, to: alpha, federation)
             #expect(labels.count == 1)
         }
         #expect(
-            try Self.tell([Self.introduction(of: "z", by: beta, key: key, at: now)], by: beta, to: alpha, federation)
+            try Introducing.tell([Introducing.introduction(of: "z", by: beta, key: key, at: now)], by: beta, to: alpha, federation)
                 == ["report refused introduction.full"])
-        let many = (0..<32).map { Self.introduction(of: "y\($0)", by: beta, key: key, at: now) }
-        _ = try Self.tell(many, by: beta, to: alpha, federation)
-        #expect(try Self.tell(many, by: beta, to: alpha, federation) == ["report refused introduction.tooMany"])
+        let many = (0..<32).map { Introducing.introduction(of: "y\($0)", by: beta, key: key, at: now) }
+        _ = try Introducing.tell(many, by: beta, to: alpha, federation)
+        #expect(try Introducing.tell(many, by: beta, to: alpha, federation) == ["report refused introduction.tooMany"])
         federation.advance(by: .seconds(20))
-        #expect(try Self.tell(many, by: beta, to: alpha, federation) == ["report refused introduction.tooMany"])
+        #expect(try Introducing.tell(many, by: beta, to: alpha, federation) == ["report refused introduction.tooMany"])
     }
 
     private static func isExpected(_ card: ServerCard, at node: TestNode, _ federation: TestFederation) -> Bool {
         node.node.isExpected(card, at: federation.now)
     }
 
-    /// Alpha with two introducers, beta and delta, neither of which knows gamma itself.
-    private static func twoIntroducers() throws -> (
-        TestFederation, alpha: TestNode, beta: TestNode, delta: TestNode, gamma: TestNode
-    ) {
-        let federation = try TestFederation(
-            ["alpha", "beta", "delta", "gamma"], trusts: { $0 != "gamma" && $1 != "gamma" })
-        try federation.connectAll()
-        try federation.settle()
-        try set(one, at: federation.node("alpha"), federation)
-        return (
-            federation, federation.node("alpha"), federation.node("beta"), federation.node("delta"),
-            federation.node("gamma")
-        )
-    }
-
     @Test("two keys for one server: nobody is trusted for that, and no card is taken")
     func contradiction() throws {
-        let (federation, alpha, beta, delta, gamma) = try Self.twoIntroducers()
+        let (federation, alpha, beta, delta, gamma) = try Introducing.two()
         let card = try #require(gamma.card)
         let read = try ServerCard.verify(card, at: federation.now.timestamp)
         #expect(!Self.isExpected(read, at: alpha, federation))
         let now = federation.now.timestamp
-        _ = try Self.tell(
-            [Self.introduction(by: beta, key: gamma.identity.publicKey, at: now)], by: beta, to: alpha, federation)
+        _ = try Introducing.tell(
+            [Introducing.introduction(by: beta, key: gamma.identity.publicKey, at: now)], by: beta, to: alpha, federation)
         try federation.settle()
         #expect(alpha.fetched == [gamma.id])
         #expect(Self.isExpected(read, at: alpha, federation))
-        _ = try Self.tell(
-            [Self.introduction(by: delta, key: delta.identity.publicKey, at: now)], by: delta, to: alpha, federation)
+        _ = try Introducing.tell(
+            [Introducing.introduction(by: delta, key: delta.identity.publicKey, at: now)], by: delta, to: alpha, federation)
         try federation.settle()
         #expect(alpha.reported.contains(.introductionsContradict(gamma.id)))
         #expect(!Self.isExpected(read, at: alpha, federation))
@@ -291,10 +248,10 @@ struct NodeIntroductionTests {
 
     @Test("a card under a key that no introducer has named is not expected, wherever it was found")
     func otherKey() throws {
-        let (federation, alpha, beta, _, gamma) = try Self.twoIntroducers()
+        let (federation, alpha, beta, _, gamma) = try Introducing.two()
         let read = try ServerCard.verify(try #require(gamma.card), at: federation.now.timestamp)
-        _ = try Self.tell(
-            [Self.introduction(by: beta, key: beta.identity.publicKey, at: federation.now.timestamp)], by: beta,
+        _ = try Introducing.tell(
+            [Introducing.introduction(by: beta, key: beta.identity.publicKey, at: federation.now.timestamp)], by: beta,
             to: alpha, federation)
         try federation.settle()
         #expect(alpha.fetched == [gamma.id] && !Self.isExpected(read, at: alpha, federation))
@@ -302,15 +259,15 @@ struct NodeIntroductionTests {
 
     @Test("who is a peer keeps its place when one introducer names another key, and that is reported")
     func oneWord() throws {
-        let (federation, alpha, beta, delta, gamma) = try Self.twoIntroducers()
+        let (federation, alpha, beta, delta, gamma) = try Introducing.two()
         let now = federation.now.timestamp
-        _ = try Self.tell(
-            [Self.introduction(by: beta, key: gamma.identity.publicKey, at: now)], by: beta, to: alpha, federation)
+        _ = try Introducing.tell(
+            [Introducing.introduction(by: beta, key: gamma.identity.publicKey, at: now)], by: beta, to: alpha, federation)
         alpha.enqueue(try alpha.node.register(try #require(gamma.card), at: federation.now).effects)
         try federation.settle()
         #expect(alpha.node.peers[gamma.id] != nil)
-        _ = try Self.tell(
-            [Self.introduction(by: delta, key: delta.identity.publicKey, at: now)], by: delta, to: alpha, federation)
+        _ = try Introducing.tell(
+            [Introducing.introduction(by: delta, key: delta.identity.publicKey, at: now)], by: delta, to: alpha, federation)
         try federation.settle()
         #expect(alpha.reported.contains(.introductionsContradict(gamma.id)))
         #expect(alpha.node.peers[gamma.id] != nil)
@@ -318,7 +275,7 @@ struct NodeIntroductionTests {
 
     @Test("an introducer that may do less than it would give is not heard, unless the operator has pinned it")
     func noEscalation() throws {
-        let (federation, alpha, beta, _, gamma) = try Self.twoIntroducers()
+        let (federation, alpha, beta, _, gamma) = try Introducing.two()
         var record = try #require(alpha.node.peers[beta.id])
         record.trust = .registry("https://registry.example")
         for (scopes, isHeard) in [(PeerScopes.heartbeat, false), (.all, true)] {
@@ -349,17 +306,17 @@ struct NodeIntroductionTests {
     @Test("cards of the introduced are looked for seldom, ever more seldom, and for few at one time")
     func searches() throws {
         let (federation, alpha, beta, gamma) = try Self.line()
-        try Self.set(Self.one, at: alpha, federation)
+        try Introducing.set(Introducing.one, at: alpha, federation)
         #expect(alpha.fetched == [gamma.id])
         let now = federation.now.timestamp
         let statements = (0..<20).map {
-            Self.introduction(
+            Introducing.introduction(
                 of: "x\(10 + $0)", by: beta, key: gamma.identity.publicKey, at: now, lifetime: .seconds(7_000))
         }
-        _ = try Self.tell(statements, by: beta, to: alpha, federation)
+        _ = try Introducing.tell(statements, by: beta, to: alpha, federation)
         try federation.settle()
         #expect(alpha.fetched.count == Limits.cardSearches)
-        _ = try Self.tell(statements, by: beta, to: alpha, federation)
+        _ = try Introducing.tell(statements, by: beta, to: alpha, federation)
         federation.advance(by: .seconds(29))
         try federation.settle()
         #expect(alpha.fetched.count == Limits.cardSearches)
@@ -378,9 +335,9 @@ struct NodeIntroductionTests {
     )
     func movedIntroducer() throws {
         let (federation, alpha, beta, gamma) = try Self.introduced()
-        var policy = Self.one
+        var policy = Introducing.one
         policy.deny = [.host("beta.example")]
-        try Self.set(policy, at: alpha, federation)
+        try Introducing.set(policy, at: alpha, federation)
         #expect(alpha.node.peers[gamma.id] == nil)
         let card = try #require(beta.signedCard?.card)
         let moved = ServerCard(
@@ -399,7 +356,7 @@ struct NodeIntroductionTests {
         federation.crash(alpha)
         try federation.restart(alpha)
         try federation.settle()
-        #expect(alpha.node.introductions.all == before && alpha.node.policy == Self.one)
+        #expect(alpha.node.introductions.all == before && alpha.node.policy == Introducing.one)
         #expect(alpha.node.peers[gamma.id]?.trust == .introduced([ServerID(unchecked: "beta")]))
         #expect(alpha.dialled.contains(gamma.id))
     }

@@ -43,10 +43,13 @@ public enum FrameTarget: FuzzTarget {
         case .probe, .probeResult: break
         case .notice(.card(let compact)), .notice(.revocation(let compact)):
             try require((1...Limits.jwsBytes).contains(compact.utf8.count), "a notice out of bounds")
-        case .introductions(let statements):
+        case .introductions(let introductions):
+            let (statements, cards) = (introductions.statements, introductions.cards)
             try require(
                 (1...Limits.introductionsPerFrame).contains(statements.count), "\(statements.count) introductions")
-            try require(statements.allSatisfy { $0.utf8.count <= Limits.jwsBytes }, "an introduction out of bounds")
+            try require(cards.count <= statements.count, "\(cards.count) cards for \(statements.count) introductions")
+            try require(
+                (statements + cards).allSatisfy { $0.utf8.count <= Limits.jwsBytes }, "an introduction out of bounds")
         case .recall(let players):
             try require((1...Limits.recalledPlayers).contains(players.count), "\(players.count) players")
             try require(players.allSatisfy(\.epoch.isValid), "an epoch out of bounds")
@@ -99,6 +102,7 @@ public enum FrameTarget: FuzzTarget {
             .verdict(.init(handoff: handoff, decision: .undecided)),
             .verdict(.init(handoff: handoff, decision: .committed(token: jws))),
             .verdict(.init(handoff: handoff, decision: .aborted)),
+            .introductions(.init(statements: [jws, jws], cards: [jws])),
         ]
         return try frames.map { try FrameCodec.encode($0) }
     }
