@@ -1,3 +1,7 @@
+import FederationHTTP
+import Foundation
+import NIOSSL
+
 /// A self-signed certificate for `localhost` and 127.0.0.1, valid from 2020 to 2120, of no use outside these tests.
 enum TestPEM {
     static let key = """
@@ -20,4 +24,24 @@ enum TestPEM {
         z77mKGfp33D57wUHVpr65adfRL6IzLEbwc+LKnx0glQ=
         -----END CERTIFICATE-----
         """
+
+    /// A port's side of TLS, from files that are gone when `body` has ended.
+    static func withFiles(_ body: (ListenerTLS) async throws -> Void) async throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "aether-tls-\(UUID())")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let (chain, key) = (folder.appending(path: "chain.pem"), folder.appending(path: "key.pem"))
+        try Data(Self.certificate.utf8).write(to: chain)
+        try Data(Self.key.utf8).write(to: key)
+        try await body(ListenerTLS(certificateChainFile: chain.path, privateKeyFile: key.path))
+    }
+
+    /// A client's side, which trusts the certificate.
+    static func clientContext() throws -> NIOSSLContext {
+        var configuration = TLSConfiguration.makeClientConfiguration()
+        configuration.trustRoots = .certificates([
+            try NIOSSLCertificate(bytes: Array(certificate.utf8), format: .pem)
+        ])
+        return try NIOSSLContext(configuration: configuration)
+    }
 }

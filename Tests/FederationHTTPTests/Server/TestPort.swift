@@ -3,6 +3,7 @@ import HummingbirdCore
 import Logging
 import NIOCore
 import NIOPosix
+import NIOSSL
 import ServiceLifecycle
 
 @testable import FederationHTTP
@@ -72,12 +73,17 @@ final class RawConnection: Sendable {
     let channel: any Channel
     private let received: AsyncStream<String>
 
-    init(_ port: Int) async throws {
+    /// - Parameter tls: speaks TLS with what the port of ``TestPEM`` has; in clear when nil.
+    init(_ port: Int, tls: NIOSSLContext? = nil) async throws {
         let (stream, continuation) = AsyncStream<String>.makeStream()
         received = stream
         channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    if let tls {
+                        try channel.pipeline.syncOperations.addHandler(
+                            NIOSSLClientHandler(context: tls, serverHostname: "localhost"))
+                    }
                     try channel.pipeline.syncOperations.addHandler(Collector(continuation))
                 }
             }

@@ -1,6 +1,5 @@
 import FederationModel
 import FederationWebSocket
-import Foundation
 import HummingbirdCore
 import NIOCore
 import NIOPosix
@@ -178,30 +177,19 @@ import Testing
 
     @Test("with a certificate the port speaks TLS only")
     func tls() async throws {
-        let folder = FileManager.default.temporaryDirectory.appending(path: "aether-tls-\(UUID())")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(at: folder) }
-        let chain = folder.appending(path: "chain.pem")
-        let key = folder.appending(path: "key.pem")
-        try Data(TestPEM.certificate.utf8).write(to: chain)
-        try Data(TestPEM.key.utf8).write(to: key)
-        let port = try await TestPort.start(
-            [echo()], tls: ListenerTLS(certificateChainFile: chain.path, privateKeyFile: key.path))
-
-        var configuration = TLSConfiguration.makeClientConfiguration()
-        configuration.trustRoots = .certificates([
-            try NIOSSLCertificate(bytes: Array(TestPEM.certificate.utf8), format: .pem)
-        ])
-        let context = try NIOSSLContext(configuration: configuration)
-        let client = try await connect(port) { channel in
-            try channel.pipeline.syncOperations.addHandler(
-                NIOSSLClientHandler(context: context, serverHostname: "localhost"))
+        try await TestPEM.withFiles { files in
+            let port = try await TestPort.start([echo()], tls: files)
+            let context = try TestPEM.clientContext()
+            let client = try await connect(port) { channel in
+                try channel.pipeline.syncOperations.addHandler(
+                    NIOSSLClientHandler(context: context, serverHostname: "localhost"))
+            }
+            try await client.send("over TLS")
+            #expect(await client.messages.next() == .text("over TLS"))
+            await client.close()
+            await #expect(throws: WebSocketDialer.Failure.self) { _ = try await connect(port) }
+            try await port.stop()
         }
-        try await client.send("over TLS")
-        #expect(await client.messages.next() == .text("over TLS"))
-        await client.close()
-        await #expect(throws: WebSocketDialer.Failure.self) { _ = try await connect(port) }
-        try await port.stop()
     }
 
     @Test("a file without a certificate or key is named")

@@ -1,6 +1,7 @@
 import NIOCore
 import NIOEmbedded
 import NIOPosix
+import NIOSSL
 import TestPatience
 import Testing
 
@@ -135,14 +136,24 @@ import Testing
 
     /// Would fail without the handler, or if the socket's own backlog were not what it looks at. That the port stops shows that
     /// whoever was writing has been woken as well.
-    @Test("a caller who asks for much and reads nothing loses the connection, and nobody waits for it any more")
-    func throughSocket() async throws {
+    @Test(
+        "a caller who asks for much and soon reads nothing loses the connection, and nobody waits for it any more",
+        arguments: [false, true])
+    func throughSocket(isTLS: Bool) async throws {
+        if isTLS {
+            try await TestPEM.withFiles { try await stall(tls: $0, try TestPEM.clientContext()) }
+        } else {
+            try await stall()
+        }
+    }
+
+    private func stall(tls: ListenerTLS? = nil, _ context: NIOSSLContext? = nil) async throws {
         var limits = ListenerLimits()
         limits.writeStallTimeout = .milliseconds(200)
-        let port = try await TestPort.start(limits: limits)
-        let raw = try await RawConnection(port.port)
-        try await raw.channel.setOption(.autoRead, value: false).get()
+        let port = try await TestPort.start(limits: limits, tls: tls)
+        let raw = try await RawConnection(port.port, tls: context)
         try await raw.send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        try await raw.channel.setOption(.autoRead, value: false).get()
         while !Task.isCancelled, try port.limit("write_stall") == 0 {
             try? await raw.channel.eventLoop.scheduleTask(in: .milliseconds(2)) {}.futureResult.get()
         }
