@@ -230,6 +230,7 @@ import Testing
         await attacker.send(Array("GET / HTTP/1.1\r\nX: \(String(repeating: "a", count: 20_000))\r\n\r\n".utf8))
         #expect(await attacker.received.next() == .status(431))
         #expect(scene.server.portLimit("header_size") == 1)
+        try scene.measure("a request's head beyond its bounds")
         await attacker.hangUp()
         try await scene.stop()
     }
@@ -281,6 +282,7 @@ import Testing
         await eventually { scene.server.closed(misdeed.code) > 0 }
         #expect(scene.server.closed(misdeed.code) == 1 && scene.server.peerLimit(misdeed.limit) == 1)
         #expect(scene.server.host.signatures == 0)
+        try scene.measure(misdeed.what)
         await attacker.hangUp()
         try await scene.stop()
     }

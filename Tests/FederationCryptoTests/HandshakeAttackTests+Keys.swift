@@ -108,13 +108,20 @@ extension HandshakeAttackTests {
         #expect(failure == .weakKey && failure?.closeCode == .protocolError)
     }
 
-    @Test("without that, the shared secret is zeros, which everybody knows", arguments: smallOrder)
+    @Test("without that, whoever swaps such a key in reads the channel", arguments: smallOrder)
     func smallOrderWeakened(point: String) throws {
-        let key = try Curve25519.KeyAgreement.PrivateKey(rawRepresentation: [UInt8](repeating: 9, count: 32))
-        let shared = try key.sharedSecretFromKeyAgreement(
-            with: try Curve25519.KeyAgreement.PublicKey(rawRepresentation: hex(point)))
-        #expect(shared.withUnsafeBytes { $0.allSatisfy { $0 == 0 } })
-        #expect(X25519.agree(key, with: hex(point)) == nil)
+        let alpha = try WeakenedHandshake.Side(1, ephemeral: 1)
+        let beta = try WeakenedHandshake.Side(2, ephemeral: 2)
+        var message = try beta.message(to: alpha.ephemeral)
+        message.exchangeKey = hex(point)
+        let key = try #require(try alpha.key(message, from: beta.ephemeral))
+        let record = try WeakenedHandshake.seal(Array("secret".utf8), counter: 1, key: key)
+        // The shared secret is zeros: it takes nobody's private key.
+        let known = deriveKey(
+            from: SymmetricKey(data: [UInt8](repeating: 0, count: 32)),
+            salt: WeakenedHandshake.ordered(alpha.ephemeral, beta.ephemeral), label: "outbound", count: 32)
+        #expect(try WeakenedHandshake.open(record, key: known) == Array("secret".utf8))
+        #expect(X25519.agree(alpha.exchange, with: hex(point)) == nil)
     }
 
     // MARK: Signatures and keys that are not canonical
@@ -137,6 +144,10 @@ extension HandshakeAttackTests {
                 .isValidSignature(signature, for: message)
             #expect(.bool(alone) == edge["boringssl"], "\(name)")
             if alone != isValid { weaker += 1 }
+            // Somebody takes each of them, so that two who differ in that would not agree on who has signed.
+            let takers = LenientEd25519.all.filter { $0.accepts(signature, over: message, key: key.bytes) }
+            let isTaken = !takers.isEmpty
+            #expect(isTaken, "\(name)")
         }
         #expect(weaker == 4)
     }

@@ -35,36 +35,59 @@ struct HandshakeVectorTests {
         }
     }
 
-    static let dialler = Side(id: Sample.alpha, seed: 0x11, x25519: 0x21, mlkem: 0x31)
-    static let acceptor = Side(id: Sample.beta, seed: 0x12, x25519: 0x22, mlkem: 0x32)
+    /// A handshake of the file: what goes in, without what the sides encapsulate.
+    struct Case {
+        let suite: CipherSuite
+        var dialler: Side
+        var acceptor: Side
+
+        /// Each suite with the acceptor low, then each with the dialler low.
+        static let all = [(UInt8(1), UInt8(2)), (2, 1)].flatMap { one, other in
+            CipherSuite.allCases.map { suite in
+                Case(
+                    suite: suite, dialler: Side(id: Sample.alpha, seed: 0x11, x25519: 0x20 + one, mlkem: 0x30 + one),
+                    acceptor: Side(id: Sample.beta, seed: 0x12, x25519: 0x20 + other, mlkem: 0x30 + other))
+            }
+        }
+
+        /// With what the sides encapsulated in the vector; that is drawn anew where there is none.
+        func encapsulating(as vector: JSONValue?) -> Case {
+            var copy = self
+            copy.dialler.ciphertext = (vector?["dialler"]?["kem_ciphertext"]?.text).map(hex)
+            copy.dialler.secret = (vector?["dialler"]?["kem_secret"]?.text).map(hex)
+            copy.acceptor.ciphertext = (vector?["acceptor"]?["kem_ciphertext"]?.text).map(hex)
+            copy.acceptor.secret = (vector?["acceptor"]?["kem_secret"]?.text).map(hex)
+            return copy
+        }
+    }
+
+    private static func written() throws -> [JSONValue] {
+        try #require(try JSONValue.parse(Array(try Data(contentsOf: file)))["vectors"]?.elements)
+    }
 
     @Test("the handshakes of the file come out byte by byte", .disabled(if: isWriting, "the file is being written"))
     func reproduces() throws {
-        let json = try JSONValue.parse(Array(try Data(contentsOf: Self.file)))
-        let vectors = try #require(json["vectors"]?.elements)
-        #expect(vectors.count == CipherSuite.allCases.count)
-        for (suite, expected) in zip(CipherSuite.allCases, vectors) {
-            func side(_ name: String, _ side: Side) -> Side {
-                var side = side
-                side.ciphertext = (expected[name]?["kem_ciphertext"]?.text).map(hex)
-                side.secret = (expected[name]?["kem_secret"]?.text).map(hex)
-                return side
-            }
-            let actual = try Self.run(suite, side("dialler", Self.dialler), side("acceptor", Self.acceptor))
-            let computed = try #require(actual.members)
+        let vectors = try Self.written()
+        #expect(vectors.count == Case.all.count)
+        for (one, expected) in zip(Case.all, vectors) {
+            let computed = try #require(try Self.run(one.encapsulating(as: expected)).members)
             let written = try #require(expected.members)
             // Of both, so that a value which the file has lost is missed.
             for name in Set(computed.keys).union(written.keys).sorted() {
-                #expect(computed[name] == written[name], "\(suite) \(name)")
+                #expect(computed[name] == written[name], "\(one.suite) \(name)")
             }
         }
+        #expect(Set(vectors.map { $0["dialler_is_low"] }) == [.bool(true), .bool(false)])
     }
 
     static let isWriting = ProcessInfo.processInfo.environment["AETHER_WRITE_VECTORS"] != nil
 
     @Test("the file is written", .enabled(if: isWriting, "only with AETHER_WRITE_VECTORS set"))
     func writes() throws {
-        let vectors = try CipherSuite.allCases.map { try Self.run($0, Self.dialler, Self.acceptor) }
+        let before = try Self.written()
+        let vectors = try Case.all.enumerated().map { index, one in
+            try Self.run(one.encapsulating(as: before.indices.contains(index) ? before[index] : nil))
+        }
         let text = JSONValue.object(["vectors": .array(vectors)]).serializedText() + "\n"
         try Data(text.utf8).write(to: Self.file)
     }
@@ -79,7 +102,8 @@ struct HandshakeVectorTests {
     }
 
     /// Runs a handshake and three frames each way, with a change of keys before the third.
-    static func run(_ suite: CipherSuite, _ dialler: Side, _ acceptor: Side) throws -> JSONValue {
+    static func run(_ one: Case) throws -> JSONValue {
+        let (suite, dialler, acceptor) = (one.suite, one.dialler, one.acceptor)
         let drawn = [DrawnSecret(dialler), DrawnSecret(acceptor)]
         let identities = try [dialler, acceptor].map {
             try ServerIdentity(id: $0.id, seed: [UInt8](repeating: $0.seed, count: 32))
@@ -96,18 +120,18 @@ struct HandshakeVectorTests {
                 ),
                 at: Sample.time)
         }
-        var one = try handshake(0, dialler, expecting: acceptor.id)
-        var other = try handshake(1, acceptor, expecting: nil)
-        let hellos = [one.helloMessage, other.helloMessage]
+        var first = try handshake(0, dialler, expecting: acceptor.id)
+        var second = try handshake(1, acceptor, expecting: nil)
+        let hellos = [first.helloMessage, second.helloMessage]
         let signatures = [
-            try one.receive(hello: hellos[1], at: Sample.time), try other.receive(hello: hellos[0], at: Sample.time),
+            try first.receive(hello: hellos[1], at: Sample.time), try second.receive(hello: hellos[0], at: Sample.time),
         ]
-        _ = try one.receive(signature: signatures[1])
-        _ = try other.receive(signature: signatures[0])
-        let oneChannel = try one.complete(trusting: identities[1].publicKey)
-        let otherChannel = try other.complete(trusting: identities[0].publicKey)
-        let keys = try hellos.map { try HandshakeChallenge.decode($0, versions: .current).ephemeralKey }
-        let isLow = keys[0].lexicographicallyPrecedes(keys[1])
+        _ = try first.receive(signature: signatures[1])
+        _ = try second.receive(signature: signatures[0])
+        let oneChannel = try first.complete(trusting: identities[1].publicKey)
+        let otherChannel = try second.complete(trusting: identities[0].publicKey)
+        let ephemeral = try hellos.map { try HandshakeChallenge.decode($0, versions: .current).ephemeralKey }
+        let isLow = ephemeral[0].lexicographicallyPrecedes(ephemeral[1])
         let order = isLow ? [0, 1] : [1, 0]
         let helloHash = canonicalTranscript(low: hellos[order[0]], high: hellos[order[1]])
         let transcript = completeTranscript(
@@ -118,25 +142,37 @@ struct HandshakeVectorTests {
         let secret = try peerKeyExchange(
             ephemeral: Curve25519.KeyAgreement.PrivateKey(
                 rawRepresentation: [UInt8](repeating: dialler.x25519, count: 32)),
-            peerEphemeral: keys[1], identity: identities[0], peerExchange: answer.exchangeKey,
+            peerEphemeral: ephemeral[1], identity: identities[0], peerExchange: answer.exchangeKey,
             encapsulated: suite.isHybrid ? encapsulated(low: secrets[0], high: secrets[1]) : nil
         ).key
-        func derived(_ label: String, _ count: Int) -> JSONValue {
-            text(deriveKey(from: secret, salt: transcript, label: label, count: count).withUnsafeBytes { Array($0) })
+        func derived(_ label: String, _ count: Int) -> [UInt8] {
+            deriveKey(from: secret, salt: transcript, label: label, count: count).withUnsafeBytes { Array($0) }
+        }
+        var keys: [String: JSONValue] = [:]
+        for (direction, keyLabel, ivLabel) in [
+            ("low_to_high", Label.lowToHighKey, Label.lowToHighIV), ("high_to_low", Label.highToLowKey, Label.highToLowIV),
+        ] {
+            let (key, iv) = (derived(keyLabel, 32), derived(ivLabel, 12))
+            let next = SymmetricKey(data: key + iv)
+            keys["\(direction)_key"] = text(key)
+            keys["\(direction)_iv"] = text(iv)
+            keys["\(direction)_next_key"] = text(
+                deriveKey(from: next, label: Label.rekeyKey, count: 32).withUnsafeBytes { Array($0) })
+            keys["\(direction)_next_iv"] = text(
+                deriveKey(from: next, label: Label.rekeyIV, count: 12).withUnsafeBytes { Array($0) })
         }
         let sealed = [try records(oneChannel), try records(otherChannel)]
-        return .object([
+        let values: [String: JSONValue] = [
             "suite": .integer(Int64(suite.rawValue)), "secret": text(secret.withUnsafeBytes { Array($0) }),
-            "low_to_high_key": derived(Label.lowToHighKey, 32), "low_to_high_iv": derived(Label.lowToHighIV, 12),
-            "high_to_low_key": derived(Label.highToLowKey, 32), "high_to_low_iv": derived(Label.highToLowIV, 12),
-            "exporter": derived(Label.exporter, 32),
+            "exporter": text(derived(Label.exporter, 32)),
             "dialler": dialler.json(suite.isHybrid ? drawn[0].ciphertext : [], suite.isHybrid ? drawn[0].secret : []),
             "acceptor": acceptor.json(suite.isHybrid ? drawn[1].ciphertext : [], suite.isHybrid ? drawn[1].secret : []),
             "dialler_hello": text(hellos[0]), "acceptor_hello": text(hellos[1]), "dialler_is_low": .bool(isLow),
             "hello_hash": text(helloHash), "dialler_signature": text(signatures[0]),
             "acceptor_signature": text(signatures[1]), "transcript": text(transcript), "export_test": text(export),
             "low_to_high": .array(sealed[order[0]].map(text)), "high_to_low": .array(sealed[order[1]].map(text)),
-        ])
+        ]
+        return .object(values.merging(keys) { value, _ in value })
     }
 
     private static func text(_ bytes: [UInt8]) -> JSONValue { .string(hexString(bytes)) }

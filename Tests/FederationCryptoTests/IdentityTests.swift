@@ -96,14 +96,18 @@ struct IdentityTests {
         let message = Array("message".utf8)
         var signature = try identity.sign(message, for: .handshake)
         // S + L is the same scalar (RFC 8032 §8.4).
-        let order = hex("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010")
         var carry = 0
         for index in 0..<32 {
-            let sum = Int(signature[32 + index]) + Int(order[index]) + carry
+            let sum = Int(signature[32 + index]) + Int(LenientEd25519.order[index]) + carry
             signature[32 + index] = UInt8(sum & 0xFF)
             carry = sum >> 8
         }
         #expect(!identity.publicKey.isValidSignature(signature, for: .handshake, over: message))
+        let signed = try #require(SignatureUse.handshake.signedBytes(message))
+        #expect(LenientEd25519().accepts(signature, over: signed, key: identity.publicKey.bytes))
+        // Which does not take everything.
+        signature[0] ^= 1
+        #expect(!LenientEd25519().accepts(signature, over: signed, key: identity.publicKey.bytes))
     }
 
     @Test("a signature with any byte changed is refused")

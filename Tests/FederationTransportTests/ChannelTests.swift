@@ -214,6 +214,19 @@ func heartbeat(_ sequence: UInt64) -> FederationFrame {
         try await pair.stop()
     }
 
+    @Test("text is refused in every state", arguments: 0...2)
+    func text(after steps: Int) async throws {
+        let pair = try await Pair()
+        let client = try await rawClient(pair.listener.port)
+        var peer = try await RawPeer(client)
+        if steps > 0 { try await peer.sign() }
+        if steps > 1 { try await peer.prove() }
+        try await client.send(.text("hello"))
+        while await client.messages.next() != nil {}
+        #expect(client.closure == WebSocketClosure(origin: .peer, code: CloseCode.protocolError.rawValue))
+        try await pair.stop()
+    }
+
     @Test("a record that does not open ends the channel as a bad record")
     func badRecord() async throws {
         let pair = try await Pair()

@@ -1,3 +1,4 @@
+import Foundation
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -149,11 +150,31 @@ private final class NotFound: ChannelInboundHandler {
         try await server.channel.close().get()
     }
 
+    /// Takes a free port of 127.0.0.1.
+    private static func takePort(for descriptor: Int32) throws -> Int {
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let isBound = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, length) == 0 && getsockname(descriptor, $0, &length) == 0
+            }
+        }
+        try #require(isBound)
+        return Int(UInt16(bigEndian: address.sin_port))
+    }
+
     @Test("a port that nobody listens on is unreachable, and says so in one line")
     func unreachable() async throws {
-        let server = try await EchoServer.start()
-        let port = server.port
-        try await server.channel.close().get()
+        // A port that is taken and on which nobody listens: one that is free may be somebody else's by now.
+        #if os(Linux)
+            let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        #else
+            let descriptor = socket(AF_INET, SOCK_STREAM, 0)
+        #endif
+        defer { close(descriptor) }
+        let port = try Self.takePort(for: descriptor)
         do {
             _ = try await connect(port)
             Issue.record("a closed port was reached")

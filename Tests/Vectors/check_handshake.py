@@ -120,11 +120,12 @@ def compute(vector):
         return hkdf(secret, ("aether-federation v1 " + text).encode(), length, salt=transcript)
 
     exporter = key("exporter", 32)
-    records = {}
+    records, changed = {}, {}
     for name in ("low-to-high", "high-to-low"):
         direction = Direction(suite, key(name + " key", 32), key(name + " iv", 12))
         sealed = [direction.seal(b"\x00first"), direction.seal(b"\x00second"), direction.seal(b"\x01")]
         direction.advance()
+        changed[name] = direction
         records[name] = [record.hex() for record in sealed + [direction.seal(b"\x00third")]]
     return {
         "dialler_hello": hellos[0].hex(),
@@ -135,6 +136,10 @@ def compute(vector):
         "acceptor_signature": signatures[1].hex(),
         "transcript": transcript.hex(),
         "export_test": hkdf(exporter, label("aether-federation v1 export") + label("test"), 32).hex(),
+        "low_to_high_next_key": changed["low-to-high"].key.hex(),
+        "low_to_high_next_iv": changed["low-to-high"].iv.hex(),
+        "high_to_low_next_key": changed["high-to-low"].key.hex(),
+        "high_to_low_next_iv": changed["high-to-low"].iv.hex(),
         "low_to_high": records["low-to-high"],
         "high_to_low": records["high-to-low"],
     }

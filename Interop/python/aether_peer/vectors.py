@@ -15,7 +15,7 @@ EXPORT_LABEL = "test"
 MEMBERS = {
     *("suite", "dialler", "acceptor", "dialler_is_low", "hello_hash", "transcript", "secret", "exporter", "export_test"),
     *(f"{role}_{message}" for role in ("dialler", "acceptor") for message in ("hello", "signature")),
-    *(f"{direction}{part}" for direction in ("low_to_high", "high_to_low") for part in ("", "_key", "_iv")),
+    *(f"{direction}{part}" for direction in ("low_to_high", "high_to_low") for part in ("", "_key", "_iv", "_next_key", "_next_iv")),
 }
 
 
@@ -98,6 +98,10 @@ def _values(done: Completed) -> dict[str, Any]:
         "low_to_high_iv": keys.low_to_high.iv.hex(),
         "high_to_low_key": keys.high_to_low.key.hex(),
         "high_to_low_iv": keys.high_to_low.iv.hex(),
+        "low_to_high_next_key": keys.low_to_high.changed().key.hex(),
+        "low_to_high_next_iv": keys.low_to_high.changed().iv.hex(),
+        "high_to_low_next_key": keys.high_to_low.changed().key.hex(),
+        "high_to_low_next_iv": keys.high_to_low.changed().iv.hex(),
         "exporter": keys.exporter.hex(),
         "export_test": keys.export(EXPORT_LABEL).hex(),
     }

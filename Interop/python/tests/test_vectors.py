@@ -17,7 +17,8 @@ from support import identity
 
 def test_every_value_of_every_vector_is_reproduced(vectors: Path) -> None:
     suites = [values["suite"] for values in check_file(vectors)]
-    assert sorted(suites) == sorted(SUITES)
+    assert sorted(suites) == sorted(2 * list(SUITES))
+    assert {vector["dialler_is_low"] for vector in json.loads(vectors.read_text())["vectors"]} == {True, False}
 
 
 def test_a_changed_vector_is_noticed(vectors: Path) -> None:

@@ -26,9 +26,19 @@ struct RawPeer: ~Copyable {
 
     /// Goes through the handshake; `frames` are sent in the same breath as Ready.
     mutating func complete(then frames: [FederationFrame] = []) async throws {
+        try await sign()
+        try await prove(then: frames)
+    }
+
+    /// Answers the peer's Hello; a Ready is not due before the peer has answered the Signature.
+    mutating func sign() async throws {
         let hello = try await receive()
         let signature = try #require(try handshake?.receive(hello: hello, at: clock.now().timestamp))
         try await connection.send(.binary(ByteBuffer(bytes: signature)))
+    }
+
+    /// Answers the peer's Signature, and waits for its Ready.
+    mutating func prove(then frames: [FederationFrame] = []) async throws {
         let answer = try await receive()
         let claim = try #require(try handshake?.receive(signature: answer))
         records = try handshake?.complete(trusting: claim.publicKey).records()

@@ -60,7 +60,11 @@ enum WeakenedHandshake {
         _ exchange: Curve25519.KeyAgreement.PrivateKey, _ peer: [UInt8], _ one: [UInt8], _ other: [UInt8],
         encapsulated: SymmetricKey? = nil
     ) throws -> SymmetricKey {
-        guard let shared = X25519.agree(exchange, with: peer) else { throw Handshake.Failure.weakKey }
+        // Also when it is all zeros.
+        let shared = SymmetricKey(
+            data: try exchange.sharedSecretFromKeyAgreement(
+                with: try Curve25519.KeyAgreement.PublicKey(rawRepresentation: peer)
+            ).withUnsafeBytes { Array($0) })
         let material = [shared, encapsulated].compactMap { $0 }.flatMap { $0.withUnsafeBytes { Array($0) } }
         return deriveKey(
             from: SymmetricKey(data: material), salt: ordered(one, other), label: "outbound", count: 32)
