@@ -114,7 +114,7 @@ public enum Limits {
     public static let revocationPause: Duration = .seconds(60)
     /// Servers that are no peers whose revocations are passed on within that pause; those of peers always are.
     public static let revocationRelays = 1_024
-    /// Servers of which two contradicting cards are kept.
+    /// Servers of which two contradicting cards are kept; of others that contradict themselves only the fact is.
     public static let equivocations = 1_024
     /// How long an introduction may be valid.
     public static let introductionLifetime: Duration = .seconds(30 * 24 * 3_600)
@@ -137,18 +137,20 @@ public enum Limits {
     public static let introductionValidity: Duration = .seconds(7 * 24 * 3_600)
     /// The pause before the same server is introduced to the same peer again.
     public static let introductionPause: Duration = .seconds(24 * 3_600)
-    /// Introductions that are kept of one peer, and that one peer is sent in ``introductionPause``.
+    /// Introductions that are kept of one peer, that one peer is sent in ``introductionPause``, and strangers of whom one peer may
+    /// tell in it.
     public static let introductionsPerIntroducer = 64
     /// Introductions that are kept in all.
     public static let introductions = 4_096
-    /// Introductions that one peer may send at once; as many more come free in ``introductionWindow``.
+    /// Introductions that one peer may send at once; as many more come free in ``introductionWindow``. One peer is sent half as many.
     public static let introductionBurst = 128
     public static let introductionWindow: Duration = .seconds(3_600)
     /// Cards of introduced servers that are looked for at one time.
     public static let cardSearches = 8
     /// The longest pause before the card of an introduced server is looked for again; the first is ``cardFetchPause``.
     public static let cardSearchPause: Duration = .seconds(24 * 3_600)
-    /// The pause before a peer whose key does not match is asked for its card again.
+    /// The pause before a peer is asked for its card again whose key does not match, or whose card names an address that must be
+    /// proved.
     public static let cardFetchPause: Duration = .seconds(30)
     /// The longest time that a server card may be valid, from its issue on.
     public static let serverCardLifetime: Duration = .seconds(400 * 24 * 3_600)

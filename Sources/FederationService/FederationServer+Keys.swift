@@ -82,7 +82,25 @@ extension FederationServer {
         return (found, found.count < behind.count)
     }
 
-    /// Looks for the card of a peer whose key does not match; what is found must convince the key's binding.
+    /// Whether a card may be registered that was found at one address: where this server serves a registry, each other address in
+    /// it that is new here must answer with a card of the same id and key that names it.
+    private func answers(
+        for card: ServerCard, from source: any CardSource, besides place: Endpoint
+    ) async -> Bool {
+        for endpoint in node.unproven(card) where endpoint != place {
+            guard
+                let answer = try? await source.card(
+                    at: endpoint, isOperatorsChoice: node.isChosen(endpoint, of: card.id),
+                    denied: node.policy.deniedAddresses),
+                let shown = try? ServerCard.verify(answer, at: clock.now().timestamp), shown.id == card.id,
+                shown.publicKey == card.publicKey, shown.endpoints.contains(endpoint)
+            else { return false }
+        }
+        return true
+    }
+
+    /// Looks for the card of a server whose key does not match, that was introduced, or that names new addresses; what is found
+    /// must convince the key's binding.
     func fetchCard(of server: ServerID, at endpoints: [Endpoint]) {
         guard let peerCards, !isStopping else { return }
         Task {
@@ -95,8 +113,16 @@ extension FederationServer {
                     let now = clock.now()
                     let found = try ServerCard.verify(card, at: now.timestamp)
                     guard found.id == server, node.isExpected(found, at: now) else { continue }
-                    _ = try await register(card)
-                    return
+                    if await answers(for: found, from: peerCards, besides: endpoint) {
+                        _ = try await register(card)
+                        return
+                    }
+                    // Its key counts wherever it is.
+                    try await commit(node.follow(found, at: clock.now()))
+                    throw Refusal(
+                        .conflict, code: "endpoint.unproven",
+                        reason: "not every new address in the card of \(server) answers for it",
+                        remedy: "run the server at all of them, reachable from here", step: .registry)
                 } catch let refusal as Refusal {
                     logger.info(
                         "the card of \(server) at \(endpoint) is of no use", metadata: ["code": "\(refusal.code)"])

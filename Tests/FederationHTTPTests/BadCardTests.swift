@@ -1,7 +1,10 @@
 import FederationCore
 import FederationCrypto
 import FederationModel
+import FederationWire
+import Logging
 import ServiceTestKit
+import Synchronization
 import TestPatience
 import Testing
 
@@ -132,10 +135,11 @@ struct BadCardTests {
 
     /// Runs a registry that knows beta by its fifth card, and is otherwise empty.
     private func registry(
-        _ cards: StubCards, access: FederationRoutes.RegistryAccess,
+        _ cards: StubCards, access: FederationRoutes.RegistryAccess, logger: Logger = TestServer.quiet,
         _ body: @escaping @Sendable (TestServer, Stranger) async throws -> Void
     ) async throws {
-        try await TestServer.run("registry", registryAccess: access, cards: cards) { registry async throws in
+        try await TestServer.run("registry", registryAccess: access, cards: cards, logger: logger) {
+            registry async throws in
             var beta = try Stranger("beta", port: 7_800)
             beta.sequence = 5
             cards.serve(beta.card, at: beta.endpoints[0])
@@ -185,19 +189,112 @@ struct BadCardTests {
         let cards = StubCards()
         try await registry(cards, access: .signed) { registry, _ in
             try await TestServer.run("alpha", clock: registry.clock) { alpha async throws in
-                let link = try await Link.connect(registry.server, alpha.server)
-                var before = try await registry.store.load()
-                while before.servers.first(where: { $0.id == alpha.id })?.status != .online {
-                    await Task.yield()
-                    before = try await registry.store.load()
-                }
-                let card = try sample.body(cards)
-                let answered = link.there.sent.count { $0 == "acknowledgement" }
-                link.back.inject(.notice(.card(card)))
-                // What comes after it is answered when it is done with.
-                link.back.inject(.heartbeat(.init(sequence: 900, sentAt: registry.clock.now().timestamp)))
-                while link.there.sent.count(where: { $0 == "acknowledgement" }) == answered { await Task.yield() }
+                let (link, before) = try await Self.connect(registry, alpha)
+                try await Self.deliver(
+                    .notice(.card(try sample.body(cards))), over: link, thenBeat: 900,
+                    at: registry.clock.now().timestamp)
                 Self.expectUnchanged(try await registry.store.load(), before, sample)
+            }
+        }
+    }
+
+    /// What is reported of a card that comes along with introductions; nil when nothing is said of it: what is older is passed
+    /// over, and what contradicts itself is evidence.
+    private static func reported(_ sample: Bad) -> String? {
+        switch sample.code {
+        case "server.alreadyRegistered", "card.equivocation": nil
+        case "card.refused", "body.tooLarge", "server.self": "introduction.cardRefused"
+        default: sample.code
+        }
+    }
+
+    /// The codes with which a server has refused what peers had sent.
+    private static func refusals(in log: String) -> [String] {
+        log.split(separator: "\n").filter { $0.contains(" refused a frame of ") || $0.contains(" refused what ") }
+            .compactMap { line in
+                line.split(separator: " ").first { $0.hasPrefix("code=") }.map { String($0.dropFirst("code=".count)) }
+            }
+    }
+
+    /// Opens a channel between both, and waits until the first knows that the second is there.
+    ///
+    /// - Returns: also what the first has stored then.
+    private static func connect(
+        _ first: TestServer, _ second: TestServer
+    ) async throws -> (link: Link, before: StoredState) {
+        let link = try await Link.connect(first.server, second.server)
+        let deadline = ContinuousClock.now + .seconds(10 * patience)
+        var before = try await first.store.load()
+        while before.servers.first(where: { $0.id == second.id })?.status != .online {
+            try #require(ContinuousClock.now < deadline, "the channel was not noticed")
+            await Task.yield()
+            before = try await first.store.load()
+        }
+        return (link, before)
+    }
+
+    /// The heartbeats that were answered.
+    private final class Answered: Sendable {
+        private let numbers = Mutex<Set<UInt64>>([])
+
+        func note(_ number: UInt64) { numbers.withLock { _ = $0.insert(number) } }
+
+        func contains(_ number: UInt64) -> Bool { numbers.withLock { $0.contains(number) } }
+    }
+
+    /// Hands a frame of the second server to the first, and waits until it is done with it.
+    private static func deliver(
+        _ frame: FederationFrame, over link: Link, thenBeat number: UInt64, at time: Timestamp
+    ) async throws {
+        let answered = Answered()
+        link.there.decide { sent in
+            if case .acknowledgement(let heartbeat) = sent { answered.note(heartbeat.sequence) }
+            return .delivered
+        }
+        link.back.inject(frame)
+        // What comes after it is answered when it is done with.
+        link.back.inject(.heartbeat(.init(sequence: number, sentAt: time)))
+        let deadline = ContinuousClock.now + .seconds(10 * patience)
+        while !answered.contains(number) {
+            try #require(ContinuousClock.now < deadline, "the heartbeat was not answered")
+            await Task.yield()
+        }
+    }
+
+    @Test("are not believed when they come with a trusted peer's introductions", arguments: wrongForAll)
+    func introduced(_ sample: Bad) async throws {
+        let (cards, log) = (StubCards(), LogCapture())
+        // One that serves a registry takes no stranger's card so, but looks for it itself.
+        try await registry(cards, access: .admin, logger: log.logger) { registry, _ in
+            // Whoever is introduced is somebody to be known.
+            try await registry.server.setPolicy(TrustPolicy(introducedBy: .init(count: 1, scopes: .all)))
+            try await TestServer.run("alpha", clock: registry.clock) { alpha async throws in
+                let (link, before) = try await Self.connect(registry, alpha)
+                let now = registry.clock.now().timestamp
+                func introduction(_ id: String, key: String) throws -> String {
+                    Introduction(
+                        issuer: alpha.id, subject: ServerID(unchecked: id),
+                        key: try Stranger.identity(id, key).publicKey, endpoint: try Stranger.endpoint(7_650),
+                        issuedAt: now, expiresAt: now + .seconds(3_600)
+                    ).issue(by: alpha.identity)
+                }
+                // Of gamma it says what is true, so that nothing but what is wrong with a card speaks against it; what it says
+                // of those that are known gives nothing.
+                let statements = [
+                    try introduction("beta", key: "thief"), try introduction("gamma", key: "gamma"),
+                    try introduction("registry", key: "thief"),
+                ]
+                let wrong = FederationFrame.introductions(
+                    .init(statements: statements, cards: [try sample.body(cards)]))
+                try await Self.deliver(wrong, over: link, thenBeat: 900, at: now)
+                #expect(Self.refusals(in: log.text) == [Self.reported(sample)].compactMap(\.self), "\(log.text)")
+                Self.expectUnchanged(try await registry.store.load(), before, sample)
+                // The right one, by the same way, is taken.
+                let right = FederationFrame.introductions(
+                    .init(statements: statements, cards: [try Stranger("gamma").card]))
+                try await Self.deliver(right, over: link, thenBeat: 901, at: now)
+                let known = try await registry.store.load().servers.map(\.id)
+                #expect(known.contains(ServerID(unchecked: "gamma")), "\(log.text)")
             }
         }
     }

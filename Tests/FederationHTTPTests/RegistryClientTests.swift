@@ -139,96 +139,6 @@ struct RegistryClientTests {
         }
     }
 
-    /// Two registries at two addresses.
-    private struct Both: RegistryLink {
-        static let other = "http://other.test:7700"
-
-        let one: ScriptedRegistry
-        let another: ScriptedRegistry
-
-        func ask(_ request: RegistryRequest) async throws(Refusal) -> [UInt8] {
-            try await (request.address == Self.other ? another : one).ask(request)
-        }
-    }
-
-    /// Runs a server that takes two ids of each registry and `strangers` of strangers.
-    private func small(
-        _ store: MemoryStore, _ clock: ManualClock, strangers: Int = 9, cards: StubCards = StubCards(),
-        _ body: (FederationServer) async throws -> Void
-    ) async throws {
-        var configuration = NodeConfiguration(name: "A", endpoint: try #require(Endpoint("ws://127.0.0.1:7700")))
-        configuration.listedServers = 2
-        configuration.registeredServers = strangers
-        configuration.servesRegistry = true
-        let server = try await FederationServer.open(
-            identity: try TestServer.identity("alpha"), configuration: configuration, store: store,
-            assets: MemoryAssetStore(), clock: clock, logger: TestServer.quiet)
-        try await server.start(transport: NoTransport(), cards: cards)
-        try await body(server)
-        await server.stop()
-    }
-
-    @Test("takes no more ids of a registry than it may bring, also by others' leaving, and none the less of another's")
-    func room() async throws {
-        let (bad, honest) = (try ScriptedRegistry(["s0", "s1", "s2"]), try ScriptedRegistry(["h0"], of: "honest"))
-        let (clock, store) = (ManualClock(), MemoryStore())
-        func rounds(_ server: FederationServer) async throws {
-            let addresses = [ScriptedRegistry.address, Both.other]
-            let client = RegistryClient(
-                server: server, addresses: addresses, link: Both(one: bad, another: honest), clock: clock)
-            clock.advance(by: .seconds(30))
-            for address in addresses { #expect(await client.round(address)) }
-        }
-        try await small(store, clock) { server async throws in
-            try await rounds(server)
-            let known = await server.servers(status: nil, after: nil, limit: 9).map(\.id.rawValue)
-            #expect(known == ["h0", "honest", "registry", "s0", "s1"])
-            #expect(await server.registries(listing: ServerID(unchecked: "s1")) == [ScriptedRegistry.address])
-            // Ids that have left stay bound, so they make no room.
-            try bad.leave(["s0", "s1"])
-            try bad.add(["s3", "s4"])
-            try honest.add(["h1"])
-            try await rounds(server)
-            #expect(await server.binding(of: ServerID(unchecked: "s3")) == nil)
-            #expect(await server.registries(listing: ServerID(unchecked: "h1")) == [Both.other])
-            // Whoever is known comes back.
-            try bad.add(["s1"])
-            try await rounds(server)
-            #expect(await server.registries(listing: ServerID(unchecked: "s1")) == [ScriptedRegistry.address])
-        }
-        // A restart forgets no count.
-        try bad.add(["s5"])
-        try await small(store, clock) { server async throws in
-            try await rounds(server)
-            #expect(await server.binding(of: ServerID(unchecked: "s5")) == nil)
-        }
-    }
-
-    @Test("what other registries list takes no room from strangers who register here")
-    func roomForStrangers() async throws {
-        let (bad, honest) = (try ScriptedRegistry(["s0", "s1"]), try ScriptedRegistry(["h0"], of: "honest"))
-        let (clock, cards) = (ManualClock(), StubCards())
-        // The registries are servers that nobody has brought.
-        try await small(MemoryStore(), clock, strangers: 3, cards: cards) { server async throws in
-            let link = Both(one: bad, another: honest)
-            let client = RegistryClient(
-                server: server, addresses: [ScriptedRegistry.address, Both.other], link: link, clock: clock)
-            for address in [ScriptedRegistry.address, Both.other] { #expect(await client.round(address)) }
-            func register(_ id: String) async throws -> String? {
-                let stranger = try Stranger(id)
-                for endpoint in stranger.endpoints { cards.serve(stranger.card, at: endpoint) }
-                do throws(Refusal) {
-                    _ = try await server.registerStranger(stranger.card)
-                    return nil
-                } catch {
-                    return error.code
-                }
-            }
-            #expect(try await register("t0") == nil)
-            #expect(try await register("t1") == "registry.full")
-        }
-    }
-
     @Test("says that it is alive to the one registry that asked it, from the first time on")
     func audience() async throws {
         try await pair { registry, alpha, _ in
@@ -245,6 +155,32 @@ struct RegistryClientTests {
                     statement, server: alpha.id, key: alpha.identity.publicKey, by: reader,
                     at: alpha.clock.now().timestamp)
                 #expect((read != nil) == isRight, "\(reader)")
+            }
+        }
+    }
+
+    @Test("reads a registry's log and no entry, and takes no time and no standing of anybody from it")
+    func ownWords() async throws {
+        try await pair { registry, alpha, _ in
+            let beta = try Stranger("beta")
+            _ = try await registry.server.register(beta.card)
+            let statement = beta.heartbeat(1, at: ManualClock.start)
+            let heard = try await registry.server.heartbeat(beta.id, statement: statement)
+            #expect(heard.status == .online && heard.lastHeartbeat != nil)
+            alpha.clock.advance(by: .seconds(30))
+            let asked = Sent()
+            let client = client(of: alpha, [registry.address]) { request, json in
+                if request.method == "GET" { asked.note(request.path) }
+                return json
+            }
+            #expect(await client.round(registry.address))
+            #expect(await alpha.server.registries(listing: beta.id) == [registry.address])
+            let known = try await alpha.server.server(beta.id)
+            #expect(known.status == .offline && known.lastHeartbeat == nil)
+            #expect(known.registeredAt == alpha.clock.now().timestamp)
+            #expect(asked.statements.contains { $0.hasPrefix("/v1/log/entries") })
+            for path in asked.statements {
+                #expect(path.hasPrefix("/v1/log/") || path == "/.well-known/aether-federation", "\(path)")
             }
         }
     }

@@ -2,6 +2,7 @@ import FederationCore
 import FederationCrypto
 import FederationModel
 import ServiceTestKit
+import Synchronization
 import TestPatience
 import Testing
 
@@ -127,6 +128,59 @@ struct RegistryContinuityTests {
         }
     }
 
+    /// A registry that is readmitted in the middle of a round.
+    private final class Interrupted: RegistryLink {
+        private let registry: ScriptedRegistry
+        private let server: FederationServer
+        /// What is asked for when it happens.
+        private let path: String
+        private let isDue = Mutex(true)
+
+        init(_ registry: ScriptedRegistry, _ server: FederationServer, at path: String) {
+            self.registry = registry
+            self.server = server
+            self.path = path
+        }
+
+        func ask(_ request: RegistryRequest) async throws(Refusal) -> [UInt8] {
+            if request.path.hasPrefix(path), isDue.withLock(\.self) {
+                isDue.withLock { $0 = false }
+                try await server.readmit(ScriptedRegistry.address)
+            }
+            return try await registry.ask(request)
+        }
+    }
+
+    @Test(
+        "leaves nothing behind of a round that had begun before it was readmitted",
+        arguments: ["/.well-known", "/v1/log/head", "/v1/log/consistency", "/v1/log/entries"])
+    func readmittedMeanwhile(at path: String) async throws {
+        try await TestServer.run { alpha async throws in
+            let registry = try ScriptedRegistry(["s0", "s1"])
+            let client = client(of: alpha, registry)
+            try #require(await client.round(Self.address))
+            registry.change { $0.shown = 1 }
+            alpha.clock.advance(by: .seconds(30))
+            try #require(await !client.round(Self.address))
+            // Its log goes on as it should again; that the last round was refused still stands when the operator looks.
+            registry.change { $0.shown = nil }
+            try registry.add(["s2"])
+            alpha.clock.advance(by: .seconds(30))
+            let interrupted = RegistryClient(
+                server: alpha.server, addresses: [Self.address],
+                link: Interrupted(registry, alpha.server, at: path), clock: alpha.clock)
+            #expect(await !interrupted.round(Self.address), "it counts for nothing")
+            let readmitted = try await source(alpha)
+            #expect(readmitted.read == 0 && readmitted.size == 0 && readmitted.head == nil && readmitted.servers == 0)
+            #expect(readmitted.lastError == nil && readmitted.lastContact == nil)
+            #expect(await alpha.server.knownRegistry(Self.address) == nil)
+            // Nothing has to be logged again for it.
+            alpha.clock.advance(by: .seconds(30))
+            #expect(await interrupted.round(Self.address))
+            for id in ["s0", "s1", "s2"] { #expect(await isListed(id, at: alpha), "\(id)") }
+        }
+    }
+
     @Test("is refused, and not condemned, for another log than the one that was signed with a key that is void now")
     func voidKey() async throws {
         try await TestServer.run { alpha async throws in
@@ -171,13 +225,20 @@ struct RegistryContinuityTests {
             for address in [Self.address, second] { try #require(await client().round(address)) }
             #expect(await alpha.server.registries(listing: Self.s0) == [Self.address, second])
             let underWay = try #require(await alpha.server.knownRegistry(second))
+            let round = await alpha.server.beginRound(with: second)
             try registry.list(["s0", "x1"])
             alpha.clock.advance(by: .seconds(30))
             #expect(await !client().round(Self.address))
             #expect(await alpha.server.registries(listing: Self.s0).isEmpty)
             // A round with another address that was under way takes nothing any more.
-            await #expect(throws: Refusal.self) { try await alpha.server.remember(underWay) }
-            await #expect(throws: Refusal.self) { try await alpha.server.take([], from: second) }
+            func refusals() async -> [String?] {
+                let remembering = await #expect(throws: Refusal.self) {
+                    try await alpha.server.remember(underWay, in: round)
+                }
+                let taking = await #expect(throws: Refusal.self) { _ = try await alpha.server.take([], in: round) }
+                return [remembering?.code, taking?.code]
+            }
+            #expect(await refusals() == ["registry.faulty", "registry.faulty"])
             try registry.list(["s0", "s1"])
             for address in [Self.address, second, third] {
                 #expect(await !client().round(address))
@@ -189,6 +250,7 @@ struct RegistryContinuityTests {
             // The operator's word is about the registry, too.
             let body = #"{"address":"\#(readmitted)"}"#
             #expect(try await alpha.request("POST", "/v1/registries/readmit", json: body).status == 204)
+            #expect(await refusals() == ["registry.readmitted", "registry.readmitted"])
             for address in [Self.address, second, third] { #expect(await client().round(address)) }
         }
     }

@@ -49,6 +49,36 @@ struct RegistryServiceTests {
         }
     }
 
+    @Test("is left for the number of a card that the server has signed, whatever number is named")
+    func departure() async throws {
+        try await TestServer.run("registry", registryAccess: .signed) { registry async throws in
+            let beta = try Stranger("beta")
+            _ = try await registry.server.register(beta.card)
+            let entry = try await registry.request("GET", "/v1/servers/beta", as: .stranger).json
+            func left(_ member: String, _ value: JSONValue) throws -> UInt64 {
+                let shown = RegistryAuditTests.replacing(member, with: value, in: entry).serialized()
+                let statement = try RegistryDeparture.statement(
+                    of: beta.keys, shownAs: shown, by: registry.id, at: ManualClock.start)
+                return try DeregistrationStatement.verify(
+                    statement, server: beta.id, key: beta.keys.publicKey, registry: registry.id, at: ManualClock.start
+                ).sequence
+            }
+            #expect(try left("recordSequence", .integer(1_000_000_000_000)) == beta.sequence)
+            var forged = try Stranger("beta", key: "thief")
+            forged.sequence = 1_000_000_000_000
+            let parts = forged.card.split(separator: ".").map { JSONValue.string(String($0)) }
+            let card = JSONValue.object(["protected": parts[0], "payload": parts[1], "signature": parts[2]])
+            for value in [card, .string(forged.card), .object([:])] {
+                let refusal = #expect(throws: Refusal.self) { try left("card", value) }
+                #expect(refusal?.code == "registry.unsigned")
+            }
+            #expect(throws: Refusal.self) {
+                try RegistryDeparture.statement(
+                    of: beta.keys, shownAs: [0x7B], by: registry.id, at: ManualClock.start)
+            }
+        }
+    }
+
     @Test("takes heartbeats that go forward, and a wish to leave that is meant for it")
     func livesAndLeaves() async throws {
         let cards = StubCards()

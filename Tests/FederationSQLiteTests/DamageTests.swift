@@ -108,8 +108,8 @@ struct DamageTests {
         }
         #expect(
             names == [
-                "1-federation", "2-passages", "3-keys", "4-registry", "5-policy", "6-registry-faults", "7-pins",
-                "8-suspensions", "9-brought", "99-from-the-future",
+                "1-federation", "10-brought-by-registry", "2-passages", "3-keys", "4-registry", "5-policy",
+                "6-registry-faults", "7-pins", "8-suspensions", "9-brought", "99-from-the-future",
             ])
     }
 

@@ -66,8 +66,7 @@ enum Sample {
         var frontier = MerkleFrontier()
         for number in 0..<entries { frontier.append([UInt8(number)]) }
         return KnownRegistry(
-            address: address, registry: ServerID(unchecked: "keeper"), head: "h.p.s", frontier: frontier,
-            brought: entries)
+            address: address, registry: ServerID(unchecked: "keeper"), head: "h.p.s", frontier: frontier)
     }
 
     /// A registry that was caught, and what proves it.
@@ -177,6 +176,16 @@ struct StoreCase: Sendable, CustomTestStringConvertible {
             ]
         ) { $0.registries = [Sample.faulty("http://a.example:7700")] },
         StoreCase(
+            "how many ids registries have brought, one of them more since, and forgotten otherwise",
+            [
+                .registry(.putRegistry(Sample.registry("http://a.example:7700", entries: 3))),
+                .registry(.putBrought(ServerID(unchecked: "keeper"), 3)),
+                .registry(.putBrought(ServerID(unchecked: "other"), 1)),
+                .registry(.putBrought(ServerID(unchecked: "keeper"), 50_000)),
+                .registry(.removeRegistry("http://a.example:7700")),
+            ]
+        ) { $0.brought = [ServerID(unchecked: "keeper"): 50_000, ServerID(unchecked: "other"): 1] },
+        StoreCase(
             "registries, one of them read further, and who is listed where",
             [
                 .registry(.putRegistry(Sample.registry("https://b.example:7700", entries: 3))),
@@ -264,6 +273,22 @@ struct StoreCase: Sendable, CustomTestStringConvertible {
             $0.equivocations = [
                 Equivocation(
                     server: ServerID(unchecked: "a"), first: "1", second: "2", seenAt: Timestamp(milliseconds: 3))
+            ]
+        },
+        StoreCase(
+            "proof of a contradiction that has given way",
+            [
+                .putEquivocation(
+                    Equivocation(
+                        server: ServerID(unchecked: "a"), first: "1", second: "2", seenAt: Timestamp(milliseconds: 3))),
+                .putEquivocation(
+                    Equivocation(
+                        server: ServerID(unchecked: "a"), first: "", second: "", seenAt: Timestamp(milliseconds: 3))),
+            ]
+        ) {
+            $0.equivocations = [
+                Equivocation(
+                    server: ServerID(unchecked: "a"), first: "", second: "", seenAt: Timestamp(milliseconds: 3))
             ]
         },
         StoreCase(

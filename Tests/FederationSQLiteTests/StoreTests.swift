@@ -93,23 +93,48 @@ struct StoreTests {
             try $0.execute(
                 sql: """
                     ALTER TABLE tombstones DROP COLUMN suspension_reason;
-                    ALTER TABLE registries DROP COLUMN brought;
-                    DELETE FROM grdb_migrations WHERE identifier IN ('8-suspensions', '9-brought');
+                    DROP TABLE brought;
+                    DELETE FROM grdb_migrations
+                    WHERE identifier IN ('8-suspensions', '9-brought', '10-brought-by-registry');
                     """)
         }
         try shell.close()
         let state = try await withStore(scratch.data) { store in
             let state = try await store.load()
-            try await store.apply([.putTombstone(Sample.tombstone("a")), .registry(.putRegistry(registry))])
+            try await store.apply([
+                .putTombstone(Sample.tombstone("a")), .registry(.putBrought(registry.registry, 3)),
+            ])
             return state
         }
         let bare = ServerTombstone(server: ServerID(unchecked: "a"), publicKey: Sample.key(3), isSuspended: true)
         #expect(state.tombstones == [bare, Sample.departed("b")])
-        var uncounted = registry
-        uncounted.brought = 0
-        #expect(state.registries == [uncounted, Sample.faulty("https://s")])
+        #expect(state.registries == [registry, Sample.faulty("https://s")] && state.brought.isEmpty)
         let later = try await withStore(scratch.data) { try await $0.load() }
-        #expect(later.tombstones.first == Sample.tombstone("a") && later.registries.first == registry)
+        #expect(later.tombstones.first == Sample.tombstone("a") && later.brought == [registry.registry: 3])
+    }
+
+    @Test("of the time when what a registry had brought was counted at each address keeps the sum")
+    func counts() async throws {
+        let scratch = Scratch()
+        let known = ["https://r", "https://s"].map { Sample.registry($0, entries: 3) }
+        let idle = KnownRegistry(address: "https://t", registry: ServerID(unchecked: "idle"), head: "h.p.s")
+        try await withStore(scratch.data) { store in
+            try await store.apply((known + [idle]).map { .registry(.putRegistry($0)) })
+        }
+        let shell = try DatabaseQueue(path: scratch.database)
+        try await shell.write {
+            try $0.execute(
+                sql: """
+                    DROP TABLE brought;
+                    ALTER TABLE registries ADD COLUMN brought INTEGER NOT NULL DEFAULT 0;
+                    UPDATE registries SET brought = 3 WHERE address = 'https://r';
+                    UPDATE registries SET brought = 4 WHERE address = 'https://s';
+                    DELETE FROM grdb_migrations WHERE identifier = '10-brought-by-registry';
+                    """)
+        }
+        try shell.close()
+        let state = try await withStore(scratch.data) { try await $0.load() }
+        #expect(state.registries == known + [idle] && state.brought == [ServerID(unchecked: "keeper"): 7])
     }
 
     @Test("keeps what many callers write at the same time")

@@ -10,7 +10,8 @@ public enum Effect: Sendable {
     /// Keep a channel to this server open, at the first of these addresses that answers.
     case dial(ServerID, [Endpoint])
     /// Fetch the server's card from one of these addresses and hand it to ``FederationNode/register(_:from:at:)``: its key is another
-    /// than the one known, or peers have introduced it.
+    /// than the one known, peers have introduced it, or its card names new addresses. Where ``FederationNode/unproven(_:)`` names
+    /// others than the one where it was found, each of them must answer, too; else it is for ``FederationNode/follow(_:at:)``.
     case fetchCard(ServerID, [Endpoint])
     /// End the pause before the next dial, once: the server has said that it is back.
     case dialNow(ServerID)

@@ -11,6 +11,8 @@ extension FederationNode {
     struct SentIntroduction: Sendable {
         let key: PublicKey
         let at: Instant
+        /// Whether it was sent a second time, because the key had changed.
+        var isRepeated = false
     }
 
     /// One of this server's own, kept so that it is signed once for all its readers.
@@ -22,10 +24,23 @@ extension FederationNode {
         let compact: String
     }
 
-    /// How many introductions a peer may still send.
+    /// How many introductions, or strangers in them, there were between this server and a peer since a moment.
     struct IntroductionAllowance: Sendable {
-        var since: Instant
-        var used: Int
+        private(set) var since: Instant
+        private(set) var used = 0
+
+        /// What is left of an earlier one, or one that begins now.
+        init(_ earlier: IntroductionAllowance?, within window: Duration, at now: Instant) {
+            since = now
+            if let earlier, now < earlier.since + window { self = earlier }
+        }
+
+        /// Whether so many more are within the limit; then they count.
+        mutating func take(_ count: Int = 1, of limit: Int) -> Bool {
+            guard used + count <= limit else { return false }
+            used += count
+            return true
+        }
     }
 
     /// A search for a card that has not ended.
@@ -55,20 +70,35 @@ extension FederationNode {
             return []
         }
         var sent = (introductionsSent[receiver] ?? [:]).filter { now.instant < $0.value.at + Limits.introductionPause }
+        var allowance = IntroductionAllowance(
+            introductionsTold[receiver], within: Limits.introductionWindow, at: now.instant)
         var told: [(statement: String, card: String?)] = []
+        var isHeldBack = false
         for subject in subjects where subject != receiver {
             guard let peer = verifiedPeer(subject, at: now), let record = peers[subject],
                 record.trust.isOwnJudgement, missing(.route, of: subject) == nil,
                 let entry = registry.server(subject)
             else { continue }
-            if sent[subject]?.key == peer.publicKey { continue }
-            guard sent[subject] != nil || sent.count < Limits.introductionsPerIntroducer else { continue }
-            sent[subject] = SentIntroduction(key: peer.publicKey, at: now.instant)
+            let last = sent[subject]
+            // A peer that changes its key again and again must not make this server tell everybody as often.
+            if let last, last.key == peer.publicKey || last.isRepeated { continue }
+            guard last != nil || sent.count < Limits.introductionsPerIntroducer else { continue }
+            // Their windows begin at other times than this server's: so the half never is more than the receiver takes.
+            guard allowance.take(of: Limits.introductionBurst / 2) else {
+                isHeldBack = true
+                break
+            }
+            sent[subject] = SentIntroduction(key: peer.publicKey, at: now.instant, isRepeated: last != nil)
             let statement = ownIntroduction(of: subject, key: peer.publicKey, at: entry.endpoint, at: now)
             told.append((statement, entry.publicKey == peer.publicKey ? cards[subject] : nil))
         }
+        if isHeldBack {
+            let next = allowance.since + Limits.introductionWindow
+            introductionsDue = introductionsDue.map { min($0, next) } ?? next
+        }
         guard !told.isEmpty else { return [] }
         introductionsSent[receiver] = sent
+        introductionsTold[receiver] = allowance
         introductionsDue = introductionsDue ?? now.instant + Limits.introductionPause
         return stride(from: 0, to: told.count, by: Limits.introductionsPerFrame).map { start in
             let part = told[start...].prefix(Limits.introductionsPerFrame)
@@ -99,13 +129,15 @@ extension FederationNode {
         var effects: [Effect] = []
         if let due = trustReviewDue, due <= now.instant {
             trustReviewDue = nil
+            forgetAllowances(at: now.instant)
             effects += reviewTrust(at: now)
         }
         if let due = introductionsDue, due <= now.instant {
             introductionsDue = nil
             for receiver in channels.keys.sorted() { effects += introduce(toEverybody: receiver, at: now) }
             // Not everything was told at the same time.
-            if !channels.isEmpty { introductionsDue = now.instant + Limits.introductionPause / 24 }
+            let next = now.instant + Limits.introductionPause / 24
+            if !channels.isEmpty { introductionsDue = introductionsDue.map { min($0, next) } ?? next }
         }
         return effects
     }
@@ -147,6 +179,9 @@ extension FederationNode {
     }
 
     private mutating func hear(_ heard: HeardIntroduction, at now: Now) -> (isNews: Bool, effects: [Effect]) {
+        guard mayBring(heard, at: now) else {
+            return (false, [.report(.refusedFrame(heard.introducer, code: "introduction.full"))])
+        }
         let wasContested = trustView.isContested(heard.subject, at: now)
         switch introductions.hear(heard) {
         case .known: return (false, [])
@@ -161,14 +196,34 @@ extension FederationNode {
     }
 
     private mutating func takeAllowance(of introducer: ServerID, _ count: Int, at now: Now) -> Bool {
-        var allowance = introductionAllowances[introducer] ?? IntroductionAllowance(since: now.instant, used: 0)
-        if now.instant >= allowance.since + Limits.introductionWindow {
-            allowance = IntroductionAllowance(since: now.instant, used: 0)
-        }
-        guard allowance.used + count <= Limits.introductionBurst else { return false }
-        allowance.used += count
+        var allowance = IntroductionAllowance(
+            introductionAllowances[introducer], within: Limits.introductionWindow, at: now.instant)
+        guard allowance.take(count, of: Limits.introductionBurst) else { return false }
         introductionAllowances[introducer] = allowance
         return true
+    }
+
+    /// Whether an introducer may tell of somebody: a stranger may come in by its word, and then its id stays bound for good. So
+    /// each may tell of as many in a day as it may tell of at all, however soon its word ends; and of none where there is no
+    /// room for strangers.
+    private mutating func mayBring(_ heard: HeardIntroduction, at now: Now) -> Bool {
+        let subject = heard.subject
+        guard bindings[subject] == nil, registry.server(subject) == nil, registry.tombstone(subject) == nil,
+            !introductions.about(subject).contains(where: { $0.introducer == heard.introducer })
+        else { return true }
+        guard registry.count + registry.tombstoneCount - brought < configuration.registeredServers else { return false }
+        var allowance = IntroductionAllowance(
+            strangerAllowances[heard.introducer], within: Limits.introductionPause, at: now.instant)
+        guard allowance.take(of: Limits.introductionsPerIntroducer) else { return false }
+        strangerAllowances[heard.introducer] = allowance
+        return true
+    }
+
+    /// What was counted outlasts the trust in a peer, which could otherwise begin anew by coming again, and ends with its time.
+    private mutating func forgetAllowances(at now: Instant) {
+        introductionsTold = introductionsTold.filter { now < $0.value.since + Limits.introductionWindow }
+        introductionAllowances = introductionAllowances.filter { now < $0.value.since + Limits.introductionWindow }
+        strangerAllowances = strangerAllowances.filter { now < $0.value.since + Limits.introductionPause }
     }
 
     /// - Returns: also whom it concerns, who are not looked at yet.
@@ -180,7 +235,6 @@ extension FederationNode {
     ///
     /// - Returns: also whom it concerns, who are not looked at yet.
     mutating func forgetIntroductions(by introducer: ServerID) -> Review {
-        introductionAllowances[introducer] = nil
         introductionsSent[introducer] = nil
         return forgetIntroductions { $0.introducer == introducer }
     }
@@ -218,6 +272,8 @@ extension FederationNode {
             }
             let isStranger = registry.server(card.id) == nil
             if isStranger {
+                // What a registry lists has answered where it says that it is: it is looked for there.
+                guard !configuration.servesRegistry else { continue }
                 guard trustView.search(for: card.id, at: now) != nil, isExpected(card, at: now) else { continue }
             }
             do throws(Refusal) {

@@ -180,8 +180,7 @@ extension FederationNode {
                 return try revoke(compact, at: now)
             case .card(let compact):
                 if cards[peer.serverID] == compact { return [] }
-                let registration = try register(compact, from: peer.serverID, at: now)
-                return registration.effects
+                return try register(compact, from: peer.serverID, at: now).effects
             }
         } catch  where error.code == "server.alreadyRegistered" {
             return []

@@ -18,7 +18,8 @@ extension FederationNode {
     /// Registers a server from its own signed card, or takes a newer card of a known one: with it go its key and its pin, if
     /// ``KeyBinding`` believes the change.
     ///
-    /// - Parameter teller: the peer that passed the card on; others' cards are taken from it only when they are known here.
+    /// - Parameter teller: the peer that passed the card on; others' cards are taken from it only when they are known here, and
+    ///   by a server that serves a registry none that names an address which has not been proved: see ``unproven(_:)``.
     public mutating func register(
         _ compact: String, from teller: ServerID? = nil, at now: Now
     ) throws(Refusal) -> Registration {
@@ -50,6 +51,11 @@ extension FederationNode {
         let effects: [Effect]
         do {
             try registry.check(registering: server, isRebound: bound.isRebound)
+            if teller != nil, !unproven(card).isEmpty {
+                return Registration(
+                    server: registry.server(card.id) ?? server, effects: askForProof(of: card, bound, at: now),
+                    contradiction: nil)
+            }
             // From here on nothing throws: the key changes together with the record.
             effects = adopt(bound, at: now)
             try registry.register(server)
@@ -57,15 +63,15 @@ extension FederationNode {
             throw error.refusal
         }
         cards[card.id] = compact
-        let proof = bound.isRebound ? card.rotations + [card.revocation].compactMap(\.self) : []
-        let registration = registered(server, effects, logged(kind, card.id, proof: proof, at: now))
+        let registration = registered(
+            server, effects, logged(kind, card.id, proof: keyProof(in: card, of: bound), at: now))
         return Registration(
             server: registration.server, effects: registration.effects + reviewTrust(in: card.id, at: now),
             contradiction: nil)
     }
 
     /// How the log calls what a card has done.
-    private func logKind(of bound: Bound) -> RegistryLogEntry.Kind {
+    func logKind(of bound: Bound) -> RegistryLogEntry.Kind {
         switch bound.change {
         case .rotated: .rotated
         case .revoked: .revoked
@@ -82,38 +88,6 @@ extension FederationNode {
             .persist([.putServer(entry, card: cards[server.id]), .removeTombstone(server.id)] + logged))
         if peers[server.id] != nil { effects += dialEffects(for: server.id) }
         return Registration(server: entry, effects: effects, contradiction: nil)
-    }
-
-    /// Looks at a card that is not to be taken, for whether it contradicts the known one of its server: that is evidence,
-    /// whoever shows it.
-    public mutating func witness(_ compact: String, of server: ServerID, at now: Now) -> [Effect] {
-        guard let card = try? ServerCard.verify(compact, at: now.timestamp), card.id == server,
-            cards[server] != compact, let bound = try? bound(card, at: now)
-        else { return [] }
-        return contradiction(of: card, compact, bound, at: now)?.effects ?? []
-    }
-
-    /// Two cards under one key with one sequence number: the first stands, and both are kept.
-    private mutating func contradiction(
-        of card: ServerCard, _ compact: String, _ bound: Bound, at now: Now
-    ) -> Registration? {
-        guard let known = registry.server(card.id), known.recordSequence == card.sequence,
-            known.publicKey == card.publicKey, let first = cards[card.id]
-        else { return nil }
-        var effects: [Effect] = []
-        if equivocations[card.id] == nil, equivocations.count < Limits.equivocations {
-            let proof = Equivocation(server: card.id, first: first, second: compact, seenAt: now.timestamp)
-            equivocations[card.id] = proof
-            effects = [.persist([.putEquivocation(proof)]), .report(.equivocated(card.id))]
-            // What the policy had trusted by itself, it trusts no more.
-            effects += reviewTrust(in: card.id, at: now)
-        }
-        return Registration(
-            server: known, effects: effects,
-            contradiction: Refusal(
-                .conflict, code: "card.equivocation",
-                reason: "\(card.id) has signed two different cards with the sequence number \(card.sequence)",
-                remedy: "ask its operator; both are kept: aether registry conflicts"))
     }
 
     /// A server says that it is alive, by a signed statement; when it then falls silent, that counts. Whether a peer is alive

@@ -141,7 +141,7 @@ extension FederationNode {
     }
 
     /// Forgets what a registry was caught at, at all its addresses, and with it everything that was read of it: it is read from
-    /// the beginning, as one that was never used.
+    /// the beginning. How many ids it has brought is kept: they are still here.
     ///
     /// - Parameters:
     ///   - registry: whose registry answers there, for an address at which it was not read yet.
@@ -176,9 +176,6 @@ extension FederationNode {
 
     /// Takes note of how far a registry's log was followed.
     public mutating func note(_ known: KnownRegistry) -> [Effect] {
-        var known = known
-        // Whoever reads on began before its newest servers were counted.
-        known.brought = max(known.brought, registries[known.address]?.brought ?? 0)
         guard registries[known.address] != known else { return [] }
         registries[known.address] = known
         return [.persist([.registry(.putRegistry(known))])]
@@ -186,19 +183,19 @@ extension FederationNode {
 
     // MARK: How many ids they bring
 
-    /// How many ids a registry has brought here, at all its addresses; see ``KnownRegistry/brought``.
-    public func brought(by registry: ServerID) -> Int {
-        registries.values.reduce(0) { $0 + ($1.registry == registry ? $1.brought : 0) }
-    }
+    /// How many ids a registry has brought here that nobody had brought before, at all its addresses, those that have left since
+    /// among them: they stay bound to their keys. So the number never goes down, also when the registry is readmitted.
+    public func brought(by registry: ServerID) -> Int { broughtCounts[registry] ?? 0 }
 
     /// How many ids all registries have brought here, also those that are used no more.
-    public var brought: Int { registries.values.reduce(0) { $0 + $1.brought } }
+    public var brought: Int { broughtCounts.values.reduce(0, +) }
 
-    /// Takes note that a registry has brought so many more ids, at the address at which it is read.
-    public mutating func note(brought count: Int, at address: String) -> [Effect] {
-        guard count > 0, var known = registries[address] else { return [] }
-        known.brought += count
-        return note(known)
+    /// Takes note that a registry has brought so many more ids.
+    public mutating func note(brought count: Int, by registry: ServerID) -> [Effect] {
+        guard count > 0 else { return [] }
+        let total = brought(by: registry) + count
+        broughtCounts[registry] = total
+        return [.persist([.registry(.putBrought(registry, total))])]
     }
 }
 

@@ -7,7 +7,7 @@ extension FederationNode {
         TrustView(
             own: id, policy: policy, peers: peers, denied: denied, registry: registry, cards: cards,
             bindings: bindings, listings: listings, introductions: introductions,
-            equivocations: equivocations)
+            equivocations: equivocations, equivocators: equivocators)
     }
 
     /// What would become of a server if it came now.

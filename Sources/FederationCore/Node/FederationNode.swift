@@ -23,8 +23,10 @@ public struct FederationNode: ~Copyable, Sendable {
     public internal(set) var peers: [ServerID: PeerRecord] = [:]
     /// Which key each id is bound to. A binding outlives the registry entry.
     public internal(set) var bindings: [ServerID: KeyBinding] = [:]
-    /// Servers that have contradicted themselves.
+    /// The proofs against servers that have contradicted themselves; at most ``Limits/equivocations``.
     public internal(set) var equivocations: [ServerID: Equivocation] = [:]
+    /// Servers that have contradicted themselves as well, the proofs against which had to give way.
+    var equivocators: Set<ServerID> = []
     /// This server's own key changes.
     public internal(set) var ownKeys: OwnKeys
     /// What this server's present key has committed to.
@@ -56,6 +58,8 @@ public struct FederationNode: ~Copyable, Sendable {
     public internal(set) var log = MerkleTree()
     /// The registries that this server reads, by address.
     public internal(set) var registries: [String: KnownRegistry] = [:]
+    /// See ``brought(by:)``.
+    var broughtCounts: [ServerID: Int] = [:]
     /// The addresses of the registries that list a server.
     public internal(set) var listings: [ServerID: Set<String>] = [:]
     var listingCounts: [String: Int] = [:]
@@ -84,7 +88,10 @@ public struct FederationNode: ~Copyable, Sendable {
     var introductionsDue: Instant?
     var introductionsSent: [ServerID: [ServerID: SentIntroduction]] = [:]
     var ownIntroductions: [ServerID: OwnIntroduction] = [:]
+    /// How many introductions each peer was sent lately, how many it has sent, and how many strangers it has told of.
+    var introductionsTold: [ServerID: IntroductionAllowance] = [:]
     var introductionAllowances: [ServerID: IntroductionAllowance] = [:]
+    var strangerAllowances: [ServerID: IntroductionAllowance] = [:]
     var cardSearches: [ServerID: CardSearch] = [:]
     var revocationRelays = RevocationRelays()
     var firstUses = (since: Instant(nanoseconds: 0), count: 0)
@@ -133,7 +140,13 @@ public struct FederationNode: ~Copyable, Sendable {
         commitment = configuration.commitment
         cardSequence = stored.cardSequence
         for binding in stored.bindings { bindings[binding.server] = binding }
-        for equivocation in stored.equivocations { equivocations[equivocation.server] = equivocation }
+        for equivocation in stored.equivocations {
+            if equivocation.isProof {
+                equivocations[equivocation.server] = equivocation
+            } else {
+                equivocators.insert(equivocation.server)
+            }
+        }
         players = PlayerTable(restoring: stored.players)
         ledger = HandoffLedger(restoring: stored.handoffs, retention: configuration.handoffRetention, at: now)
         decisions = stored.decisions
@@ -148,6 +161,7 @@ public struct FederationNode: ~Copyable, Sendable {
         }
         log = tree
         for known in stored.registries { registries[known.address] = known }
+        broughtCounts = stored.brought
         for listing in stored.listings {
             listings[listing.server, default: []].insert(listing.registry)
             listingCounts[listing.registry, default: 0] += 1

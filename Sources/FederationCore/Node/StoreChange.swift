@@ -43,6 +43,8 @@ public enum RegistryChange: Hashable, Sendable {
     case putRegistry(KnownRegistry)
     /// Forgets what was read of the registry at this address, and what it was caught at.
     case removeRegistry(String)
+    /// How many ids a registry has brought here.
+    case putBrought(ServerID, Int)
 }
 
 /// What is remembered of a server that was removed from the registry.
@@ -96,6 +98,8 @@ public struct StoredState: Hashable, Sendable {
     public var listings: [RegistryListing] = []
     /// The registries that are read, sorted by address.
     public var registries: [KnownRegistry] = []
+    /// How many ids each registry has brought here; see ``FederationNode/brought(by:)``.
+    public var brought: [ServerID: Int] = [:]
     public var policy = TrustPolicy()
     /// Sorted by subject, then introducer.
     public var introductions: [HeardIntroduction] = []

@@ -24,6 +24,7 @@ public struct StoreTables: Sendable {
     private var logHashes: [UInt8]
     private var listings: Set<RegistryListing>
     private var registries: [String: KnownRegistry] = [:]
+    private var brought: [ServerID: Int]
     private var policy: TrustPolicy
     private var introductions: [IntroductionKey: HeardIntroduction] = [:]
 
@@ -62,6 +63,7 @@ public struct StoreTables: Sendable {
         logHashes = state.logHashes
         listings = Set(state.listings)
         for registry in state.registries { registries[registry.address] = registry }
+        brought = state.brought
         policy = state.policy
         for heard in state.introductions { apply(.putIntroduction(heard)) }
     }
@@ -113,6 +115,7 @@ public struct StoreTables: Sendable {
         case .removeListing(let listing): listings.remove(listing)
         case .putRegistry(let registry): registries[registry.address] = registry
         case .removeRegistry(let address): registries[address] = nil
+        case .putBrought(let registry, let count): brought[registry] = count
         }
     }
 
@@ -148,6 +151,7 @@ public struct StoreTables: Sendable {
         state.logHashes = logHashes + log.flatMap(\.leafHash.bytes)
         state.listings = listings.sorted()
         state.registries = registries.keys.sorted().compactMap { registries[$0] }
+        state.brought = brought
         state.policy = policy
         state.introductions = introductions.values.sorted {
             ($0.subject, $0.introducer) < ($1.subject, $1.introducer)

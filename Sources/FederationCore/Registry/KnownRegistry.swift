@@ -14,20 +14,16 @@ public struct KnownRegistry: Hashable, Sendable {
     public var frontier: MerkleFrontier
     /// What it has signed against itself; nil while nothing is known against it. It stays until the operator readmits the registry.
     public var fault: RegistryFault?
-    /// How many ids it has brought here that nobody had brought before, those that have left since among them: they stay bound
-    /// to their keys, so the number never goes down.
-    public var brought: Int
 
     public init(
         address: String, registry: ServerID, head: String, frontier: MerkleFrontier = MerkleFrontier(),
-        fault: RegistryFault? = nil, brought: Int = 0
+        fault: RegistryFault? = nil
     ) {
         self.address = address
         self.registry = registry
         self.head = head
         self.frontier = frontier
         self.fault = fault
-        self.brought = brought
     }
 }
 

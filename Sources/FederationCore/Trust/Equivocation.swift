@@ -4,9 +4,9 @@ public import FederationModel
 /// key, tells different people different things. Kept as proof that anybody can check.
 public struct Equivocation: Hashable, Sendable {
     public let server: ServerID
-    /// The card that was known, as compact JWS.
+    /// The card that was known, as compact JWS; empty when the proof had to give way to others', so that only the fact is kept.
     public let first: String
-    /// The card that contradicts it.
+    /// The card that contradicts it; empty when ``first`` is.
     public let second: String
     public let seenAt: Timestamp
 
@@ -16,4 +16,10 @@ public struct Equivocation: Hashable, Sendable {
         self.second = second
         self.seenAt = seenAt
     }
+
+    /// Whether the cards are there.
+    var isProof: Bool { !first.isEmpty }
+
+    /// The same without the cards.
+    var fact: Equivocation { Equivocation(server: server, first: "", second: "", seenAt: seenAt) }
 }

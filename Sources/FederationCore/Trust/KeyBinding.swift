@@ -34,7 +34,7 @@ public struct KeyBinding: Hashable, Sendable {
     /// What a card or a revocation did.
     public enum Change: Hashable, Sendable {
         case none
-        /// The same key commits itself for the first time.
+        /// The same key commits itself for the first time, or names those before it.
         case committed
         /// A pre-committed key took the place of `from`, which still counts for a while.
         case rotated(from: PublicKey)
@@ -66,8 +66,12 @@ public struct KeyBinding: Hashable, Sendable {
         {
             self.revocation = revocation.number
         }
-        // Nothing that they have signed was on its way to here. They count for whom the policy means by one of them.
-        retired = Self.predecessors(of: card).map { RetiredKey(key: $0, until: now) }
+        remember(Self.predecessors(of: card), at: now)
+    }
+
+    /// Nothing that they have signed was on its way to here. They count for whom the policy means by one of them.
+    private mutating func remember(_ predecessors: [PublicKey], at now: Timestamp) {
+        retired = predecessors.map { RetiredKey(key: $0, until: now) }
     }
 
     /// The keys that a card's rotations lead from to its own, oldest first: each has signed that the next one follows.
@@ -105,8 +109,11 @@ public struct KeyBinding: Hashable, Sendable {
             guard !changed.retired.contains(where: { $0.key == card.publicKey }) else { throw .retiredKey(server) }
             change = try changed.follow(card.rotations, to: card.publicKey, change: change, at: now)
             changed.forgetOldest(keeping: isNamed)
+        } else if commitment == KeyCommitment(), retired.isEmpty {
+            // Bound without a card, on first use or by what was stored: this may be the first one.
+            changed.remember(Self.predecessors(of: card), at: now)
         }
-        let isNew = try changed.commit(card.commitment)
+        let isNew = try changed.commit(card.commitment) || changed.retired != retired
         self = changed
         return change == .none && isNew ? .committed : change
     }

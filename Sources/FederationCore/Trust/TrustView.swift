@@ -14,6 +14,7 @@ struct TrustView {
     let listings: [ServerID: Set<String>]
     let introductions: IntroductionBook
     let equivocations: [ServerID: Equivocation]
+    let equivocators: Set<ServerID>
 
     /// What the handshake may believe about a server id.
     func answer(to server: ServerID, at now: Now) -> PeerTrust {
@@ -70,7 +71,11 @@ struct TrustView {
                 // Whoever is known by card or binding has the key that is bound; any other never gets this far.
                 // A peer without a card that is suspended has a tombstone too, and stays what it is.
                 isFirstUse: registry.tombstone(server) == nil || record?.trust == .firstUse,
-                hasEquivocated: equivocations[server] != nil, formerKeys: formerKeys(of: server)))
+                hasEquivocated: hasEquivocated(server), formerKeys: formerKeys(of: server)))
+    }
+
+    private func hasEquivocated(_ server: ServerID) -> Bool {
+        equivocations[server] != nil || equivocators.contains(server)
     }
 
     /// The keys that a server has rotated away from, as far as they are remembered.
@@ -143,7 +148,7 @@ struct TrustView {
             server, key: key, endpoints: endpoints,
             evidence: TrustPolicy.Evidence(
                 introducers: introduced.by, isContested: introduced.isContested,
-                hasEquivocated: equivocations[server] != nil))
+                hasEquivocated: hasEquivocated(server)))
         guard case .trust = decision else { return nil }
         return Array(endpoints.prefix(1 + ServerCard.maximumAlternatives))
     }

@@ -92,13 +92,13 @@ extension RegistryListing: StoredRow {
 extension KnownRegistry: StoredRow {
     static let table = Table(
         "registries",
-        ["address", "registry", "head", "size", "hashes", "fault", "fault_evidence", "fault_seen_at", "brought"])
+        ["address", "registry", "head", "size", "hashes", "fault", "fault_evidence", "fault_seen_at"])
 
     var columnValues: [(any DatabaseValueConvertible)?] {
         [
             address, registry.rawValue, head, frontier.count,
             frontier.hashes.map(\.description).joined(separator: " "), fault?.code,
-            fault?.evidence.joined(separator: " ") ?? "", fault?.seenAt.milliseconds, brought,
+            fault?.evidence.joined(separator: " ") ?? "", fault?.seenAt.milliseconds,
         ]
     }
 
@@ -117,8 +117,26 @@ extension KnownRegistry: StoredRow {
         guard (code == nil) == (seenAt == nil) else { throw reader.failure("does not go with the fault") }
         var fault: RegistryFault?
         if let code, let seenAt { fault = RegistryFault(code: code, evidence: evidence, seenAt: seenAt) }
-        self.init(
-            address: address, registry: registry, head: head, frontier: frontier, fault: fault,
-            brought: Int(try reader.integer()))
+        self.init(address: address, registry: registry, head: head, frontier: frontier, fault: fault)
+    }
+}
+
+/// How many ids a registry has brought here.
+struct BroughtRow: StoredRow {
+    let registry: ServerID
+    let count: Int
+
+    static let table = Table("brought", ["registry", "count"])
+
+    var columnValues: [(any DatabaseValueConvertible)?] { [registry.rawValue, count] }
+
+    init(registry: ServerID, count: Int) {
+        self.registry = registry
+        self.count = count
+    }
+
+    init(from reader: inout RowReader) throws(RowFailure) {
+        registry = try reader.value()
+        count = Int(try reader.integer())
     }
 }

@@ -37,6 +37,9 @@ enum Schema {
         migrator.registerMigration("9-brought") { database in
             try database.execute(sql: brought)
         }
+        migrator.registerMigration("10-brought-by-registry") { database in
+            try database.execute(sql: broughtByRegistry)
+        }
         return migrator
     }
 
@@ -163,6 +166,18 @@ enum Schema {
     private static let suspensions = "ALTER TABLE tombstones ADD COLUMN suspension_reason TEXT"
 
     private static let brought = "ALTER TABLE registries ADD COLUMN brought INTEGER NOT NULL DEFAULT 0"
+
+    /// The count outlives what was read of a registry.
+    private static let broughtByRegistry = """
+        CREATE TABLE brought (
+            registry TEXT NOT NULL PRIMARY KEY,
+            count INTEGER NOT NULL
+        ) STRICT;
+
+        INSERT INTO brought SELECT registry, sum(brought) FROM registries GROUP BY registry HAVING sum(brought) > 0;
+
+        ALTER TABLE registries DROP COLUMN brought;
+        """
 
     private static let version2 = """
         ALTER TABLE handoffs ADD COLUMN decision INTEGER;

@@ -33,6 +33,8 @@ extension StoreChange {
         case .registry(.removeListing(let listing)): try listing.remove(database)
         case .registry(.putRegistry(let known)): try known.save(database)
         case .registry(.removeRegistry(let address)): try KnownRegistry.delete(address, database)
+        case .registry(.putBrought(let registry, let count)):
+            try BroughtRow(registry: registry, count: count).save(database)
         case .trust(.putPolicy(let policy)): try PolicyRow(policy: policy).save(database)
         case .trust(.putIntroduction(let heard)): try heard.save(database)
         case .trust(.removeIntroduction(let introducer, let subject)):
@@ -66,6 +68,7 @@ extension StoredState {
         logHashes = try RegistryLogRecord.loadHashes(database)
         listings = try RegistryListing.loadAll(database).sorted()
         registries = try KnownRegistry.loadAll(database)
+        for row in try BroughtRow.loadAll(database) { brought[row.registry] = row.count }
         policy = try PolicyRow.loadAll(database).first?.policy ?? TrustPolicy()
         introductions = try HeardIntroduction.loadAll(database).sorted {
             ($0.subject, $0.introducer) < ($1.subject, $1.introducer)

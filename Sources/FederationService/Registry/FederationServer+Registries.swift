@@ -58,15 +58,19 @@ extension FederationServer {
             remedy: "ask its operator; to read it again from the beginning: aether registry readmit \(caught.address)")
     }
 
-    /// - Throws: `registry.faulty` when it was caught while it was read.
-    func remember(_ known: KnownRegistry) async throws(Refusal) {
+    /// - Throws: `registry.faulty` when it was caught while it was read; `registry.readmitted`.
+    func remember(_ known: KnownRegistry, in round: RegistryRound) async throws(Refusal) {
+        try check(round)
         try checkFault(of: known.registry, at: known.address)
         try await commit(node.note(known))
     }
 
     /// A registry was caught; see ``FederationNode/condemn(_:for:at:)``.
-    func condemn(_ address: String, for fault: RegistryFault) async throws(Refusal) {
-        try await commit(node.condemn(address, for: fault, at: clock.now()))
+    ///
+    /// - Throws: `registry.readmitted`.
+    func condemn(in round: RegistryRound, for fault: RegistryFault) async throws(Refusal) {
+        try check(round)
+        try await commit(node.condemn(round.address, for: fault, at: clock.now()))
     }
 
     /// Reads a registry that was caught, or whose log does not continue what was read, again, from the beginning; see
@@ -74,15 +78,20 @@ extension FederationServer {
     public func readmit(_ address: String) async throws(Refusal) {
         try checkReady()
         let source = registrySources[address]
-        try await commit(
-            node.readmit(
-                address, of: source?.registry, isRefused: source?.isDiscontinued ?? false, at: clock.now()))
-        update(address) { source in
-            // What was read of it has nothing to do with whether it has this server's card.
-            let isRegistered = source.isRegistered
-            source = RegistrySource(address: source.address)
-            source.isRegistered = isRegistered
+        let before = Set(node.registries.keys)
+        let effects = try node.readmit(
+            address, of: source?.registry, isRefused: source?.isDiscontinued ?? false, at: clock.now())
+        // Before anything else can happen, so that a round that is under way leaves nothing behind.
+        for forgotten in before.subtracting(node.registries.keys).union([address]) {
+            update(forgotten) { source in
+                var fresh = RegistrySource(address: source.address)
+                // What was read of it has nothing to do with whether it has this server's card.
+                fresh.isRegistered = source.isRegistered
+                fresh.generation = source.generation + 1
+                source = fresh
+            }
         }
+        try await commit(effects)
     }
 
     /// This server's wish to leave a registry.
@@ -146,9 +155,11 @@ extension FederationServer {
 
     /// Takes what a registry says, as far as the servers and their owners have signed it, and takes note of whom it lists.
     ///
-    /// - Throws: `registry.faulty` when it was caught while the page was read.
-    func take(_ page: [Listed], from address: String) async throws(Refusal) -> Taken {
+    /// - Throws: `registry.faulty` when it was caught while the page was read; `registry.readmitted`.
+    func take(_ page: [Listed], in round: RegistryRound) async throws(Refusal) -> Taken {
         try checkReady()
+        try check(round)
+        let address = round.address
         if let known = node.registries[address] { try checkFault(of: known.registry, at: address) }
         let now = clock.now()
         var effects: [Effect] = []
@@ -203,7 +214,7 @@ extension FederationServer {
             effects += node.note(listed.server, listedBy: address, true)
             effects += node.reviewTrust(in: listed.server, at: now)
         }
-        effects += node.note(brought: newcomers, at: address)
+        if let known = node.registries[address] { effects += node.note(brought: newcomers, by: known.registry) }
         try await commit(effects)
         return taken
     }

@@ -93,9 +93,10 @@ public actor RegistryClient {
         return min(longest, configuration.longestPause) * (0.5 + 0.5 * random)
     }
 
-    /// One round with one registry. False when something of it failed, which ``FederationServer/sources()`` tells.
+    /// One round with one registry. False when something of it failed, which ``FederationServer/sources()`` tells, and when the
+    /// registry was readmitted meanwhile, so that the round counts for nothing.
     public func round(_ address: String) async -> Bool {
-        await server.use([address])
+        let round = await server.beginRound(with: address)
         var failure: Refusal?
         do {
             let registry = try await meet(address)
@@ -106,7 +107,7 @@ public actor RegistryClient {
                 failure = error
                 await server.update(address) { $0.isRegistered = false }
             }
-            try await follow(address, registry)
+            try await follow(round, registry)
         } catch {
             // What is wrong with its log matters more than that it does not take this server.
             failure = error
@@ -117,10 +118,11 @@ public actor RegistryClient {
                 metadata: ["code": "registry.noRoom"])
         }
         let now = clock.now().timestamp
-        await server.update(address) { [failure] source in
+        let counts = await server.update(in: round) { [failure] source in
             source.lastError = failure
             if failure == nil { source.lastContact = now }
         }
+        guard counts else { return false }
         if let failure {
             server.logger.info("the registry \(address) failed: \(failure)")
             Counter(label: "aether_registry_failures_total", dimensions: [("code", failure.code)]).increment()
@@ -204,7 +206,8 @@ public actor RegistryClient {
     // MARK: Reading
 
     /// Reads what is new in a registry's log.
-    private func follow(_ address: String, _ registry: ServerID) async throws(Refusal) {
+    private func follow(_ round: RegistryRound, _ registry: ServerID) async throws(Refusal) {
+        let address = round.address
         let answers = RegistryAnswers(link: link, address: address)
         guard let binding = await server.binding(of: registry) else { return }
         let believed = await server.knownRegistry(address)
@@ -214,18 +217,18 @@ public actor RegistryClient {
         unlogged[address]?.expectAll()
         let compact = try await answers.head()
         let head = try verified(compact, registry, binding.key, address)
-        if let believed { try await check(head, compact, continues: believed, binding, answers) }
+        if let believed { try await check(head, compact, continues: believed, binding, answers, round) }
         var known = believed ?? KnownRegistry(address: address, registry: registry, head: compact)
         known.head = compact
-        try await server.remember(known)
-        await server.update(address) { [head] source in
+        try await server.remember(known, in: round)
+        await server.update(in: round) { [head] source in
             source.head = compact
             source.size = Int(clamping: head.size)
         }
         for _ in 0..<configuration.pagesPerRound where known.frontier.count < head.size {
-            try await readPage(of: head, &known, answers)
+            try await readPage(of: head, &known, answers, round)
         }
-        if known.frontier.count >= head.size { try await settleUnlogged(answers) }
+        if known.frontier.count >= head.size { try await settleUnlogged(answers, round) }
     }
 
     private func verified(
@@ -247,7 +250,7 @@ public actor RegistryClient {
     /// work of whoever stands in between, so they are refused for as long as they are shown, and the believed head stays.
     private func check(
         _ head: TreeHead, _ compact: String, continues known: KnownRegistry, _ binding: KeyBinding,
-        _ answers: RegistryAnswers
+        _ answers: RegistryAnswers, _ round: RegistryRound
     ) async throws(Refusal) {
         let address = answers.address
         guard let before = try? TreeHead.unverified(known.head) else {
@@ -270,7 +273,7 @@ public actor RegistryClient {
             else {
                 throw Self.unproven(address, "shows another log than the one that it had signed with a key now void")
             }
-            throw try await contradiction(address, known.head, compact)
+            throw try await contradiction(known.head, compact, round)
         case .shrunk:
             throw Refusal(
                 .conflict, code: "registry.olderHead",
@@ -287,7 +290,11 @@ public actor RegistryClient {
 
     /// The registry has signed two logs of one size: what it lists counts no more, also after a restart, and both heads are
     /// kept.
-    private func contradiction(_ address: String, _ earlier: String, _ now: String) async throws(Refusal) -> Refusal {
+    private func contradiction(
+        _ earlier: String, _ now: String, _ round: RegistryRound
+    ) async throws(Refusal) -> Refusal {
+        try await server.check(round)
+        let address = round.address
         Counter(label: "aether_registry_contradictions_total").increment()
         let code = "registry.contradiction"
         let what = "has signed two different logs of one size"
@@ -295,14 +302,14 @@ public actor RegistryClient {
             "the registry \(address) \(what); it is trusted no more",
             metadata: ["code": "\(code)", "evidence": "\(earlier) \(now)"])
         let fault = RegistryFault(code: code, evidence: [earlier, now], seenAt: clock.now().timestamp)
-        try await server.condemn(address, for: fault)
+        try await server.condemn(in: round, for: fault)
         return Refusal(
             .conflict, code: code, reason: "\(address) \(what)",
             remedy: "look into it: aether registry audit \(address)")
     }
 
     private func readPage(
-        of head: TreeHead, _ known: inout KnownRegistry, _ answers: RegistryAnswers
+        of head: TreeHead, _ known: inout KnownRegistry, _ answers: RegistryAnswers, _ round: RegistryRound
     ) async throws(Refusal) {
         let wanted = min(configuration.pageEntries, Int(clamping: head.size) - known.frontier.count)
         let page = try await answers.entries(from: known.frontier.count, limit: wanted, withCards: true)
@@ -327,7 +334,7 @@ public actor RegistryClient {
         // this page, or its proof, that is wrong.
         guard try await leads(frontier, to: head, answers) else { throw Self.badLog(answers.address) }
         let order = newest.keys.sorted()
-        try await take(order.compactMap { newest[$0]?.listed }, from: answers.address)
+        try await take(order.compactMap { newest[$0]?.listed }, in: round)
         var waiting = unlogged[answers.address] ?? UnloggedCards()
         for (server, place) in named { waiting.explain(server, by: place) }
         for server in order {
@@ -336,25 +343,25 @@ public actor RegistryClient {
         }
         unlogged[answers.address] = waiting
         known.frontier = frontier
-        try await server.remember(known)
-        await server.update(answers.address) { [frontier] in $0.read = frontier.count }
+        try await server.remember(known, in: round)
+        await server.update(in: round) { [frontier] in $0.read = frontier.count }
     }
 
-    private func take(_ listed: [FederationServer.Listed], from address: String) async throws(Refusal) {
-        let taken = try await server.take(listed, from: address)
+    private func take(_ listed: [FederationServer.Listed], in round: RegistryRound) async throws(Refusal) {
+        let taken = try await server.take(listed, in: round)
         if taken.refused > 0 {
             Counter(label: "aether_registry_cards_refused_total").increment(by: Int64(taken.refused))
         }
         if taken.skipped > 0 {
             Counter(label: "aether_registry_servers_skipped_total").increment(by: Int64(taken.skipped))
-            skipped[address, default: 0] += taken.skipped
+            skipped[round.address, default: 0] += taken.skipped
         }
     }
 
     /// Asks once more for the card of every server of which one was shown that the log should have named by now.
     ///
     /// - Throws: `registry.unloggedCard` for as long as such a card is shown.
-    private func settleUnlogged(_ answers: RegistryAnswers) async throws(Refusal) {
+    private func settleUnlogged(_ answers: RegistryAnswers, _ round: RegistryRound) async throws(Refusal) {
         let address = answers.address
         for (server, place) in unlogged[address]?.overdue ?? [] {
             let page = try await answers.entries(from: place.index, limit: 1, withCards: true)
@@ -368,7 +375,7 @@ public actor RegistryClient {
                     reason: "\(address) shows a card of \(server) that its log does not name",
                     remedy: "it may come from somebody in between; if it stays: aether registry audit \(address)")
             }
-            try await take([listed], from: address)
+            try await take([listed], in: round)
             unlogged[address]?.settle(server)
         }
     }

@@ -22,6 +22,8 @@ public struct RegistrySource: Hashable, Sendable {
     public var isRegistered = false
     /// What it has signed against itself: what it lists counts for nothing until the operator readmits it.
     public var fault: RegistryFault?
+    /// How often it was readmitted since this server has started.
+    var generation = 0
 
     public var isFaulty: Bool { fault != nil }
 

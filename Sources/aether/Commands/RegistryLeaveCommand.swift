@@ -32,13 +32,10 @@ struct RegistryLeaveCommand: AsyncParsableCommand {
         let fetcher = try CardFetcher(
             policy: AddressPolicy(allowsPrivate: true), trustRoots: configuration.tlsTrustRoots)
         let card = try await fetcher.fetch(CardFetcher.address(base)).card
-        let entry = JSONText(
-            data: Data(try await link.ask(RegistryRequest("GET", base, "/v1/servers/\(configuration.id)"))))
-        let statement = DeregistrationStatement(
-            issuer: configuration.id, registry: card.id,
-            sequence: UInt64(max(0, entry.fields["recordSequence"].int ?? 0)),
-            issuedAt: Timestamp(seconds: Int64(Date().timeIntervalSince1970))
-        ).issue(by: try home.identity(id: configuration.id))
+        let entry = try await link.ask(RegistryRequest("GET", base, "/v1/servers/\(configuration.id)"))
+        let statement = try RegistryDeparture.statement(
+            of: try home.identity(id: configuration.id), shownAs: entry, by: card.id,
+            at: Timestamp(seconds: Int64(Date().timeIntervalSince1970)))
         _ = try await link.ask(
             RegistryRequest("DELETE", base, "/v1/servers/\(configuration.id)", statement: statement))
         Terminal.say(

@@ -97,6 +97,30 @@ struct NodeKeyTests {
         #expect(try federation.connect(alpha, beta) != nil)
     }
 
+    @Test("nor is one from before this server was met on first use, as soon as it shows its card")
+    func deniedNewcomer() throws {
+        let federation = try TestFederation(
+            ["alpha", "beta"],
+            configure: { name, configuration in
+                guard name == "alpha" else { return }
+                configuration.commitment.next = try Self.key(2).publicKey.commitment
+            }, trusts: { one, _ in one == "alpha" })
+        let (alpha, beta) = (federation.node("alpha"), federation.node("beta"))
+        try Self.rotate(alpha, to: 2, in: federation)
+        try federation.settle()
+        let policy = TrustPolicy(deny: [.key(try Self.key(1).publicKey)], firstUse: .all)
+        beta.enqueue(beta.node.setPolicy(policy, at: federation.now))
+        try federation.settle()
+        #expect(try federation.connect(alpha, beta) != nil, "nothing is known of its earlier key yet")
+        try federation.settle()
+        #expect(beta.reported.contains(.trustEnded(alpha.id, code: "policy.denied")))
+        #expect(beta.node.peers[alpha.id] == nil && beta.channel(to: alpha) == nil)
+        federation.crash(beta)
+        try federation.restart(beta)
+        try federation.settle()
+        #expect(try federation.connect(alpha, beta) == nil)
+    }
+
     @Test("nor are many rotations, nor is one from before this server was met")
     func deniedForGood() throws {
         let (federation, alpha, beta) = try Self.pair()

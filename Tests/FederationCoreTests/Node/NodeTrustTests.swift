@@ -362,8 +362,9 @@ struct NodeTrustTests {
     func faultyRegistry() throws {
         let (federation, alpha, beta) = try Self.pair(alphaPinned: false)
         try Self.set(TrustPolicy(registryListed: .all), at: beta, federation)
-        beta.enqueue(
-            beta.node.note(KnownRegistry(address: "https://r", registry: ServerID(unchecked: "r"), head: "a.b.c")))
+        let keeper = ServerID(unchecked: "r")
+        beta.enqueue(beta.node.note(KnownRegistry(address: "https://r", registry: keeper, head: "a.b.c")))
+        for count in [2, 0, 1] { beta.enqueue(beta.node.note(brought: count, by: keeper)) }
         beta.enqueue(beta.node.note(alpha.id, listedBy: "https://r", true))
         beta.enqueue(try beta.node.register(try #require(alpha.card), at: federation.now).effects)
         try federation.settle()
@@ -386,6 +387,11 @@ struct NodeTrustTests {
         beta.enqueue(try beta.node.readmit("https://r", at: federation.now))
         try federation.settle()
         #expect(beta.node.registries.isEmpty && beta.store.state.registries.isEmpty)
+        // The ids that it has brought are still here, and still counted as its own.
+        #expect(beta.store.state.brought == [keeper: 3])
+        federation.crash(beta)
+        try federation.restart(beta)
+        #expect(beta.node.brought(by: keeper) == 3 && beta.node.brought == 3)
         #expect(throws: Refusal.self) { try beta.node.readmit("https://r", at: federation.now) }
         #expect(beta.node.condemn("https://other", for: fault, at: federation.now).isEmpty, "it is not known")
     }

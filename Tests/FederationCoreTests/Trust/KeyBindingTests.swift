@@ -215,4 +215,26 @@ struct KeyBindingTests {
         let other = try KeyLine.rotation(9, 3, next: 4).split(separator: ".")
         #expect(try retired("\(other[0]).\(parts[1]).\(parts[2])").isEmpty)
     }
+
+    @Test("a server that was bound without a card tells its earlier keys by its first one, and by no later one")
+    func predecessorsOfBound() throws {
+        let (first, second) = (try KeyLine.rotation(1, 2, next: 3), try KeyLine.rotation(2, 3, next: nil))
+        let keys = [try KeyLine.identity(1).publicKey, try KeyLine.identity(2).publicKey]
+        for commitment in [(next: nil, recovery: nil), (next: 4, recovery: 100)] as [(next: UInt8?, recovery: UInt8?)] {
+            func card(_ rotations: String...) throws -> ServerCard {
+                try KeyLine.card(3, next: commitment.next, recovery: commitment.recovery, rotations: rotations)
+            }
+            var binding = KeyBinding(
+                server: KeyLine.id, key: try KeyLine.identity(3).publicKey, since: KeyLine.start)
+            #expect(Self.outcome(&binding, try card(first, second)) == "committed")
+            #expect(binding.retired.map(\.key) == keys)
+            #expect(!binding.retired.contains { binding.accepts($0.key, at: KeyLine.start) })
+            let later = try card(try KeyLine.rotation(9, 3, next: nil))
+            #expect(Self.outcome(&binding, later) == "none")
+            #expect(binding.retired.map(\.key) == keys)
+        }
+        var known = try KeyLine.binding()
+        let late = try KeyLine.card(1, next: 2, rotations: [KeyLine.rotation(9, 1, next: 2)])
+        #expect(Self.outcome(&known, late) == "none" && known.retired.isEmpty)
+    }
 }

@@ -61,6 +61,7 @@ extension StoreChange {
         case .registry(.removeListing(let listing)): "no listing \(listing.server)"
         case .registry(.putRegistry(let known)): "registry \(known.address)"
         case .registry(.removeRegistry(let address)): "no registry \(address)"
+        case .registry(.putBrought(let registry, let count)): "\(count) brought by \(registry)"
         case .trust(.putPolicy): "policy"
         case .trust(.putIntroduction(let heard)): "introduction of \(heard.subject) by \(heard.introducer)"
         case .trust(.removeIntroduction(let introducer, let subject)): "no introduction of \(subject) by \(introducer)"

@@ -1,0 +1,53 @@
+public import FederationCrypto
+public import FederationModel
+
+/// What a server that serves a registry asks of a card that comes by others' word: its readers are told that whoever is listed has
+/// answered at each address in its card.
+extension FederationNode {
+    /// The addresses in a card that this server's registry would be the first to list without proof: those that are known have
+    /// answered, or are the operator's word. None where no registry is served.
+    public func unproven(_ card: ServerCard) -> [Endpoint] {
+        guard configuration.servesRegistry else { return [] }
+        let known = registry.server(card.id).map { [$0.endpoint] + $0.alternatives } ?? []
+        return card.endpoints.filter { !known.contains($0) }
+    }
+
+    /// Believes the key that a verified card names and what it commits to, and nothing else that it says, because its addresses
+    /// have not been proved. The entry stays as it was: with its addresses, and with a card that is under the earlier key until
+    /// the new one is proved, as after a revocation that came alone.
+    ///
+    /// - Throws: as ``register(_:from:at:)``; `server.unknown` for a server that is neither registered nor a peer.
+    public mutating func follow(_ card: ServerCard, at now: Now) throws(Refusal) -> [Effect] {
+        guard registry.server(card.id) != nil || peers[card.id] != nil else {
+            throw ServerRegistry.Failure.notFound(card.id).refusal
+        }
+        return follow(card, try bound(card, at: now), at: now)
+    }
+
+    private mutating func follow(_ card: ServerCard, _ bound: Bound, at now: Now) -> [Effect] {
+        let kind = logKind(of: bound)
+        var effects = adopt(bound, at: now)
+        if bound.isRebound, registry.server(card.id) != nil {
+            let logged = logged(kind, card.id, proof: keyProof(in: card, of: bound), at: now)
+            if !logged.isEmpty { effects.append(.persist(logged)) }
+        }
+        return effects + reviewTrust(in: card.id, at: now)
+    }
+
+    /// Looks for the card of a peer at the addresses that it names, at most once in ``Limits/cardFetchPause``; what is found there
+    /// is registered. Who is no peer registers itself; or else one peer could make this server knock at the doors of all who are
+    /// known. A change of key does not wait for any of that: as long, whoever has stolen the old key could speak for the server.
+    mutating func askForProof(of card: ServerCard, _ bound: Bound, at now: Now) -> [Effect] {
+        var effects = follow(card, bound, at: now)
+        guard peers[card.id] != nil else { return effects }
+        if let last = cardFetches[card.id], now.instant < last + Limits.cardFetchPause { return effects }
+        cardFetches[card.id] = now.instant
+        effects.append(.fetchCard(card.id, card.endpoints))
+        return effects
+    }
+
+    /// What in a card proves to readers of the log that its key has changed.
+    func keyProof(in card: ServerCard, of bound: Bound) -> [String] {
+        bound.isRebound ? card.rotations + [card.revocation].compactMap(\.self) : []
+    }
+}
