@@ -91,6 +91,8 @@ extension FederationNode {
         guard bound.isRebound else { return [.persist(changes)] }
         registry.rebind(server, to: bound.binding.key)
         if let entry = registry.server(server) { changes.append(.putServer(entry, card: cards[server])) }
+        // Who has left and comes again after a restart is compared with it.
+        if let tombstone = registry.tombstone(server) { changes.append(.putTombstone(tombstone)) }
         if var record = peers[server] {
             record.publicKey = bound.binding.key
             peers[server] = record

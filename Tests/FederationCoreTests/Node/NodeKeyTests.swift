@@ -320,6 +320,33 @@ struct NodeKeyTests {
         return (federation, alpha, beta)
     }
 
+    @Test("who has left, and whose key is replaced then, comes again under the new key, also after a restart")
+    func revokedAfterLeaving() throws {
+        let (federation, alpha, beta) = try Self.pair()
+        beta.enqueue(try beta.node.removePeer(alpha.id, at: federation.now))
+        try federation.settle()
+        beta.enqueue(try beta.node.deregister(alpha.id, at: federation.now))
+        try federation.settle()
+        let successor = try Self.key(5)
+        let kept = KeyCommitment(recovery: try Self.key(100).publicKey.commitment)
+        let revocation = KeyRevocation(
+            issuer: alpha.id, number: 1, replacement: .init(key: successor.publicKey, commitment: kept),
+            issuedAt: federation.now.timestamp
+        ).issue(by: try Self.key(100))
+        beta.enqueue(try beta.node.revoke(revocation, at: federation.now))
+        try federation.settle()
+        federation.crash(beta)
+        try federation.restart(beta)
+        let card = try #require(alpha.signedCard?.card)
+        let renewed = ServerCard(
+            id: card.id, name: card.name, endpoint: card.endpoint, publicKey: successor.publicKey,
+            commitment: kept, sequence: card.sequence + 1, worlds: [], issued: card.issued,
+            expires: card.expires
+        ).issue(by: successor)
+        _ = try beta.node.register(renewed, at: federation.now)
+        #expect(beta.node.registry.server(alpha.id)?.publicKey == successor.publicKey)
+    }
+
     @Test("a server that its owner has revoked for good is suspended, and no operator can bring it back")
     func forGood() throws {
         let (federation, alpha, beta) = try Self.pair()
