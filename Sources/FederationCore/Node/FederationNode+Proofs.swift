@@ -5,7 +5,7 @@ public import FederationModel
 /// answered at each address in its card.
 extension FederationNode {
     /// The addresses in a card that this server's registry would be the first to list without proof: those that are known have
-    /// answered, or are the operator's word. None where no registry is served.
+    /// answered, are the operator's word, or were known before it served a registry. None where no registry is served.
     public func unproven(_ card: ServerCard) -> [Endpoint] {
         guard configuration.servesRegistry else { return [] }
         let known = registry.server(card.id).map { [$0.endpoint] + $0.alternatives } ?? []
