@@ -150,7 +150,8 @@ struct HandshakeVectorTests {
         }
         var keys: [String: JSONValue] = [:]
         for (direction, keyLabel, ivLabel) in [
-            ("low_to_high", Label.lowToHighKey, Label.lowToHighIV), ("high_to_low", Label.highToLowKey, Label.highToLowIV),
+            ("low_to_high", Label.lowToHighKey, Label.lowToHighIV),
+            ("high_to_low", Label.highToLowKey, Label.highToLowIV),
         ] {
             let (key, iv) = (derived(keyLabel, 32), derived(ivLabel, 12))
             let next = SymmetricKey(data: key + iv)

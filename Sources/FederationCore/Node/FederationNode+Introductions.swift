@@ -278,7 +278,7 @@ extension FederationNode {
             }
             do throws(Refusal) {
                 effects += try register(compact, from: isStranger ? nil : introducer, at: now).effects
-            } catch where error.code == "server.alreadyRegistered" {
+            } catch  where error.code == "server.alreadyRegistered" {
                 // An older one than the known: peers hear of changes at different times.
                 continue
             } catch {

@@ -16,7 +16,8 @@ struct NodeIntroducedCardTests {
         let card = try #require(node.signedCard?.card)
         let identity = identity ?? node.identity
         return ServerCard(
-            id: card.id, name: name, endpoint: card.endpoint, publicKey: identity.publicKey, commitment: card.commitment,
+            id: card.id, name: name, endpoint: card.endpoint, publicKey: identity.publicKey,
+            commitment: card.commitment,
             sequence: sequence ?? card.sequence, worlds: [], issued: card.issued, expires: expires ?? card.expires
         ).issue(by: identity)
     }
@@ -73,7 +74,9 @@ struct NodeIntroducedCardTests {
             report: "introduction.cardRefused"),
     ]
 
-    @Test("a card that says nothing of who was introduced is not taken, and its own is looked for", arguments: uselessCards)
+    @Test(
+        "a card that says nothing of who was introduced is not taken, and its own is looked for",
+        arguments: uselessCards)
     func useless(_ one: Case) throws {
         let all = try Introducing.two()
         let (federation, alpha, beta, _, gamma) = all
@@ -81,7 +84,8 @@ struct NodeIntroducedCardTests {
             [Introducing.introduction(by: beta, key: gamma.identity.publicKey, at: federation.now.timestamp)],
             cards: [try one.card(all)], by: beta, to: alpha, federation)
         try federation.settle()
-        #expect(labels.filter { $0.hasPrefix("report") } == [one.report.map { "report refused \($0)" }].compactMap(\.self))
+        #expect(
+            labels.filter { $0.hasPrefix("report") } == [one.report.map { "report refused \($0)" }].compactMap(\.self))
         #expect(alpha.node.registry.server(gamma.id) == nil && alpha.node.peers[gamma.id] == nil)
         #expect(alpha.fetched == [gamma.id])
     }
@@ -108,7 +112,8 @@ struct NodeIntroducedCardTests {
         try Introducing.set(TrustPolicy(introducedBy: .init(count: 2, scopes: .all)), at: alpha, federation)
         let now = federation.now.timestamp
         try Introducing.tell(
-            [Introducing.introduction(by: beta, key: beta.identity.publicKey, at: now)], by: beta, to: alpha, federation)
+            [Introducing.introduction(by: beta, key: beta.identity.publicKey, at: now)], by: beta, to: alpha, federation
+        )
         try Introducing.tell(
             [Introducing.introduction(by: delta, key: gamma.identity.publicKey, at: now)],
             cards: [try #require(gamma.card)], by: delta, to: alpha, federation)

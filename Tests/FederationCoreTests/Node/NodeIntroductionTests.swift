@@ -187,7 +187,10 @@ struct NodeIntroductionTests {
         let cases: [(String, String?)] = [
             (Introducing.introduction(of: "x1", by: beta, key: key, at: now), nil),
             (Introducing.introduction(of: "x2", by: beta, key: key, at: now, signedBy: gamma), "introduction.refused"),
-            (Introducing.introduction(of: "x3", by: beta, key: key, at: now + .seconds(-7_200)), "introduction.refused"),
+            (
+                Introducing.introduction(of: "x3", by: beta, key: key, at: now + .seconds(-7_200)),
+                "introduction.refused"
+            ),
             (Introducing.introduction(of: "x4", by: beta, key: key, at: now + .seconds(7_200)), "introduction.refused"),
             (
                 Introducing.introduction(
@@ -204,14 +207,17 @@ struct NodeIntroductionTests {
         // Of itself nobody needs to hear.
         #expect(
             try Introducing.tell(
-                [Introducing.introduction(of: "alpha", by: beta, key: key, at: now)], by: beta, to: alpha, federation) == [])
+                [Introducing.introduction(of: "alpha", by: beta, key: key, at: now)], by: beta, to: alpha, federation)
+                == [])
         for number in 0..<(Limits.introductionsPerIntroducer - 2) {
             let labels = try Introducing.tell(
-                [Introducing.introduction(of: "y\(number)", by: beta, key: key, at: now)], by: beta, to: alpha, federation)
+                [Introducing.introduction(of: "y\(number)", by: beta, key: key, at: now)], by: beta, to: alpha,
+                federation)
             #expect(labels.count == 1)
         }
         #expect(
-            try Introducing.tell([Introducing.introduction(of: "z", by: beta, key: key, at: now)], by: beta, to: alpha, federation)
+            try Introducing.tell(
+                [Introducing.introduction(of: "z", by: beta, key: key, at: now)], by: beta, to: alpha, federation)
                 == ["report refused introduction.full"])
         let many = (0..<32).map { Introducing.introduction(of: "y\($0)", by: beta, key: key, at: now) }
         _ = try Introducing.tell(many, by: beta, to: alpha, federation)
@@ -232,12 +238,14 @@ struct NodeIntroductionTests {
         #expect(!Self.isExpected(read, at: alpha, federation))
         let now = federation.now.timestamp
         _ = try Introducing.tell(
-            [Introducing.introduction(by: beta, key: gamma.identity.publicKey, at: now)], by: beta, to: alpha, federation)
+            [Introducing.introduction(by: beta, key: gamma.identity.publicKey, at: now)], by: beta, to: alpha,
+            federation)
         try federation.settle()
         #expect(alpha.fetched == [gamma.id])
         #expect(Self.isExpected(read, at: alpha, federation))
         _ = try Introducing.tell(
-            [Introducing.introduction(by: delta, key: delta.identity.publicKey, at: now)], by: delta, to: alpha, federation)
+            [Introducing.introduction(by: delta, key: delta.identity.publicKey, at: now)], by: delta, to: alpha,
+            federation)
         try federation.settle()
         #expect(alpha.reported.contains(.introductionsContradict(gamma.id)))
         #expect(!Self.isExpected(read, at: alpha, federation))
@@ -262,12 +270,14 @@ struct NodeIntroductionTests {
         let (federation, alpha, beta, delta, gamma) = try Introducing.two()
         let now = federation.now.timestamp
         _ = try Introducing.tell(
-            [Introducing.introduction(by: beta, key: gamma.identity.publicKey, at: now)], by: beta, to: alpha, federation)
+            [Introducing.introduction(by: beta, key: gamma.identity.publicKey, at: now)], by: beta, to: alpha,
+            federation)
         alpha.enqueue(try alpha.node.register(try #require(gamma.card), at: federation.now).effects)
         try federation.settle()
         #expect(alpha.node.peers[gamma.id] != nil)
         _ = try Introducing.tell(
-            [Introducing.introduction(by: delta, key: delta.identity.publicKey, at: now)], by: delta, to: alpha, federation)
+            [Introducing.introduction(by: delta, key: delta.identity.publicKey, at: now)], by: delta, to: alpha,
+            federation)
         try federation.settle()
         #expect(alpha.reported.contains(.introductionsContradict(gamma.id)))
         #expect(alpha.node.peers[gamma.id] != nil)
