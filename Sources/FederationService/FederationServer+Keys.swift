@@ -117,7 +117,8 @@ extension FederationServer {
                         _ = try await register(card)
                         return
                     }
-                    // Its key counts wherever it is.
+                    // Its key counts wherever it is, and so does a contradiction.
+                    try await commit(node.witness(card, of: server, at: clock.now()))
                     try await commit(node.follow(found, at: clock.now()))
                     throw Refusal(
                         .conflict, code: "endpoint.unproven",

@@ -48,6 +48,7 @@ extension FederationNode {
             id: card.id, name: card.name, endpoint: card.endpoint, alternatives: card.alternatives,
             publicKey: card.publicKey, registeredAt: now.timestamp, recordSequence: card.sequence, worlds: card.worlds)
         let kind = logKind(of: bound)
+        let proof = keyProof(in: card, of: bound)
         let effects: [Effect]
         do {
             try registry.check(registering: server, isRebound: bound.isRebound)
@@ -64,7 +65,7 @@ extension FederationNode {
         }
         cards[card.id] = compact
         let registration = registered(
-            server, effects, logged(kind, card.id, proof: keyProof(in: card, of: bound), at: now))
+            server, effects, logged(kind, card.id, proof: proof, at: now))
         return Registration(
             server: registration.server, effects: registration.effects + reviewTrust(in: card.id, at: now),
             contradiction: nil)

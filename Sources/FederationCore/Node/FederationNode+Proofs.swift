@@ -12,19 +12,21 @@ extension FederationNode {
         return card.endpoints.filter { !known.contains($0) }
     }
 
-    /// Believes the key that a verified card names and what it commits to, and nothing else that it says, because its addresses
-    /// have not been proved. The entry stays as it was: with its addresses, and with a card that is under the earlier key until
-    /// the new one is proved, as after a revocation that came alone.
+    /// Believes a change of key that a verified card proves, and nothing else that it says, because its addresses have not been
+    /// proved. The entry stays as it was: with its addresses, and with a card that is under the earlier key until the new one is
+    /// proved, as after a revocation that came alone. Nothing for a server that is neither registered nor a peer.
     ///
-    /// - Throws: as ``register(_:from:at:)``; `server.unknown` for a server that is neither registered nor a peer.
+    /// - Throws: as ``register(_:from:at:)``.
     public mutating func follow(_ card: ServerCard, at now: Now) throws(Refusal) -> [Effect] {
-        guard registry.server(card.id) != nil || peers[card.id] != nil else {
-            throw ServerRegistry.Failure.notFound(card.id).refusal
-        }
+        guard registry.server(card.id) != nil || peers[card.id] != nil else { return [] }
         return follow(card, try bound(card, at: now), at: now)
     }
 
     private mutating func follow(_ card: ServerCard, _ bound: Bound, at now: Now) -> [Effect] {
+        // What the present key commits itself to is logged with the card. Believed before, it would let a next key follow that
+        // readers of the log, who do not know of it, must take for a theft.
+        let isLogged = registry.server(card.id) != nil || registry.tombstone(card.id) != nil
+        guard bound.isRebound || !isLogged else { return [] }
         let kind = logKind(of: bound)
         var effects = adopt(bound, at: now)
         if bound.isRebound, registry.server(card.id) != nil {
@@ -46,8 +48,10 @@ extension FederationNode {
         return effects
     }
 
-    /// What in a card proves to readers of the log that its key has changed.
+    /// What in a card proves to readers of the log that its key has changed: now, or while its server was not listed, of which
+    /// the log says nothing.
     func keyProof(in card: ServerCard, of bound: Bound) -> [String] {
-        bound.isRebound ? card.rotations + [card.revocation].compactMap(\.self) : []
+        bound.isRebound || registry.tombstone(card.id) != nil
+            ? card.rotations + [card.revocation].compactMap(\.self) : []
     }
 }

@@ -205,7 +205,7 @@ public struct RegistryAudit: Hashable, Sendable {
             // A dead id may be suspended and removed, and nothing else.
             let isListing = [.registered, .updated, .rotated, .reinstated].contains(entry.kind)
             if !changed.isDead || entry.key != changed.key || isListing {
-                _ = try changed.accept(standIn(entry, rotations: Array(rotations)), at: entry.time)
+                _ = try changed.accept(standIn(entry, rotations: Array(rotations), revocation), at: entry.time)
             }
             binding = changed
             return nil
@@ -214,13 +214,16 @@ public struct RegistryAudit: Hashable, Sendable {
         }
     }
 
-    private static func standIn(_ entry: RegistryLogEntry, rotations: [String]) -> ServerCard {
+    private static func standIn(
+        _ entry: RegistryLogEntry, rotations: [String], _ revocation: String?
+    ) -> ServerCard {
         guard let host = Host("log.invalid"), let endpoint = Endpoint(host: host) else {
             preconditionFailure("a name under .invalid is a host (RFC 6761 §6.4)")
         }
         return ServerCard(
             id: entry.server, name: entry.server.rawValue, endpoint: endpoint, publicKey: entry.key,
-            commitment: entry.commitment, rotations: rotations, sequence: entry.sequence, worlds: [],
+            commitment: entry.commitment, rotations: rotations, revocation: revocation, sequence: entry.sequence,
+            worlds: [],
             issued: entry.time, expires: entry.time + .seconds(1))
     }
 
