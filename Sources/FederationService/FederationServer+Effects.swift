@@ -44,6 +44,9 @@ extension FederationServer {
         if let refusal { throw refusal }
     }
 
+    /// Waits until what has been done so far is durable; not while the store fails.
+    public func settle() async { try? await commit([]) }
+
     /// Queues effects of an input that nobody waits for.
     func enqueue(_ effects: [Effect]) {
         keepTime()

@@ -114,6 +114,8 @@ extension FederationServer {
                     let found = try ServerCard.verify(card, at: now.timestamp)
                     guard found.id == server, node.isExpected(found, at: now) else { continue }
                     if await answers(for: found, from: peerCards, besides: endpoint) {
+                        // Others may have introduced it under another key meanwhile.
+                        guard node.isExpected(found, at: clock.now()) else { continue }
                         _ = try await register(card)
                         return
                     }

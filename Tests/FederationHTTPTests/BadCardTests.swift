@@ -39,6 +39,8 @@ struct BadCardTests {
         ) {
             self.init(description, status, code) { cards in
                 var stranger = try Stranger(id, key: key)
+                // Newer than what is known where its server is known.
+                stranger.sequence = 2
                 try change(&stranger)
                 for endpoint in stranger.endpoints { cards.serve(stranger.card, at: endpoint) }
                 return stranger.card
@@ -304,9 +306,7 @@ struct BadCardTests {
         let cards = StubCards()
         try await registry(cards, access: .admin) { registry, _ in
             // Older than what is found, so that nothing but what is wrong with that speaks against it.
-            var gamma = try Stranger("gamma")
-            gamma.sequence = 0
-            _ = try await registry.server.register(gamma.card)
+            _ = try await registry.server.register(try Stranger("gamma").card)
             let before = try await registry.store.load()
             let (place, end) = (try Stranger.endpoint(7_650), try Stranger.endpoint(7_651))
             cards.serve(try sample.body(cards), at: place)

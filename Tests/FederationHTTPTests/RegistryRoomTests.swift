@@ -1,3 +1,4 @@
+import CoreMetrics
 import FederationCore
 import FederationModel
 import FederationService
@@ -147,6 +148,44 @@ struct RegistryRoomTests {
             #expect(await round(server))
             #expect(await isListed("x0", at: server))
             #expect(await server.binding(of: ServerID(unchecked: "x1")) == nil)
+        }
+    }
+
+    // MARK: What the operator is told
+
+    /// What a registry of which two ids are taken says next, and how many have been left out by then.
+    private static let told: [(what: String, says: @Sendable (ScriptedRegistry) throws -> Void, leftOut: Double?)] = [
+        ("there is room for two", { try $0.list(["s0", "s1"]) }, nil),
+        ("the third has none", { try $0.add(["s2"]) }, 1),
+        ("nothing new", { _ in }, 1),
+        ("two more on one page", { try $0.add(["s3", "s4"]) }, 3),
+        ("those that leave make none", { try $0.leave(["s0", "s1"]) }, 3),
+        ("one more, who has none", { try $0.add(["s5"]) }, 4),
+        ("those that are known need none", { try $0.add(["s0", "s1"]) }, 4),
+        ("one that was left out, named again", { try $0.add(["s2"]) }, 5),
+    ]
+
+    /// Would fail if a server that is left out were not counted, or one that is taken were; if a page counted as one, or a
+    /// round that read nothing counted again; and if the counter had another name, or did not come to `/metrics`.
+    @Test("each server that is left out is counted once for each time that the log names it, and /metrics tells it")
+    func counted() async throws {
+        let registry = try ScriptedRegistry([])
+        try await TestServer.run(configure: { $0.listedServers = 2 }) { server async throws in
+            let client = RegistryClient(
+                server: server.server, addresses: [ScriptedRegistry.address], link: registry, clock: server.clock)
+            for (what, says, leftOut) in Self.told {
+                try says(registry)
+                server.clock.advance(by: .seconds(30))
+                // What a server counts goes to its whole process; this process has other tests.
+                let isWhole = await withMetricsFactory(server.metrics) {
+                    await client.round(ScriptedRegistry.address)
+                }
+                #expect(isWhole, "\(what)")
+                let samples = try Samples(try await server.request("GET", "/metrics", as: .stranger).text)
+                #expect(samples["aether_registry_servers_skipped_total"] == leftOut, "\(what)")
+            }
+            let known = await server.server.servers(status: nil, after: nil, limit: 9).map(\.id.rawValue)
+            #expect(known == ["registry", "s0", "s1"])
         }
     }
 }

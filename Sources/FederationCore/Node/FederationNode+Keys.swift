@@ -148,7 +148,7 @@ extension FederationNode {
         // Afterwards the policy may trust it no more.
         let isPeer = peers[server] != nil
         var effects = adopt(Bound(binding: binding, change: change, isNew: false), at: now)
-        let logged = registry.server(server) == nil ? [] : self.logged(.revoked, server, proof: [compact], at: now)
+        let logged = loggedKey(.revoked, server, proof: [compact], at: now)
         if !logged.isEmpty { effects.append(.persist(logged)) }
         if binding.isDead {
             effects += (try? suspend(server, reason: "its owner has revoked it for good", at: now)) ?? []

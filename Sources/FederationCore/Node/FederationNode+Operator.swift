@@ -71,12 +71,13 @@ extension FederationNode {
             contradiction: nil)
     }
 
-    /// How the log calls what a card has done.
+    /// How the log calls what a card does. Whoever is not listed registers, whatever has become of its key.
     func logKind(of bound: Bound) -> RegistryLogEntry.Kind {
-        switch bound.change {
+        guard registry.server(bound.binding.server) != nil else { return .registered }
+        return switch bound.change {
         case .rotated: .rotated
         case .revoked: .revoked
-        case .none, .committed: registry.server(bound.binding.server) == nil ? .registered : .updated
+        case .none, .committed: .updated
         }
     }
 

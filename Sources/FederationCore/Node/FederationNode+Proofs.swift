@@ -23,16 +23,15 @@ extension FederationNode {
     }
 
     private mutating func follow(_ card: ServerCard, _ bound: Bound, at now: Now) -> [Effect] {
-        // What the present key commits itself to is logged with the card. Believed before, it would let a next key follow that
-        // readers of the log, who do not know of it, must take for a theft.
-        let isLogged = registry.server(card.id) != nil || registry.tombstone(card.id) != nil
-        guard bound.isRebound || !isLogged else { return [] }
+        // What the present key of a listed server commits itself to is logged with its card. Believed before, it would let a next
+        // key follow that readers of the log, who do not know of it, must take for a theft.
+        guard bound.isRebound || registry.server(card.id) == nil && (bound.isNew || bound.change != .none) else {
+            return []
+        }
         let kind = logKind(of: bound)
         var effects = adopt(bound, at: now)
-        if bound.isRebound, registry.server(card.id) != nil {
-            let logged = logged(kind, card.id, proof: keyProof(in: card, of: bound), at: now)
-            if !logged.isEmpty { effects.append(.persist(logged)) }
-        }
+        let logged = loggedKey(kind, card.id, proof: keyProof(in: card, of: bound), at: now)
+        if !logged.isEmpty { effects.append(.persist(logged)) }
         return effects + reviewTrust(in: card.id, at: now)
     }
 
@@ -48,10 +47,14 @@ extension FederationNode {
         return effects
     }
 
-    /// What in a card proves to readers of the log that its key has changed: now, or while its server was not listed, of which
-    /// the log says nothing.
+    /// What in a card proves to readers of the log that its key has changed: the rotations, and last the revocation if that is
+    /// news. A reader would take a revocation among the rotations for that one.
     func keyProof(in card: ServerCard, of bound: Bound) -> [String] {
-        bound.isRebound || registry.tombstone(card.id) != nil
-            ? card.rotations + [card.revocation].compactMap(\.self) : []
+        let rotations = card.rotations.filter { (try? KeyRevocation.unverified($0)) == nil }
+        return switch bound.change {
+        case .none, .committed: []
+        case .rotated: rotations
+        case .revoked: rotations + [card.revocation].compactMap(\.self)
+        }
     }
 }

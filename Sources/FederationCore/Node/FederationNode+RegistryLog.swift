@@ -26,6 +26,15 @@ extension FederationNode {
         }
     }
 
+    /// The changes that log what has become of a server's key. Of one that has left it is said beside that: it comes again
+    /// under a key that readers know then.
+    mutating func loggedKey(
+        _ kind: RegistryLogEntry.Kind, _ server: ServerID, proof: [String], at now: Now
+    ) -> [StoreChange] {
+        if registry.server(server) != nil { return logged(kind, server, proof: proof, at: now) }
+        return registry.tombstone(server) == nil ? [] : logged(.deregistered, server, proof: proof, at: now)
+    }
+
     private mutating func entry(
         _ kind: RegistryLogEntry.Kind, _ server: ServerID, proof: [String], reason: String?, at now: Now
     ) -> [StoreChange] {

@@ -156,7 +156,8 @@ public struct RegistryAudit: Hashable, Sendable {
                     server: entry.server, key: entry.key, commitment: entry.commitment,
                     revocation: Self.revocationNumber(of: entry), since: entry.time),
                 index: index, kind: entry.kind, card: entry.card, sequence: entry.sequence)
-            return entry.kind == .registered
+            // The key of one that had left before the log began may change before it comes again.
+            return [.registered, .deregistered].contains(entry.kind)
                 ? []
                 : [
                     AuditFinding(
@@ -195,17 +196,17 @@ public struct RegistryAudit: Hashable, Sendable {
     /// Lets the binding follow an entry; why it does not, in words.
     private static func follow(_ entry: RegistryLogEntry, _ binding: inout KeyBinding) -> String? {
         // What the entry says of the card stands for the card here: the entry's hash names it.
-        let revocation = entry.proof.last.flatMap { (try? KeyRevocation.unverified($0)) == nil ? nil : $0 }
+        let revocation = entry.revocation
         let rotations = revocation == nil ? entry.proof : entry.proof.dropLast()
         do {
             var changed = binding
-            if let revocation, entry.kind == .revoked {
+            if let revocation, [.revoked, .registered, .deregistered].contains(entry.kind) {
                 _ = try changed.accept(revocation: revocation, at: entry.time)
             }
             // A dead id may be suspended and removed, and nothing else.
             let isListing = [.registered, .updated, .rotated, .reinstated].contains(entry.kind)
             if !changed.isDead || entry.key != changed.key || isListing {
-                _ = try changed.accept(standIn(entry, rotations: Array(rotations), revocation), at: entry.time)
+                _ = try changed.accept(standIn(entry, rotations: Array(rotations)), at: entry.time)
             }
             binding = changed
             return nil
@@ -214,16 +215,13 @@ public struct RegistryAudit: Hashable, Sendable {
         }
     }
 
-    private static func standIn(
-        _ entry: RegistryLogEntry, rotations: [String], _ revocation: String?
-    ) -> ServerCard {
+    private static func standIn(_ entry: RegistryLogEntry, rotations: [String]) -> ServerCard {
         guard let host = Host("log.invalid"), let endpoint = Endpoint(host: host) else {
             preconditionFailure("a name under .invalid is a host (RFC 6761 §6.4)")
         }
         return ServerCard(
             id: entry.server, name: entry.server.rawValue, endpoint: endpoint, publicKey: entry.key,
-            commitment: entry.commitment, rotations: rotations, revocation: revocation, sequence: entry.sequence,
-            worlds: [],
+            commitment: entry.commitment, rotations: rotations, sequence: entry.sequence, worlds: [],
             issued: entry.time, expires: entry.time + .seconds(1))
     }
 

@@ -50,6 +50,11 @@ public struct RegistryLogEntry: Hashable, Sendable {
         self.time = Timestamp(seconds: time.seconds)
     }
 
+    /// The revocation in ``proof``, where it stands last; not verified.
+    public var revocation: String? {
+        proof.last.flatMap { (try? KeyRevocation.unverified($0)) == nil ? nil : $0 }
+    }
+
     /// The entry as JSON; members without a value are left out.
     public var json: JSONValue {
         var members: [String: JSONValue] = [

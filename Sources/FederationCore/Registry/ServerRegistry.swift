@@ -129,16 +129,17 @@ public struct ServerRegistry: Sendable {
 
     /// Whether ``register(_:)`` would take the record.
     ///
-    /// - Parameter isRebound: whether ``rebind(_:to:)`` will have bound the id to the record's key.
-    /// - Throws: as ``register(_:)``.
+    /// - Parameter isRebound: whether ``rebind(_:to:)`` will have bound the id to the record's key before.
+    /// - Throws: as ``register(_:)`` then would.
     public func check(registering server: FederatedServer, isRebound: Bool = false) throws(Failure) {
         try Self.check(server)
-        guard !isRebound else { return }
         if let known = self.server(server.id) {
-            guard known.publicKey == server.publicKey else { throw .keyMismatch(server.id) }
-            guard server.recordSequence > known.recordSequence else { throw .alreadyRegistered(server.id) }
+            guard isRebound || known.publicKey == server.publicKey else { throw .keyMismatch(server.id) }
+            guard server.recordSequence > (isRebound ? Self.unnumbered : known.recordSequence) else {
+                throw .alreadyRegistered(server.id)
+            }
         } else if let tombstone = tombstonesByID[server.id] {
-            guard tombstone.publicKey == server.publicKey else { throw .keyMismatch(server.id) }
+            guard isRebound || tombstone.publicKey == server.publicKey else { throw .keyMismatch(server.id) }
             guard server.recordSequence > tombstone.sequence || tombstone.sequence == 0 else {
                 throw .alreadyRegistered(server.id)
             }
@@ -162,12 +163,15 @@ public struct ServerRegistry: Sendable {
         return server
     }
 
+    /// Of an entry whose key has changed without a card: every card has a higher number.
+    private static let unnumbered: UInt64 = 0
+
     /// Binds an id to another key, of which the caller knows by ``KeyBinding`` that it follows: the next record of the
     /// server replaces the present one whatever its sequence number. Does nothing for an id that was never here.
     public mutating func rebind(_ id: ServerID, to key: PublicKey) {
         if var server = server(id) {
             server.publicKey = key
-            server.recordSequence = 0
+            server.recordSequence = Self.unnumbered
             servers[id] = ServerRow(server)
         }
         if let tombstone = tombstonesByID[id] {

@@ -109,6 +109,7 @@ public struct ServerCard: SignedStatement {
         endpoint = try claims.value("endpoint")
         publicKey = try claims.value("key")
         sequence = try claims.unsigned("seq")
+        guard sequence > 0 else { throw .malformed("seq is 0, and cards are numbered from 1") }
         guard let minimum = UInt16(exactly: try claims.unsigned("min_version")),
             let maximum = UInt16(exactly: try claims.unsigned("max_version")),
             let versions = ProtocolVersions(minimum: minimum, maximum: maximum)

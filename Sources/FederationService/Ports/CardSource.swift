@@ -2,8 +2,8 @@ public import FederationModel
 
 /// The port through which servers' signed cards are fetched from where they say that they are.
 public protocol CardSource: Sendable {
-    /// The card that is served at `endpoint` under `/.well-known/aether-federation`, as compact JWS. Nothing about it is
-    /// verified.
+    /// The card that is served at `endpoint` under `/.well-known/aether-federation`, as compact JWS. No redirect is followed: what
+    /// answers behind one is not there. Nothing about the card is verified.
     func card(at endpoint: Endpoint) async throws(Refusal) -> String
 
     /// The same where an operator has chosen the server by hand: then it may be at an address that strangers' words may not
@@ -14,7 +14,7 @@ public protocol CardSource: Sendable {
         at endpoint: Endpoint, isOperatorsChoice: Bool, denied: [AddressRange]
     ) async throws(Refusal) -> String
 
-    /// The same on the word of a stranger, who says that the card is at `endpoint` itself: no redirect is followed.
+    /// The same on the word of a stranger, who says that the card is at `endpoint` itself.
     ///
     /// - Parameter network: the stranger's, where it is known: it gets no more than its share of what strangers may bring about.
     func card(

@@ -217,7 +217,7 @@ public actor RegistryClient {
         unlogged[address]?.expectAll()
         let compact = try await answers.head()
         let head = try verified(compact, registry, binding.key, address)
-        if let believed { try await check(head, compact, continues: believed, binding, answers, round) }
+        if let believed { try await check(head, compact, continues: believed, answers, round) }
         var known = believed ?? KnownRegistry(address: address, registry: registry, head: compact)
         known.head = compact
         try await server.remember(known, in: round)
@@ -249,8 +249,8 @@ public actor RegistryClient {
     /// Only what the registry has signed is held against it for good. A proof that does not fit and an old head may be the
     /// work of whoever stands in between, so they are refused for as long as they are shown, and the believed head stays.
     private func check(
-        _ head: TreeHead, _ compact: String, continues known: KnownRegistry, _ binding: KeyBinding,
-        _ answers: RegistryAnswers, _ round: RegistryRound
+        _ head: TreeHead, _ compact: String, continues known: KnownRegistry, _ answers: RegistryAnswers,
+        _ round: RegistryRound
     ) async throws(Refusal) {
         let address = answers.address
         guard let before = try? TreeHead.unverified(known.head) else {
@@ -267,11 +267,15 @@ public actor RegistryClient {
                     "does not prove that its log of \(head.size) entries continues that of \(before.size)")
             }
         case .contradicts:
-            // One that a void key has signed may be a thief's, so it proves nothing.
-            let keys = [binding.key] + binding.retired.map(\.key)
-            guard keys.contains(where: { (try? TreeHead.verify(known.head, registry: known.registry, key: $0)) != nil })
-            else {
-                throw Self.unproven(address, "shows another log than the one that it had signed with a key now void")
+            // One that a void key has signed may be a thief's, so it proves nothing; the key may have become void just now.
+            let binding = await server.binding(of: known.registry)
+            let keys = binding.map { $0.isDead ? [] : [$0.key] + $0.retired.map(\.key) } ?? []
+            for signed in [known.head, compact] {
+                guard keys.contains(where: { (try? TreeHead.verify(signed, registry: known.registry, key: $0)) != nil })
+                else {
+                    throw Self.unproven(
+                        address, "shows another log than the one that it had signed, one of them under a key now void")
+                }
             }
             throw try await contradiction(known.head, compact, round)
         case .shrunk:
@@ -323,7 +327,7 @@ public actor RegistryClient {
             }
             let place = UnloggedCards.Place(index: index, entry: json, card: entry.card)
             frontier.append(leafHash: place.leaf)
-            if entry.kind == .revoked { revocations[entry.server, default: []] += entry.proof.suffix(1) }
+            if let revocation = entry.revocation { revocations[entry.server, default: []].append(revocation) }
             named.append((entry.server, place))
             let listed = FederationServer.Listed(
                 entry, card: page.cards[entry.server], revocations: revocations[entry.server] ?? [])

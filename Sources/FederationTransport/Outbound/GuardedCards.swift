@@ -26,6 +26,7 @@ public struct GuardedCards: CardSource {
         var request = FetchRequest.card(of: endpoint)
         request.isOperatorsChoice = isOperatorsChoice
         request.isProvoked = !isOperatorsChoice
+        request.followsRedirects = false
         request.denied = denied
         return try await card(request, at: endpoint)
     }

@@ -9,8 +9,10 @@ final class Door: Sendable {
     private let listener: LoopbackListener
     private let isOpen = Mutex(false)
 
-    init(to server: Int) throws {
-        port = try Loopback.freePort()
+    /// - Parameter port: where it stands; nil for a port on which nobody listens.
+    init(to server: Int, at port: Int? = nil) throws {
+        let port = try port ?? Loopback.freePort()
+        self.port = port
         listener = try LoopbackListener(at: port)
         listener.serve { [weak self] connection in
             let passesAll = self?.isOpen.withLock { $0 } == true

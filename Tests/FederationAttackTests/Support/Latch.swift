@@ -9,6 +9,9 @@ final class Latch: Sendable {
 
     private let state: Mutex<State>
 
+    /// Whether nobody waits any more.
+    var isOpen: Bool { state.withLock { $0.missing <= 0 } }
+
     /// - Parameter count: how many times ``open()`` must be called.
     init(_ count: Int = 1) {
         state = Mutex(State(missing: count))

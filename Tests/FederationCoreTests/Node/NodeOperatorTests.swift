@@ -65,8 +65,7 @@ struct NodeOperatorTests {
             try alpha.node.register(try Self.card(endpoint: "ws://else.example"), at: Self.start).contradiction?.code
                 == "card.equivocation")
         #expect(
-            code { try alpha.node.register(try Self.card(sequence: 0), at: Self.start).effects }
-                == "server.alreadyRegistered")
+            code { try alpha.node.register(try Self.card(sequence: 0), at: Self.start).effects } == "card.refused")
         #expect(
             code { try alpha.node.register(try Self.card(seed: 3, sequence: 9), at: Self.start).effects }
                 == "server.keyMismatch")
@@ -82,6 +81,7 @@ struct NodeOperatorTests {
             try alpha.node.register(try Self.card(sequence: 2, endpoint: "ws://moved.example"), at: Self.start).server
                 .endpoint
                 == TableSamples.endpoint("ws://moved.example"))
+        #expect(code { try alpha.node.register(first, at: Self.start).effects } == "server.alreadyRegistered")
         #expect(try alpha.node.deregister(Self.beta, at: Self.start).labels == ["persist no beta + tombstone beta"])
         #expect(code { try alpha.node.deregister(Self.beta, at: Self.start) } == "server.unknown")
         #expect(

@@ -118,81 +118,10 @@ struct NodeProvenAddressTests {
         alpha.enqueue(try alpha.node.register(card, at: federation.now).effects)
         try federation.settle()
         #expect(Self.places(at: alpha) == Self.endpoints(Self.moved))
-        let audit = try Self.audit(alpha, at: federation.now)
+        let audit = try LogReader.audit(alpha, at: federation.now)
         #expect(audit.subjects[gamma.id]?.binding.key == successor.publicKey)
         let listed = audit.check(listed: gamma.id, card, later: [], at: federation.now.timestamp)
         #expect(listed.isEmpty)
-    }
-
-    /// What a reader of alpha's log comes to, who must find nothing wrong.
-    private static func audit(_ alpha: TestNode, at now: Now) throws -> RegistryAudit {
-        var audit = RegistryAudit(
-            registry: alpha.id,
-            binding: KeyBinding(server: alpha.id, key: alpha.identity.publicKey, since: now.timestamp))
-        for record in alpha.store.log {
-            let findings = audit.take(try JSONValue.parse(record.leaf), at: record.index)
-            #expect(findings.isEmpty)
-        }
-        return audit
-    }
-
-    /// Alpha serves a registry at which the server of a line of keys, beta, is registered.
-    private static func registry(of first: String) throws -> (TestFederation, TestNode) {
-        let federation = try TestFederation(["alpha"], configure: { $1.servesRegistry = true })
-        let alpha = federation.node("alpha")
-        alpha.enqueue(try alpha.node.register(first, at: federation.now).effects)
-        try federation.settle()
-        return (federation, alpha)
-    }
-
-    @Test(
-        "what a key commits itself to counts when the card is listed, so that readers of the log can follow what comes of it"
-    )
-    func commitment() throws {
-        let first = try KeyLine.compact(1, next: nil, recovery: nil)
-        let (federation, alpha) = try Self.registry(of: first)
-        let card = try ServerCard.verify(
-            KeyLine.compact(1, next: 2, sequence: 2, endpoint: Self.moved), at: KeyLine.start)
-        let effects = try alpha.node.follow(card, at: federation.now)
-        #expect(effects.isEmpty && alpha.node.bindings[KeyLine.id]?.commitment == KeyCommitment())
-        // Readers could not tell that from a theft either.
-        let rotated = try KeyLine.card(2, next: nil, rotations: [KeyLine.rotation(1, 2, next: nil)])
-        #expect(throws: KeyBinding.Failure.notCommitted(KeyLine.id).refusal) {
-            try alpha.node.follow(rotated, at: federation.now)
-        }
-        let audit = try Self.audit(alpha, at: federation.now)
-        #expect(audit.subjects[KeyLine.id]?.binding.key == alpha.node.bindings[KeyLine.id]?.key)
-    }
-
-    /// How a server's key changes while it is not listed.
-    enum Absence: CaseIterable {
-        case rotated
-        case revoked
-        case revokedAndRotated
-    }
-
-    @Test(
-        "the log believes a server that comes again with a key that it changed meanwhile", arguments: Absence.allCases)
-    func changedWhileAway(_ absence: Absence) throws {
-        let (federation, alpha) = try Self.registry(of: KeyLine.compact(1, next: 2))
-        alpha.enqueue(try alpha.node.deregister(KeyLine.id, at: federation.now))
-        let revocation = try KeyLine.revocation(to: 2, next: 3)
-        if absence != .rotated { alpha.enqueue(try alpha.node.revoke(revocation, at: federation.now)) }
-        let card =
-            switch absence {
-            case .rotated:
-                try KeyLine.compact(2, next: 3, rotations: [KeyLine.rotation(1, 2, next: 3)], sequence: 2)
-            case .revoked:
-                try KeyLine.compact(2, next: 3, revocation: revocation, sequence: 2)
-            case .revokedAndRotated:
-                try KeyLine.compact(
-                    3, next: nil, rotations: [KeyLine.rotation(2, 3, next: nil)], revocation: revocation, sequence: 2)
-            }
-        alpha.enqueue(try alpha.node.register(card, at: federation.now).effects)
-        try federation.settle()
-        let audit = try Self.audit(alpha, at: federation.now)
-        let key = try ServerCard.verify(card, at: KeyLine.start).publicKey
-        #expect(audit.subjects[KeyLine.id]?.binding.key == key && alpha.node.bindings[KeyLine.id]?.key == key)
     }
 
     @Test("the card of an introduced stranger is not taken from whoever introduces it, but looked for")

@@ -32,6 +32,7 @@ struct TestServer: Sendable {
         metricsAccess: FederationRoutes.MetricsAccess = .loopback,
         registryAccess: FederationRoutes.RegistryAccess = .admin, cards: (any CardSource)? = nil,
         store: MemoryStore = MemoryStore(),
+        configure: (inout NodeConfiguration) -> Void = { _ in },
         held: (MemoryAssetStore) -> any AssetStore = { $0 },
         client: (WebSocketRoute) -> WebSocketRoute = { $0 }, bounds: (inout WebSocketConfiguration) -> Void = { _ in },
         logger: Logger = quiet,
@@ -41,12 +42,13 @@ struct TestServer: Sendable {
         let assets = MemoryAssetStore()
         let metrics = PrometheusRegistry()
         let (ports, bound) = AsyncStream.makeStream(of: Int.self)
+        var configuration = NodeConfiguration(
+            name: "The \(id) server", endpoint: try #require(Endpoint("ws://127.0.0.1:7700")),
+            acceptTimeout: .seconds(30), servesRegistry: registryAccess == .signed)
+        configure(&configuration)
         let server = try await FederationServer.open(
-            identity: identity,
-            configuration: NodeConfiguration(
-                name: "The \(id) server", endpoint: try #require(Endpoint("ws://127.0.0.1:7700")),
-                acceptTimeout: .seconds(30), servesRegistry: registryAccess == .signed),
-            store: store, assets: held(assets), clock: clock, logger: logger)
+            identity: identity, configuration: configuration, store: store, assets: held(assets), clock: clock,
+            logger: logger)
         let routes = FederationRoutes(
             server: server, admin: AdminAuthenticator(keyHash: AdminAuthenticator.hash(of: adminKey)), metrics: metrics,
             metricsAccess: metricsAccess, registryAccess: registryAccess, clock: clock)
