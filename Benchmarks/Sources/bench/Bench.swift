@@ -25,6 +25,9 @@ struct Bench: AsyncParsableCommand {
     @Option(help: "Where the results are kept, as JSON.")
     var results = "Benchmarks/results.json"
 
+    @Flag(help: "Forgets what was measured earlier the same day, which counts together with this run otherwise.")
+    var anew = false
+
     @Flag(help: "Measures nothing, and prints the kept results as the table of BENCHMARKS.md.")
     var markdown = false
 
@@ -83,7 +86,7 @@ struct Bench: AsyncParsableCommand {
             }
             guard !table.rows.isEmpty else { continue }
             // After each part: a later one may be interrupted.
-            try table.write(to: results, isWhole: only == nil)
+            try table.write(to: results, isWhole: only == nil, anew: anew)
             measured += table.rows.count
         }
         if measured > 0 { print("\(measured) rows, written to \(results)") }

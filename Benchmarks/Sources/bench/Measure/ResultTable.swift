@@ -50,12 +50,14 @@ struct ResultTable {
 
     /// Puts what was measured into the file, beside what it has of other parts.
     ///
-    /// - Parameter isWhole: whether the parts were measured as a whole. Otherwise only the rows of the same names are
-    ///   replaced, and the others of the same part stay.
-    func write(to path: String, isWhole: Bool) throws {
+    /// - Parameters:
+    ///   - isWhole: whether the parts were measured as a whole. Otherwise only the rows of the same names are replaced, and the
+    ///     others of the same part stay.
+    ///   - anew: whether the runs of the same rows earlier that day count no more.
+    func write(to path: String, isWhole: Bool, anew: Bool) throws {
         let stored = FileManager.default.fileExists(atPath: path) ? try Self.read(path) : []
         let today = Date().formatted(.iso8601.year().month().day())
-        var measured = rows.map { row in row.measured(on: today, after: stored.first(where: row.isSame)) }
+        var measured = rows.map { row in row.measured(on: today, after: stored.first(where: row.isSame), anew: anew) }
         var kept: [Row] = []
         for old in stored {
             if !isWhole, let place = measured.firstIndex(where: old.isSame) {
@@ -95,11 +97,11 @@ struct ResultTable {
     /// The kept rows as a table for BENCHMARKS.md.
     static func markdown(of path: String) throws -> String {
         let head = [
-            "| part | what | ours | theirs | unit | ratio | of the pairs | aim | | on | before |",
-            "|---|---|---:|---:|---|---:|---|---|---|---|---|",
+            "| part | what | ours | theirs | unit | ratio | noise | aim | | on | runs | before |",
+            "|---|---|---:|---:|---|---:|---|---|---|---|---:|---|",
         ]
         let lines = try read(path).map { row in
-            let cells = (cells(row) + [row.date ?? "", before(row)]).map {
+            let cells = (cells(row) + [row.date ?? "", "\(row.runs?.count ?? 1)", before(row)]).map {
                 $0.replacingOccurrences(of: "|", with: "\\|").replacingOccurrences(of: "<=", with: "≤")
                     .replacingOccurrences(of: ">=", with: "≥")
             }

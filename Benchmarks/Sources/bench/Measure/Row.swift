@@ -2,16 +2,19 @@
 struct Row: Codable {
     let part: String
     let name: String
-    let ours: Double
+    var ours: Double
     /// Nil where there is nothing to compare with.
-    let theirs: Double?
+    var theirs: Double?
     let unit: String
-    let ratio: Double?
-    /// The lowest and highest ratio of a pair.
-    let spread: [Double]?
+    var ratio: Double?
+    /// The lowest and highest ratio of a pair, of all runs of the day. Of a row without pairs, those of the runs' own figures; nil
+    /// after one run.
+    var spread: [Double]?
     /// What the ratio is to be; nil where no aim is set.
     let aim: String?
-    let met: Bool?
+    var met: Bool?
+    /// What each run of the day said, if there were several; the row itself has their medians.
+    var runs: [Run]?
     /// The day, in UTC, on which it was measured; nil of a row that is not kept yet.
     var date: String?
     /// What the same row said the last time before, on another day.
@@ -78,19 +81,59 @@ struct Row: Codable {
 }
 
 extension Row {
+    /// What one run of a day said.
+    struct Run: Codable {
+        let ours: Double
+        let theirs: Double?
+        let ratio: Double?
+        let spread: [Double]?
+
+        init(_ row: Row) {
+            ours = row.ours
+            theirs = row.theirs
+            ratio = row.ratio
+            spread = row.spread
+        }
+
+        /// The lowest and the highest of what it found.
+        fileprivate var range: [Double] { spread ?? [ratio ?? ours] }
+    }
+
     /// Whether `other` is the same row of another run.
     func isSame(as other: Row) -> Bool { part == other.part && name == other.name }
 
-    /// This row as measured on `day`, in place of `old`.
-    func measured(on day: String, after old: Row?) -> Row {
+    /// This row as measured on `day`, in place of `old`. The runs of one day count together: what the machine and its other
+    /// tenants do changes from one moment to the next, and the pairs of one run do not show that.
+    ///
+    /// - Parameter anew: whether what was measured earlier that day counts no more.
+    func measured(on day: String, after old: Row?, anew: Bool) -> Row {
         var row = self
         row.date = day
         guard let old else { return row }
-        // Of several runs on one day the last counts; what it is compared with stays.
-        row.previous =
-            old.date == day
-            ? old.previous
-            : Previous(date: old.date, ratio: old.ratio, ours: old.ratio == nil ? old.ours : nil)
+        guard old.date == day else {
+            row.previous = Previous(date: old.date, ratio: old.ratio, ours: old.ratio == nil ? old.ours : nil)
+            return row
+        }
+        row.previous = old.previous
+        if !anew { row.join((old.runs ?? [Run(old)]) + [Run(self)]) }
         return row
+    }
+
+    private mutating func join(_ runs: [Run]) {
+        self.runs = runs
+        ours = median(runs.map(\.ours))
+        theirs = theirs.map { _ in median(runs.compactMap(\.theirs)) }
+        ratio = ratio.map { _ in median(runs.compactMap(\.ratio)) }
+        let found = runs.flatMap(\.range)
+        spread = [found.min() ?? 0, found.max() ?? 0]
+        met = aim.flatMap(isMet)
+    }
+
+    /// Whether the figure that an aim judges, the ratio where there is one, is as `aim` wants it: `<= 0.5`, `>= 0.97`, `<= 0.3 s`.
+    private func isMet(_ aim: String) -> Bool? {
+        let words = aim.split(separator: " ")
+        guard words.count >= 2, let bound = Double(words[1]) else { return nil }
+        let figure = ratio ?? ours
+        return words[0] == "<=" ? figure <= bound : figure >= bound
     }
 }
