@@ -1,6 +1,6 @@
 import FederationCore
 import FederationCrypto
-import FederationModel
+public import FederationModel
 import FederationWire
 import Logging
 import Metrics
@@ -44,8 +44,10 @@ extension FederationServer {
         if let refusal { throw refusal }
     }
 
-    /// Waits until what has been done so far is durable; not while the store fails.
-    public func settle() async { try? await commit([]) }
+    /// Waits until what has been done so far is durable.
+    ///
+    /// - Throws: why it is not, while the store fails.
+    public func settle() async throws(Refusal) { try await commit([]) }
 
     /// Queues effects of an input that nobody waits for.
     func enqueue(_ effects: [Effect]) {

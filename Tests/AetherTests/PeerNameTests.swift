@@ -120,6 +120,8 @@ extension Programs {
                 let peers = try await alpha.get("/v1/peers")["peers"].list
                 guard let scheme = naming.scheme else {
                     #expect(end.code == 1 && isOneLine(end) && end.out.isEmpty, "\(end.out) \(end.err)")
+                    // Not only what came of speaking in the clear to a port that has TLS.
+                    #expect(end.err.contains("https://\(name): its certificate"), "\(end.err)")
                     #expect(peers.isEmpty)
                     return
                 }

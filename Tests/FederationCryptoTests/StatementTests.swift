@@ -57,7 +57,8 @@ struct StatementTests {
         arguments: [
             ("name", JSONValue.string("")), ("name", .string(" x")), ("endpoint", .string("http://x")),
             ("key", .string("00")),
-            ("key", .string(String(repeating: "0", count: 64))), ("seq", .integer(-1)), ("seq", .number(0.5)),
+            ("key", .string(String(repeating: "0", count: 64))), ("seq", .integer(-1)), ("seq", .integer(0)),
+            ("seq", .number(0.5)),
             ("seq", .integer(1 << 53)), ("min_version", .integer(2)), ("min_version", .integer(0)),
             ("max_version", .integer(65_536)), ("worlds", .null), ("worlds", .array([.string("b"), .string("a")])),
             ("worlds", .array([.string("a"), .string("a")])), ("worlds", .array([.string("A")])), ("iat", .integer(-1)),

@@ -224,6 +224,27 @@ struct RegistryClientTests {
         }
     }
 
+    @Test("learns of a recovery key together with the revocation that it proves")
+    func lateRecoveryKey() async throws {
+        try await pair { registry, alpha, _ in
+            let recovery = try Stranger.identity("beta", "recovery")
+            var beta = try Stranger("beta")
+            _ = try await alpha.server.register(beta.card)
+            beta.commitment.recovery = recovery.publicKey.commitment
+            beta.sequence = 2
+            _ = try await registry.server.register(beta.card)
+            let second = try Stranger.identity("beta", "second").publicKey
+            let revocation = KeyRevocation(
+                issuer: beta.id, number: 1,
+                replacement: .init(key: second, commitment: KeyCommitment(recovery: beta.commitment.recovery)),
+                issuedAt: ManualClock.start
+            ).issue(by: recovery)
+            try await registry.server.revoke(revocation)
+            #expect(await client(of: alpha, [registry.address]).round(registry.address))
+            #expect(await alpha.server.binding(of: beta.id)?.key == second)
+        }
+    }
+
     @Test("believes the registry's own words for nobody's key: only what the server itself has signed counts")
     func keysOfOthers() async throws {
         try await pair { registry, alpha, _ in

@@ -37,10 +37,9 @@ struct RegistryServiceTests {
             #expect(try await register() == 200 && cards.asked == 1)
             beta.sequence = 2
             #expect(try await register() == 200 && cards.asked == 1)
-            beta.sequence = 1
             beta.endpoints = [try Stranger.endpoint(7_999)]
             beta.name = "Old and moved"
-            beta.sequence = 0
+            beta.sequence = 1
             #expect(try await register() == 409 && cards.asked == 1)
             beta.sequence = 3
             #expect(try await register() == 409 && cards.asked == 2)

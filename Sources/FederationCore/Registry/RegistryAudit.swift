@@ -243,8 +243,8 @@ public struct RegistryAudit: Hashable, Sendable {
         let card: ServerCard
         do {
             card = try ServerCard.verify(compact, at: now)
-        } catch StatementFailure.expired {
-            // Its owner's business: the registry can only show what it was given.
+        } catch StatementFailure.expired, StatementFailure.notYetValid {
+            // Its owner's business, or that of the reader's clock: the registry can only show what it was given.
             return []
         } catch {
             return [

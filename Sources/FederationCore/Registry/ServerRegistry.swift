@@ -140,7 +140,8 @@ public struct ServerRegistry: Sendable {
             }
         } else if let tombstone = tombstonesByID[server.id] {
             guard isRebound || tombstone.publicKey == server.publicKey else { throw .keyMismatch(server.id) }
-            guard server.recordSequence > tombstone.sequence || tombstone.sequence == 0 else {
+            guard isRebound || server.recordSequence > tombstone.sequence || tombstone.sequence == Self.unnumbered
+            else {
                 throw .alreadyRegistered(server.id)
             }
         }
@@ -163,11 +164,12 @@ public struct ServerRegistry: Sendable {
         return server
     }
 
-    /// Of an entry whose key has changed without a card: every card has a higher number.
+    /// Of an entry or a tombstone whose key has changed without a card: every card has a higher number.
     private static let unnumbered: UInt64 = 0
 
     /// Binds an id to another key, of which the caller knows by ``KeyBinding`` that it follows: the next record of the
-    /// server replaces the present one whatever its sequence number. Does nothing for an id that was never here.
+    /// server replaces the present one whatever its sequence number, and brings it back if it has left: numbers start anew with a
+    /// key, and whoever had stolen the earlier one may have named the highest there is. Does nothing for an id that was never here.
     public mutating func rebind(_ id: ServerID, to key: PublicKey) {
         if var server = server(id) {
             server.publicKey = key
@@ -177,7 +179,7 @@ public struct ServerRegistry: Sendable {
         if let tombstone = tombstonesByID[id] {
             tombstonesByID[id] = ServerTombstone(
                 server: id, publicKey: key, isSuspended: tombstone.isSuspended,
-                suspensionReason: tombstone.suspensionReason, sequence: tombstone.sequence)
+                suspensionReason: tombstone.suspensionReason, sequence: Self.unnumbered)
         }
     }
 

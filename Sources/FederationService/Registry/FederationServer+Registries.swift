@@ -153,6 +153,15 @@ extension FederationServer {
         return node.brought(by: known.registry) + newcomers < node.configuration.listedServers
     }
 
+    /// Takes the card under the key that is void by now, where it is the first to name the recovery key under which that is proved.
+    private func commitments(of listed: Listed, at now: Now) -> [Effect] {
+        guard let binding = node.bindings[listed.server], binding.commitment.recovery == nil, listed.isLogged,
+            let card = listed.card, let shown = try? ServerCard.verify(card, at: now.timestamp),
+            shown.id == listed.server, shown.publicKey == binding.key
+        else { return [] }
+        return (try? node.register(card, at: now))?.effects ?? []
+    }
+
     /// Takes what a registry says, as far as the servers and their owners have signed it, and takes note of whom it lists.
     ///
     /// - Throws: `registry.faulty` when it was caught while the page was read; `registry.readmitted`.
@@ -166,6 +175,7 @@ extension FederationServer {
         var taken = Taken()
         var newcomers = 0
         for listed in page where listed.server != id {
+            if !listed.revocations.isEmpty { effects += commitments(of: listed, at: now) }
             for revocation in listed.revocations { effects += (try? node.revoke(revocation, at: now)) ?? [] }
             switch listed.kind {
             case .deregistered, .suspended:

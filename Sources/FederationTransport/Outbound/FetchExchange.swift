@@ -24,7 +24,7 @@ struct FetchExchange: Sendable {
                     request, to: address, by: deadline,
                     within: .nanoseconds(left.nanoseconds / Int64(addresses.count - index)))
             } catch {
-                failure = NIODeadline.now() >= deadline ? .timedOut : .unreachable(connectionFailureText(error))
+                failure = NIODeadline.now() >= deadline ? .timedOut : .unreachable(fetchFailureText(error))
                 continue
             }
             defer { channel.close(promise: nil) }
@@ -33,7 +33,7 @@ struct FetchExchange: Sendable {
             } catch let failure as FetchFailure {
                 throw failure
             } catch {
-                throw .unreachable(connectionFailureText(error))
+                throw .unreachable(fetchFailureText(error))
             }
         }
         throw failure
@@ -146,7 +146,7 @@ private final class FetchHandler: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        end(.failure(.unreachable(connectionFailureText(error))), context)
+        end(.failure(.unreachable(fetchFailureText(error))), context)
     }
 
     func channelInactive(context: ChannelHandlerContext) {

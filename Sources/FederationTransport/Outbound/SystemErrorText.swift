@@ -18,3 +18,14 @@ func connectionFailureText(_ error: any Error) -> String {
         }
     return String(text.split(whereSeparator: \.isNewline).joined(separator: " ").prefix(200))
 }
+
+/// The same of a fetch, with what TLS most often says in words.
+func fetchFailureText(_ error: any Error) -> String {
+    let text = connectionFailureText(error)
+    if text.contains("failedToValidateHostname") { return "its certificate is for another name" }
+    if text.contains("CERTIFICATE_VERIFY_FAILED") {
+        return "its certificate is expired, self-signed, or of an authority unknown here"
+    }
+    if text.contains("WRONG_VERSION_NUMBER") || text.contains("HTTP_REQUEST") { return "it does not speak TLS" }
+    return text
+}

@@ -53,9 +53,21 @@ struct CardFetcher {
         // An answer of whatever kind says more than a closed port.
         let telling = failures.last { $0.refusal.code != last.refusal.code && $0.refusal.code == "card.malformed" }
         let shown = telling?.refusal ?? last.refusal
-        let tried = failures.map(\.origin.httpBase).joined(separator: ", ")
+        let told = Self.cause(shown, at: (telling ?? last).origin)
+        let tried = failures.map { origin, refusal in
+            let cause = Self.cause(refusal, at: origin)
+            return cause == told ? origin.httpBase : "\(origin.httpBase): \(cause)"
+        }
         throw Refusal(
-            shown.kind, code: shown.code, reason: "\(shown.reason) (tried \(tried))", remedy: shown.remedy)
+            shown.kind, code: shown.code, reason: "\(shown.reason) (tried \(tried.joined(separator: ", ")))",
+            remedy: shown.remedy)
+    }
+
+    /// Why a place had no card, without the place where that is all that tells it from another: a certificate that does not fit
+    /// would not be seen behind the closed port that was tried after it.
+    private static func cause(_ refusal: Refusal, at origin: Endpoint) -> String {
+        let closed = "no server answers at \(origin.httpBase): "
+        return refusal.reason.hasPrefix(closed) ? String(refusal.reason.dropFirst(closed.count)) : refusal.reason
     }
 
     /// Makes sure that a card belongs to where it says that its server is: whoever shows one that names another address may have

@@ -100,13 +100,29 @@ struct NodeLoggedKeyTests {
                     .registers(try Line.compact(2, next: 3, rotations: [rotated], sequence: 1)), .restarts,
                 ], key: 2),
             Story(
-                testDescription: "it comes with a new key in a card from before it signed off",
+                testDescription: "it comes with a new key after it signed off",
                 steps: [
                     .registers(first), .signsOff(1, sequence: 5),
-                    .fails(
-                        try Line.compact(2, next: 3, rotations: [rotated], sequence: 5),
-                        code: "server.alreadyRegistered"),
-                    .registers(try Line.compact(2, next: 3, rotations: [rotated], sequence: 6)), .restarts, .leaves,
+                    .registers(try Line.compact(2, next: 3, rotations: [rotated], sequence: 1)), .restarts, .leaves,
+                ], key: 2),
+            Story(
+                testDescription: "a thief signs it off for good, and it revokes",
+                steps: [
+                    .registers(first), .signsOff(1, sequence: (1 << 53) - 1), .revokes(revoked), .restarts,
+                    .registers(try Line.compact(2, next: 3)),
+                ], key: 2),
+            Story(
+                testDescription: "it revokes, twice, and changes the recovery key between",
+                steps: [
+                    .registers(first), .revokes(renewed), .revokes(try Line.revocation(by: 101, number: 2, to: 4)),
+                    .registers(try Line.compact(4, next: nil, recovery: 101)),
+                ], key: 4),
+            Story(
+                testDescription: "its id is dead, and lives again",
+                steps: [
+                    .registers(first), .revokes(try Line.revocation(to: nil)),
+                    .revokes(try Line.revocation(number: 2, to: 2, next: 3)), .isReinstated,
+                    .registers(try Line.compact(2, next: 3)),
                 ], key: 2),
             Story(
                 testDescription: "it puts a revocation among its rotations and comes again",
@@ -169,7 +185,21 @@ struct NodeLoggedKeyTests {
         }
         let key = try KeyLine.identity(story.key).publicKey
         #expect(alpha.node.bindings[KeyLine.id]?.key == key)
-        #expect(try LogReader.audit(alpha, at: federation.now).subjects[KeyLine.id]?.binding.key == key)
+        let audit = try LogReader.audit(alpha, at: federation.now)
+        let reader = try #require(audit.subjects[KeyLine.id]?.binding)
+        #expect(reader.key == key && reader.commitment == alpha.node.bindings[KeyLine.id]?.commitment)
+        // Of a revocation from before the log nothing is left that could be shown.
+        #expect(story.beginsLate || reader.isDead == alpha.node.bindings[KeyLine.id]?.isDead)
+        let isListed = alpha.node.registry.server(KeyLine.id) != nil
+        #expect(audit.listedByLog.contains(KeyLine.id) == isListed)
+        if isListed {
+            // Also by a clock that is wrong, by more than what a registry allows a server's.
+            for shift in [Duration.zero, .seconds(-1_000), .seconds(2_000_000)] {
+                let findings = audit.check(
+                    listed: KeyLine.id, alpha.node.cards[KeyLine.id], later: [], at: KeyLine.start + shift)
+                #expect(findings.isEmpty)
+            }
+        }
         try alpha.restart(at: federation.now)
         #expect(alpha.node.bindings[KeyLine.id]?.key == key)
     }
