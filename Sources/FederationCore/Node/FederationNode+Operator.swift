@@ -134,7 +134,7 @@ extension FederationNode {
         try deregister(server, sequence: 0, at: now)
     }
 
-    /// - Parameter sequence: only a card with a higher number brings the server back.
+    /// - Parameter sequence: under the same key only a card with a higher number brings the server back.
     mutating func deregister(_ server: ServerID, sequence: UInt64, at now: Now) throws(Refusal) -> [Effect] {
         guard peers[server] == nil else {
             throw Refusal(

@@ -62,7 +62,7 @@ extension FederationNode {
         return changes.isEmpty ? [] : [.persist(changes)]
     }
 
-    /// A server leaves by its own signed wish. Its id stays bound to its key, and only a newer card brings it back.
+    /// A server leaves by its own signed wish. Its id stays bound to its key, under which only a newer card brings it back.
     public mutating func deregister(
         _ server: ServerID, statement compact: String, at now: Now
     ) throws(Refusal) -> [Effect] {

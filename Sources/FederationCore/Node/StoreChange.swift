@@ -56,8 +56,8 @@ public struct ServerTombstone: Hashable, Sendable, Codable {
     public let isSuspended: Bool
     /// Why, if the operator said so.
     public let suspensionReason: String?
-    /// Only a record with a higher sequence number brings the server back: it has left by its own wish. 0 when an operator
-    /// has removed it.
+    /// Under the same key only a record with a higher sequence number brings the server back: it has left by its own wish. 0 when an
+    /// operator has removed it, or its key has changed since.
     public let sequence: UInt64
 
     public init(

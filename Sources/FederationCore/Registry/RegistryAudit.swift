@@ -242,10 +242,8 @@ public struct RegistryAudit: Hashable, Sendable {
         }
         let card: ServerCard
         do {
-            card = try ServerCard.verify(compact, at: now)
-        } catch StatementFailure.expired, StatementFailure.notYetValid {
-            // Its owner's business, or that of the reader's clock: the registry can only show what it was given.
-            return []
+            // When it is valid is its owner's business, and the reader's clock's: the registry can only show what it was given.
+            card = try ServerCard.verifySignature(compact)
         } catch {
             return [
                 AuditFinding(

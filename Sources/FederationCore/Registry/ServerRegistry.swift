@@ -139,9 +139,10 @@ public struct ServerRegistry: Sendable {
                 throw .alreadyRegistered(server.id)
             }
         } else if let tombstone = tombstonesByID[server.id] {
-            guard isRebound || tombstone.publicKey == server.publicKey else { throw .keyMismatch(server.id) }
-            guard isRebound || server.recordSequence > tombstone.sequence || tombstone.sequence == Self.unnumbered
-            else {
+            let isSameKey = tombstone.publicKey == server.publicKey
+            guard isRebound || isSameKey else { throw .keyMismatch(server.id) }
+            let number = tombstone.sequence
+            guard !isSameKey || number == Self.unnumbered || server.recordSequence > number else {
                 throw .alreadyRegistered(server.id)
             }
         }
@@ -179,7 +180,8 @@ public struct ServerRegistry: Sendable {
         if let tombstone = tombstonesByID[id] {
             tombstonesByID[id] = ServerTombstone(
                 server: id, publicKey: key, isSuspended: tombstone.isSuspended,
-                suspensionReason: tombstone.suspensionReason, sequence: Self.unnumbered)
+                suspensionReason: tombstone.suspensionReason,
+                sequence: tombstone.publicKey == key ? tombstone.sequence : Self.unnumbered)
         }
     }
 

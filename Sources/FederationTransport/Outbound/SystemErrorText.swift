@@ -24,7 +24,7 @@ func fetchFailureText(_ error: any Error) -> String {
     let text = connectionFailureText(error)
     if text.contains("failedToValidateHostname") { return "its certificate is for another name" }
     if text.contains("CERTIFICATE_VERIFY_FAILED") {
-        return "its certificate is expired, self-signed, or of an authority unknown here"
+        return "its certificate is expired, not valid yet, self-signed, or of an authority unknown here"
     }
     if text.contains("WRONG_VERSION_NUMBER") || text.contains("HTTP_REQUEST") { return "it does not speak TLS" }
     return text

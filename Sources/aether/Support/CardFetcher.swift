@@ -66,8 +66,11 @@ struct CardFetcher {
     /// Why a place had no card, without the place where that is all that tells it from another: a certificate that does not fit
     /// would not be seen behind the closed port that was tried after it.
     private static func cause(_ refusal: Refusal, at origin: Endpoint) -> String {
-        let closed = "no server answers at \(origin.httpBase): "
-        return refusal.reason.hasPrefix(closed) ? String(refusal.reason.dropFirst(closed.count)) : refusal.reason
+        for place in ["no server answers at \(origin.httpBase): ", "\(origin.httpBase) "]
+        where refusal.reason.hasPrefix(place) {
+            return String(refusal.reason.dropFirst(place.count))
+        }
+        return refusal.reason
     }
 
     /// Makes sure that a card belongs to where it says that its server is: whoever shows one that names another address may have

@@ -112,6 +112,14 @@ struct NodeLoggedKeyTests {
                     .registers(try Line.compact(2, next: 3)),
                 ], key: 2),
             Story(
+                testDescription: "its id is dead and lives again under the same key, after it signed off",
+                steps: [
+                    .registers(first), .signsOff(1, sequence: 5), .revokes(try Line.revocation(to: nil)),
+                    .revokes(try Line.revocation(number: 2, to: 1, next: 2)),
+                    .fails(try Line.compact(1, next: 2, sequence: 5), code: "server.alreadyRegistered"),
+                    .registers(try Line.compact(1, next: 2, sequence: 6)),
+                ], key: 1),
+            Story(
                 testDescription: "it revokes, twice, and changes the recovery key between",
                 steps: [
                     .registers(first), .revokes(renewed), .revokes(try Line.revocation(by: 101, number: 2, to: 4)),
