@@ -114,7 +114,9 @@ struct ResultTable {
     private static func before(_ row: Row) -> String {
         guard let previous = row.previous, let figure = previous.ratio ?? previous.ours else { return "" }
         let text = previous.ratio == nil ? number(figure) : ratio(figure)
-        let isOutside = row.spread.map { figure < $0[0] || figure > $0[1] } ?? false
+        // As exactly as it is shown.
+        func shown(_ value: Double) -> Double { (value * 100).rounded() }
+        let isOutside = row.spread.map { shown(figure) < shown($0[0]) || shown(figure) > shown($0[1]) } ?? false
         return text + (previous.date.map { " on \($0)" } ?? "") + (isOutside ? ", outside" : "")
     }
 }
