@@ -242,8 +242,7 @@ public struct RegistryAudit: Hashable, Sendable {
         }
         let card: ServerCard
         do {
-            // When it is valid is its owner's business, and the reader's clock's: the registry can only show what it was given.
-            card = try ServerCard.verifySignature(compact)
+            card = try Self.card(compact, at: now)
         } catch {
             return [
                 AuditFinding(
@@ -276,6 +275,16 @@ public struct RegistryAudit: Hashable, Sendable {
             ]
         }
         return []
+    }
+
+    /// A card that was in order at some time: when that was is its owner's business, and the reader's clock's. The registry can only
+    /// show what it was given.
+    private static func card(_ compact: String, at now: Timestamp) throws(StatementFailure) -> ServerCard {
+        do {
+            return try ServerCard.verify(compact, at: now)
+        } catch  where error == .expired || error == .notYetValid {
+            return try ServerCard.verifySignature(compact)
+        }
     }
 
     /// The servers that the log has and that must be listed, sorted.

@@ -130,24 +130,23 @@ struct EndpointProbe: Sendable {
                 "tls", "tls.timedOut", "\(endpoint) takes the connection and does not answer in TLS",
                 "see whether TLS is spoken there: wss:// or ws://")
         }
-        if reason.contains("WRONG_VERSION_NUMBER") || reason.contains("HTTP_REQUEST")
-            || reason.contains("uncleanShutdown")
-            || reason.contains("the connection ended")
-        {
+        let hasEnded = reason.contains("uncleanShutdown") || reason.contains("the connection ended")
+        switch TLSFault(reason) ?? (hasEnded ? .notSpoken : nil) {
+        case .notSpoken:
             return .wrong(
                 "tls", "tls.notSpoken", "\(endpoint) does not speak TLS",
                 "give that server a certificate (tls.certificate), or write its endpoint as ws://")
-        }
-        if reason.contains("failedToValidateHostname") {
+        case .otherName:
             return .wrong(
                 "tls", "tls.otherName", "the certificate of \(endpoint) is for another name than \(endpoint.host)",
                 "get a certificate for \(endpoint.host), or name the host that it is for")
-        }
-        if reason.contains("CERTIFICATE_VERIFY_FAILED") {
+        case .untrusted:
             return .wrong(
                 "tls", "tls.untrusted",
                 "the certificate of \(endpoint) is expired, self-signed, or of an authority unknown here",
                 "renew it, or trust its root here with tls.trustRoots")
+        case nil:
+            break
         }
         return .wrong(
             "tls", "tls.failed", "\(endpoint) agrees on no TLS: \(reason)",

@@ -22,10 +22,10 @@ func connectionFailureText(_ error: any Error) -> String {
 /// The same of a fetch, with what TLS most often says in words.
 func fetchFailureText(_ error: any Error) -> String {
     let text = connectionFailureText(error)
-    if text.contains("failedToValidateHostname") { return "its certificate is for another name" }
-    if text.contains("CERTIFICATE_VERIFY_FAILED") {
-        return "its certificate is expired, not valid yet, self-signed, or of an authority unknown here"
+    return switch TLSFault(text) {
+    case .notSpoken: "it does not speak TLS"
+    case .otherName: "its certificate is for another name"
+    case .untrusted: "its certificate is expired, not valid yet, self-signed, or of an authority unknown here"
+    case nil: text
     }
-    if text.contains("WRONG_VERSION_NUMBER") || text.contains("HTTP_REQUEST") { return "it does not speak TLS" }
-    return text
 }

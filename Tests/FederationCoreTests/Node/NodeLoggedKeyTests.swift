@@ -212,6 +212,23 @@ struct NodeLoggedKeyTests {
         #expect(alpha.node.bindings[KeyLine.id]?.key == key)
     }
 
+    @Test("a card that may last longer than any is a finding, at whatever time it is looked at")
+    func tooLong() throws {
+        let identity = try KeyLine.identity(1)
+        let card = ServerCard(
+            id: KeyLine.id, name: "Beta", endpoint: TableSamples.endpoint("ws://beta.example"),
+            publicKey: identity.publicKey, sequence: 1, worlds: [], issued: KeyLine.start,
+            expires: KeyLine.start + Limits.serverCardLifetime + .seconds(1)
+        ).issue(by: identity)
+        let audit = RegistryAudit(
+            registry: ServerID(unchecked: "alpha"),
+            binding: KeyBinding(server: ServerID(unchecked: "alpha"), key: identity.publicKey, since: KeyLine.start))
+        for shift in [Duration.zero, .seconds(-1_000), Limits.serverCardLifetime + .seconds(1_000)] {
+            let findings = audit.check(listed: KeyLine.id, card, later: [], at: KeyLine.start + shift)
+            #expect(findings.map(\.code) == ["card.refused"])
+        }
+    }
+
     private func take(_ step: Step, _ alpha: TestNode, _ federation: TestFederation) throws {
         let now = federation.now
         switch step {
