@@ -25,8 +25,18 @@ struct Bytes32: Hashable, Sendable {
     }
 
     init?(hex: String) {
-        guard hex.utf8.count == 64, let bytes = bytesFromHex(hex) else { return nil }
-        self.init(bytes)
+        guard hex.utf8.count == 64 else { return nil }
+        let digits = Array(hex.utf8)
+        func word(_ number: Int) -> UInt64? {
+            var word: UInt64 = 0
+            for digit in digits[(number * 16)..<(number * 16 + 16)] {
+                guard let nibble = nibble(digit) else { return nil }
+                word = word << 4 | UInt64(nibble)
+            }
+            return word
+        }
+        guard let a = word(0), let b = word(1), let c = word(2), let d = word(3) else { return nil }
+        (self.a, self.b, self.c, self.d) = (a, b, c, d)
     }
 
     var bytes: [UInt8] {

@@ -17,16 +17,20 @@ public struct Endpoint: Hashable, Comparable, Sendable, Codable, LosslessStringC
 
     /// Parses `ws://host[:port]` and `wss://host[:port]`, with an optional final slash and nothing else.
     public init?(_ description: String) {
-        guard description.utf8.count <= Limits.urlBytes, let separator = description.firstRange(of: "://") else {
+        guard description.utf8.count <= Limits.urlBytes else { return nil }
+        // Bytes, not characters: a start parses the endpoint of every server that is known. No byte of a character beyond
+        // ASCII passes for one of an endpoint.
+        var rest = Array(description.utf8)[...]
+        if rest.starts(with: "ws://".utf8) {
+            isSecure = false
+            rest = rest.dropFirst(5)
+        } else if rest.starts(with: "wss://".utf8) {
+            isSecure = true
+            rest = rest.dropFirst(6)
+        } else {
             return nil
         }
-        switch description[..<separator.lowerBound] {
-        case "ws": isSecure = false
-        case "wss": isSecure = true
-        default: return nil
-        }
-        var rest = description[separator.upperBound...]
-        if rest.last == "/" { rest.removeLast() }
+        if rest.last == 0x2F { rest.removeLast() }
         guard let authority = Authority(rest) else { return nil }
         host = authority.host
         port = authority.port ?? AetherURL.defaultPort
@@ -60,19 +64,23 @@ struct Authority {
     let port: UInt16?
 
     init?(_ text: Substring) {
+        self.init(Array(text.utf8)[...])
+    }
+
+    init?(_ text: ArraySlice<UInt8>) {
         var hostText = text
-        var portText: Substring?
-        if text.first == "[" {
-            guard let close = text.firstIndex(of: "]") else { return nil }
+        var portText: ArraySlice<UInt8>?
+        if text.first == 0x5B {
+            guard let close = text.firstIndex(of: 0x5D) else { return nil }
             hostText = text[...close]
-            let rest = text[text.index(after: close)...]
-            guard rest.isEmpty || rest.first == ":" else { return nil }
+            let rest = text[(close + 1)...]
+            guard rest.isEmpty || rest.first == 0x3A else { return nil }
             portText = rest.isEmpty ? nil : rest.dropFirst()
-        } else if let colon = text.firstIndex(of: ":") {
+        } else if let colon = text.firstIndex(of: 0x3A) {
             hostText = text[..<colon]
-            portText = text[text.index(after: colon)...]
+            portText = text[(colon + 1)...]
         }
-        guard let host = Host(String(hostText)) else { return nil }
+        guard let host = Host(hostText) else { return nil }
         self.host = host
         if let portText {
             guard let port = Self.port(portText) else { return nil }
@@ -83,10 +91,13 @@ struct Authority {
     }
 
     /// Digits only, no leading zero, 1 to 65535.
-    private static func port(_ text: Substring) -> UInt16? {
-        guard (1...5).contains(text.utf8.count), text.first != "0",
-            text.utf8.allSatisfy({ (0x30...0x39).contains($0) })
-        else { return nil }
-        return UInt16(text)
+    private static func port(_ text: ArraySlice<UInt8>) -> UInt16? {
+        guard (1...5).contains(text.count), text.first != 0x30 else { return nil }
+        var port: UInt32 = 0
+        for digit in text {
+            guard (0x30...0x39).contains(digit) else { return nil }
+            port = port * 10 + UInt32(digit - 0x30)
+        }
+        return UInt16(exactly: port)
     }
 }

@@ -52,7 +52,9 @@ extension Unicode.Scalar {
     /// Whether the scalar may reach a terminal or a log: not a control or format character, a line or paragraph
     /// separator, of private use, or unassigned.
     package var isPrintable: Bool {
-        switch properties.generalCategory {
+        // Of ASCII it is known without a look into Unicode's tables.
+        if isASCII { return (0x20..<0x7F).contains(value) }
+        return switch properties.generalCategory {
         case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: false
         default: true
         }

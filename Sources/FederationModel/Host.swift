@@ -8,19 +8,24 @@ public struct Host: Hashable, Comparable, Sendable, Codable, LosslessStringConve
 
     /// Parses `example.org`, `127.0.0.1` or `[::1]`.
     public init?(_ description: String) {
-        let bytes = Array(description.utf8)
-        // The bound comes before the work; ASCII, because the Kelvin sign becomes a `k` in lower case.
-        guard bytes.count <= Limits.hostBytes, bytes.allSatisfy({ $0 < 0x80 }) else { return nil }
-        if bytes.first == 0x5B {
-            guard bytes.count > 2, bytes.last == 0x5D else { return nil }
-            let inner = String(decoding: bytes[1..<(bytes.count - 1)], as: UTF8.self).lowercased()
+        guard description.utf8.count <= Limits.hostBytes else { return nil }
+        self.init(Array(description.utf8)[...])
+    }
+
+    /// Parses the bytes of such a text.
+    init?(_ text: ArraySlice<UInt8>) {
+        guard text.count <= Limits.hostBytes else { return nil }
+        // Byte by byte, because the Kelvin sign is a `k` in lower case: no letter beyond ASCII becomes one of a host.
+        let lower = text.contains(where: isUpperCase) ? ArraySlice(text.map { isUpperCase($0) ? $0 + 0x20 : $0 }) : text
+        if lower.first == 0x5B {
+            guard lower.count > 2, lower.last == 0x5D else { return nil }
+            let inner = String(decoding: lower.dropFirst().dropLast(), as: UTF8.self)
             guard NetworkAddress(inner)?.isIPv6 == true else { return nil }
             name = inner
             isIPv6 = true
         } else {
-            let lower = description.lowercased()
             guard isHostName(lower) else { return nil }
-            name = lower
+            name = String(decoding: lower, as: UTF8.self)
             isIPv6 = false
         }
     }
@@ -54,22 +59,27 @@ public struct Host: Hashable, Comparable, Sendable, Codable, LosslessStringConve
 /// DNS labels (RFC 1123 §2.1) or four decimal octets. A name whose last label is all digits must be an IPv4 address, so
 /// that `1.2.3` is never read as an address in one place and as a name in another; for the same reason a last label
 /// that reads as a hexadecimal number is refused (WHATWG URL, "ends in a number").
-private func isHostName(_ text: String) -> Bool {
-    guard (1...Limits.hostBytes).contains(text.utf8.count) else { return false }
-    let labels = text.utf8.split(separator: 0x2E, omittingEmptySubsequences: false)
-    for label in labels {
-        guard (1...63).contains(label.count), label.first != 0x2D, label.last != 0x2D else { return false }
-        for byte in label {
-            guard (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) || byte == 0x2D else { return false }
-        }
+private func isHostName(_ text: ArraySlice<UInt8>) -> Bool {
+    var label = text.startIndex
+    for (index, byte) in zip(text.indices, text) where byte == 0x2E {
+        guard isLabel(text[label..<index]) else { return false }
+        label = index + 1
     }
-    if let last = labels.last, last.starts(with: [0x30, 0x78]), last.dropFirst(2).allSatisfy(isHexDigit) {
-        return false
-    }
-    guard let last = labels.last, last.allSatisfy({ (0x30...0x39).contains($0) }) else { return true }
-    return NetworkAddress(text) != nil
+    let last = text[label...]
+    guard isLabel(last) else { return false }
+    if last.first == 0x30, last.dropFirst().first == 0x78, last.dropFirst(2).allSatisfy(isHexDigit) { return false }
+    return !last.allSatisfy(isDigit) || NetworkAddress.ipv4(text) != nil
 }
 
+private func isLabel(_ text: ArraySlice<UInt8>) -> Bool {
+    (1...63).contains(text.count) && text.first != 0x2D && text.last != 0x2D
+        && text.allSatisfy { (0x61...0x7A).contains($0) || isDigit($0) || $0 == 0x2D }
+}
+
+private func isUpperCase(_ byte: UInt8) -> Bool { (0x41...0x5A).contains(byte) }
+
+private func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
+
 private func isHexDigit(_ byte: UInt8) -> Bool {
-    (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte)
+    isDigit(byte) || (0x61...0x66).contains(byte)
 }

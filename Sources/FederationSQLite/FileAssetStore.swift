@@ -41,14 +41,35 @@ public final class FileAssetStore: AssetStore {
     }
 
     public func read(_ hash: ContentHash, offset: Int64, length: Int) async throws -> [UInt8]? {
-        guard offset >= 0, length >= 0 else {
+        try await read([AssetPiece(hash: hash, offset: offset, length: length)])[0]
+    }
+
+    public func read(_ pieces: [AssetPiece]) async throws -> [[UInt8]?] {
+        for piece in pieces where piece.offset < 0 || piece.length < 0 {
             throw Refusal(
-                .invalid, code: "asset.range", reason: "no asset has a range of \(length) bytes from \(offset)",
+                .invalid, code: "asset.range",
+                reason: "no asset has a range of \(piece.length) bytes from \(piece.offset)",
                 remedy: "ask for a range that begins at 0 or later")
         }
-        return try await queue(of: hash).run { [layout] in
-            try Files.read(layout.file(hash), offset: offset, length: length)
+        let lanes = Dictionary(grouping: pieces.indices) { Self.lane(of: pieces[$0].hash) }
+        guard lanes.count > 1 else {
+            guard let lane = lanes.keys.first else { return [] }
+            return try await read(pieces, on: lane)
         }
+        return try await withThrowingTaskGroup(of: [(Int, [UInt8]?)].self) { group in
+            for (lane, indices) in lanes {
+                group.addTask { Array(zip(indices, try await self.read(indices.map { pieces[$0] }, on: lane))) }
+            }
+            var read = [[UInt8]?](repeating: nil, count: pieces.count)
+            for try await part in group {
+                for (index, bytes) in part { read[index] = bytes }
+            }
+            return read
+        }
+    }
+
+    private func read(_ pieces: [AssetPiece], on lane: Int) async throws -> [[UInt8]?] {
+        try await queues[lane].run { [layout] in try AssetReading.read(pieces, in: layout) }
     }
 
     public func verify(_ hashes: [ContentHash]) async throws -> [HeldAsset] {
@@ -90,7 +111,7 @@ public final class FileAssetStore: AssetStore {
         try await queues[0].run { [layout] in try layout.listQuarantine() }
     }
 
-    private func queue(of hash: ContentHash) -> BlockingQueue {
-        queues[Int(hash.bytes[0]) % Self.lanes]
-    }
+    private func queue(of hash: ContentHash) -> BlockingQueue { queues[Self.lane(of: hash)] }
+
+    private static func lane(of hash: ContentHash) -> Int { Int(hash.bytes[0]) % lanes }
 }

@@ -75,22 +75,41 @@ extension FederationServer {
         node.takeRecords(for: id)
     }
 
-    /// A frame has arrived on an established channel. Returns late when much is waiting to become durable, so that a busy
-    /// peer is slowed down and not buffered.
+    /// The same as with frames that have arrived together.
     public func receive(_ frame: FederationFrame, on id: ChannelID) async {
-        guard !isStopping else { return }
-        let effects = node.receive(frame, on: id, at: clock.now())
-        if queue.count < Self.queuedBatches {
-            enqueue(effects)
-        } else {
-            await carryOut(effects)
+        await receive([frame], on: id)
+    }
+
+    /// Frames have arrived together on an established channel, and are taken in order. Returns late when much is waiting to
+    /// become durable, so that a busy peer is slowed down and not buffered.
+    public func receive(_ frames: [FederationFrame], on id: ChannelID) async {
+        for (number, frame) in frames.enumerated() {
+            guard !isStopping else { return }
+            let effects = node.receive(frame, on: id, at: clock.now())
+            if queue.count < Self.queuedBatches {
+                enqueue(effects)
+            } else {
+                await carryOut(effects)
+            }
+            // A peer that sends much of what takes long gets no more of the actor at a time for having sent it at once.
+            if !Self.isLight(frame), number < frames.count - 1 { await Task.yield() }
+        }
+    }
+
+    /// Whether no signature and no snapshot is checked for it: heartbeats, and what fetches send by the hundred.
+    private static func isLight(_ frame: FederationFrame) -> Bool {
+        switch frame {
+        case .heartbeat, .acknowledgement, .assetRequest, .assetResponse: true
+        case .ready, .worldRequest, .worldResponse, .offer, .accept, .reject, .commit, .admitted, .abort, .query,
+            .verdict, .position, .evidence, .recall, .notice, .introductions, .probe, .probeResult:
+            false
         }
     }
 
     /// A socket has closed, for whatever reason.
     public func channelClosed(_ id: ChannelID) {
         guard channels.removeValue(forKey: id) != nil else { return }
-        assetReadsInFlight[id] = nil
+        assetReads[id] = nil
         let peer = node.peer(on: id)?.serverID
         enqueue(node.channelClosed(id, at: clock.now()))
         // Whichever side had dialled it: both try to replace it now.

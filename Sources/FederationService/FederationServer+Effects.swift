@@ -195,9 +195,9 @@ extension FederationServer {
         case .serveAsset(let request, let channel):
             serve(request, on: channel)
         case .assetAnswered(let response, let server):
-            requests.resolve(response.request, from: server, with: .asset(response.answer))
+            endRequest(requests.take(response.request, from: server), .success(.asset(response.answer)))
         case .worldAnswered(let response, let server):
-            requests.resolve(response.request, from: server, with: .world(response.answer))
+            endRequest(requests.take(response.request, from: server), .success(.world(response.answer)))
         case .notify(let event):
             follow(event)
         case .report(let event):
@@ -214,7 +214,7 @@ extension FederationServer {
         case .channelClosed(let server):
             logger.info("channel to \(server) closed")
             Counter(label: "aether_channels_closed_total").increment()
-            requests.fail(server)
+            endRequests(requests.takeAll(of: server), .failure(.disconnected))
         case .healthChanged(let server, let from, let to, let failures):
             logger.notice(
                 "\(server) is \(to.rawValue)", metadata: ["was": "\(from.rawValue)", "failures": "\(failures)"])

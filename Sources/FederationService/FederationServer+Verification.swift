@@ -1,4 +1,3 @@
-import Collections
 import FederationCore
 import FederationModel
 import FederationWire
@@ -75,12 +74,6 @@ private struct WantedAsset: Sendable {
         }
         return batches
     }
-}
-
-/// Chunk requests on the way to one peer: at most ``Limits/assetRequestsInFlight``, the rest wait for their turn.
-struct ChunkSlots {
-    var inUse = 0
-    var waiting: Deque<CheckedContinuation<Void, Never>> = []
 }
 
 extension Refusal {
@@ -212,8 +205,6 @@ extension FederationServer {
 
     /// Assets, or batches of them, that are verified at the same time.
     private static let assetsAtOnce = 8
-    /// Bytes of one asset that are asked for and not yet written.
-    private static let windowBytes = Int64(Limits.assetRequestsInFlight * Limits.assetChunkBytes)
 
     static func check(_ manifest: WorldManifest, isOf world: WorldID, from peer: ServerID) throws(Refusal) {
         guard manifest.world == world else {
@@ -277,11 +268,13 @@ extension FederationServer {
         return (proofs, missing)
     }
 
-    /// Fetches an asset in chunks, several at a time, written in order as they arrive; the writer verifies them.
+    /// Fetches an asset in chunks, which are written in order as they arrive; the writer verifies them.
     private func fetch(_ asset: WantedAsset, of peer: ServerID) async throws -> VerifiedAsset {
         let writer = try await assets.write()
         do {
-            try await chunks(of: asset, from: peer) { try await writer.append($0) }
+            try await fetchChunks(0..<asset.size, of: asset.hash, name: asset.name, from: peer) {
+                try await writer.append(pieces: $0)
+            }
             let proof = try await keep(writer, as: asset.hash, size: asset.size)
             Counter(label: "aether_assets_fetched_total").increment()
             Counter(label: "aether_assets_fetched_bytes_total").increment(by: asset.size)
@@ -298,75 +291,5 @@ extension FederationServer {
         refused(
             "asset.mismatch", "\(name) from \(peer) is not what its manifest promises: \(mismatch.refusal.reason)", peer
         )
-    }
-
-    /// Asks for an asset's chunks and hands them over in order. What is under way or waits for an earlier chunk is at most
-    /// ``windowBytes``; each chunk that is handed over lets the next one be asked for.
-    private func chunks(
-        of asset: WantedAsset, from peer: ServerID, _ take: ([UInt8]) async throws -> Void
-    ) async throws {
-        try await withThrowingTaskGroup(of: (Int64, [UInt8]).self) { group in
-            var asked: Int64 = 0
-            var taken: Int64 = 0
-            var arrived: [Int64: [UInt8]] = [:]
-            while taken < asset.size {
-                while asked < min(asset.size, taken + Self.windowBytes) {
-                    let offset = asked
-                    let length = Int(min(Int64(Limits.assetChunkBytes), asset.size - offset))
-                    group.addTask {
-                        (
-                            offset,
-                            try await self.chunk(asset.hash, at: offset, length: length, name: asset.name, from: peer)
-                        )
-                    }
-                    asked += Int64(length)
-                }
-                guard let (offset, bytes) = try await group.next() else { return }
-                arrived[offset] = bytes
-                while let next = arrived.removeValue(forKey: taken) {
-                    try await take(next)
-                    taken += Int64(next.count)
-                }
-            }
-        }
-    }
-
-    func chunk(
-        _ hash: ContentHash, at offset: Int64, length: Int, name: String, from peer: ServerID
-    ) async throws(Refusal) -> [UInt8] {
-        await takeSlot(to: peer)
-        defer { returnSlot(to: peer) }
-        let answer = try await ask(peer) { request in
-            .assetRequest(FederationFrame.AssetRequest(request: request, hash: hash, offset: offset, length: length))
-        }
-        switch answer {
-        case .asset(.chunk(let bytes)):
-            guard bytes.count == length else {
-                throw Self.refused(
-                    "asset.truncated", "\(name) from \(peer) is shorter than its manifest promises", peer)
-            }
-            return bytes
-        case .asset(.refused(let code)):
-            throw Self.refused(code, "\(peer) refused to send \(name)", peer)
-        case .world:
-            throw Self.refused("peer.confused", "\(peer) answered another question", peer)
-        }
-    }
-
-    private func takeSlot(to peer: ServerID) async {
-        guard chunkSlots[peer, default: ChunkSlots()].inUse >= Limits.assetRequestsInFlight else {
-            chunkSlots[peer, default: ChunkSlots()].inUse += 1
-            return
-        }
-        // Whoever returns a slot hands it on.
-        await withCheckedContinuation { chunkSlots[peer, default: ChunkSlots()].waiting.append($0) }
-    }
-
-    private func returnSlot(to peer: ServerID) {
-        if let next = chunkSlots[peer]?.waiting.popFirst() {
-            next.resume()
-        } else if let inUse = chunkSlots[peer]?.inUse {
-            chunkSlots[peer] = inUse > 1 ? ChunkSlots(inUse: inUse - 1) : nil
-        }
     }
 }

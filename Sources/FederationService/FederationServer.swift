@@ -38,10 +38,15 @@ public actor FederationServer {
     var requests = PendingRequests()
     var failing = FailingPeers()
     var verifiedWorlds = VerifiedWorlds()
-    var assetReadsInFlight: [ChannelID: Int] = [:]
+    /// Watches ``requests`` for answers that are late.
+    var requestTimer: (deadline: Instant, task: Task<Void, Never>)?
+    var assetReads: [ChannelID: AssetReads] = [:]
     var verifications: [WorldVerification.Key: WorldVerification] = [:]
     var manifestQuestions = ManifestQuestions()
     var chunkSlots: [ServerID: ChunkSlots] = [:]
+    /// What is being fetched from peers, by a number of its own.
+    var fetches: [UInt64: ChunkFetch] = [:]
+    var nextFetch: UInt64 = 0
     /// Assets that are being moved away or replaced, with those who wait to do the same.
     var assetTurns: [ContentHash: Deque<CheckedContinuation<Void, Never>>] = [:]
 
@@ -156,7 +161,7 @@ public actor FederationServer {
         timer?.task.cancel()
         timer = nil
         for peer in node.peers.keys.sorted() { await transport?.hangUp(peer) }
-        requests.failAll()
+        endRequests(requests.takeAll(), .failure(.disconnected))
         storeRest?.cancel()
         await carryOut([])
         for channel in channels.keys.sorted() { channels[channel]?.sink.close(.goingAway) }

@@ -1,7 +1,7 @@
 import FederationModel
 import FederationWire
 
-/// Questions to peers that wait for their answers.
+/// Questions to peers that wait for their answers. What ends a wait is taken out here; the server tells who waits.
 struct PendingRequests {
     /// What a peer answered.
     enum Answer: Sendable {
@@ -15,47 +15,66 @@ struct PendingRequests {
         case timeout
     }
 
-    private struct Waiter {
-        let peer: ServerID
-        let continuation: CheckedContinuation<Result<Answer, Failure>, Never>
+    typealias Outcome = Result<Answer, Failure>
+
+    enum Waiter {
+        case question(CheckedContinuation<Outcome, Never>)
+        case chunk(ChunkRequest)
     }
 
-    private var waiting: [UInt64: Waiter] = [:]
-    private var next: UInt64 = 0
+    private struct Pending {
+        let peer: ServerID
+        let deadline: Instant
+        let waiter: Waiter
+    }
+
+    private var pending: [UInt64: Pending] = [:]
+    private var last: UInt64 = 0
+
+    var isEmpty: Bool { pending.isEmpty }
+
+    /// When the next request is answered too late.
+    var nextDeadline: Instant? { pending.values.map(\.deadline).min() }
 
     mutating func nextRequest() -> UInt64 {
-        next += 1
-        return next
+        last += 1
+        return last
     }
 
-    mutating func wait(
-        for request: UInt64, from peer: ServerID, _ continuation: CheckedContinuation<Result<Answer, Failure>, Never>
-    ) {
-        waiting[request] = Waiter(peer: peer, continuation: continuation)
+    mutating func wait(for request: UInt64, from peer: ServerID, until deadline: Instant, _ waiter: Waiter) {
+        pending[request] = Pending(peer: peer, deadline: deadline, waiter: waiter)
     }
 
-    /// An answer counts only when it comes from the peer that was asked; others are dropped.
-    mutating func resolve(_ request: UInt64, from peer: ServerID, with answer: Answer) {
-        guard let waiter = waiting[request], waiter.peer == peer else { return }
-        waiting[request] = nil
-        waiter.continuation.resume(returning: .success(answer))
+    /// Who waits for an answer that has come. It counts only when it comes from the peer that was asked; others are dropped.
+    mutating func take(_ request: UInt64, from peer: ServerID) -> Waiter? {
+        guard pending[request]?.peer == peer else { return nil }
+        return take(request)
     }
 
-    mutating func expire(_ request: UInt64) {
-        waiting.removeValue(forKey: request)?.continuation.resume(returning: .failure(.timeout))
-    }
+    mutating func take(_ request: UInt64) -> Waiter? { pending.removeValue(forKey: request)?.waiter }
+
+    /// Who has waited for too long, in the order in which they asked; likewise the next two.
+    mutating func takeLate(at now: Instant) -> [Waiter] { take { $0.deadline <= now } }
+
+    /// A channel to a peer is gone: nothing that was asked there will be answered. What was meanwhile asked on the one that has
+    /// replaced it is taken as well, and asked again.
+    mutating func takeAll(of peer: ServerID) -> [Waiter] { take { $0.peer == peer } }
 
     /// Nothing will be answered any more.
-    mutating func failAll() {
-        for waiter in waiting.values { waiter.continuation.resume(returning: .failure(.disconnected)) }
-        waiting = [:]
+    mutating func takeAll() -> [Waiter] { take { _ in true } }
+
+    private mutating func take(_ isOver: (Pending) -> Bool) -> [Waiter] {
+        pending.filter { isOver($0.value) }.keys.sorted().compactMap { take($0) }
     }
 
-    /// The channel to a peer is gone: nothing that was asked there will be answered.
-    mutating func fail(_ peer: ServerID) {
-        for (request, waiter) in waiting where waiter.peer == peer {
-            waiting[request] = nil
-            waiter.continuation.resume(returning: .failure(.disconnected))
+    /// Forgets what a fetch has asked for.
+    ///
+    /// - Returns: how many requests that were.
+    mutating func withdraw(fetch: UInt64) -> Int {
+        let withdrawn = take { pending in
+            guard case .chunk(let request) = pending.waiter else { return false }
+            return request.fetch == fetch
         }
+        return withdrawn.count
     }
 }

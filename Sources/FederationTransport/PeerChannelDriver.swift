@@ -1,6 +1,7 @@
 import FederationModel
 import FederationService
 import FederationWebSocket
+import FederationWire
 import NIOCore
 import Synchronization
 
@@ -27,16 +28,25 @@ struct PeerChannelDriver: Sendable {
             return end.value
         }
         socket.continueHandshake(sending: [opened.hello])
-        for await input in inbox {
-            switch input {
-            case .handshake(let message):
-                await handshake(message, opened.id, established)
-            case .frame(let frame):
-                await host.receive(frame, on: opened.id)
-            }
+        while true {
+            let inputs = await inbox.next(atMost: PeerLimits.handlingRun)
+            guard !inputs.isEmpty else { break }
+            await handle(inputs, opened.id, established)
         }
         await host.channelClosed(opened.id)
         return end.value
+    }
+
+    /// What came together. A handshake message is never behind a frame: frames are taken once the handshake is completed.
+    private func handle(_ inputs: [PeerInput], _ id: ChannelID, _ established: @Sendable () async -> Void) async {
+        var frames: [FederationFrame] = []
+        for input in inputs {
+            switch input {
+            case .handshake(let message): await handshake(message, id, established)
+            case .frame(let frame): frames.append(frame)
+            }
+        }
+        if !frames.isEmpty { await host.receive(frames, on: id) }
     }
 
     /// Refuses the channel before the host hears of it.

@@ -17,6 +17,9 @@ public protocol PeerChannelHost: Sendable {
 
     func receive(_ frame: FederationFrame, on id: ChannelID) async
 
+    /// Frames that came together, in order.
+    func receive(_ frames: [FederationFrame], on id: ChannelID) async
+
     func channelClosed(_ id: ChannelID) async
 
     /// Whether a channel with the peer is established, whoever dialled it.
@@ -31,6 +34,10 @@ public protocol PeerChannelHost: Sendable {
 }
 
 extension PeerChannelHost {
+    public func receive(_ frames: [FederationFrame], on id: ChannelID) async {
+        for frame in frames { await receive(frame, on: id) }
+    }
+
     public func addressPolicy(for peer: ServerID, at endpoint: Endpoint) async -> AddressPolicy? { nil }
 
     public func dialFailed(_ peer: ServerID, at endpoint: Endpoint) async {}

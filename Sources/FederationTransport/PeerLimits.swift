@@ -21,6 +21,8 @@ enum PeerLimits {
     static let writeMarks = (low: 256 << 10, high: 1 << 20)
     /// Frames sealed before the socket is looked at again.
     static let sealingRun = 64
+    /// Received frames that are handed to the server together: a visit costs more than what most frames are there for.
+    static let handlingRun = 16
 }
 
 extension Duration {

@@ -71,12 +71,11 @@ public actor WebSocketPeerTransport: PeerTransport {
     private let clock: any FederationClock
     private let metrics: TransportMetrics
     private let group: any EventLoopGroup
-    private let tls: NIOSSLContext
     private var dials: [ServerID: Dial] = [:]
     private var lastNumber: UInt64 = 0
     private nonisolated let running = RunningChannels()
 
-    /// - Throws: When the TLS configuration is not usable.
+    /// - Throws: When roots that the TLS configuration names are not usable.
     public init(
         host: any PeerChannelHost, configuration: Configuration = Configuration(),
         clock: any FederationClock = SystemClock(), group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
@@ -87,7 +86,7 @@ public actor WebSocketPeerTransport: PeerTransport {
         self.clock = clock
         self.group = group
         self.metrics = TransportMetrics(factory: metrics)
-        tls = try configuration.tls.context()
+        try configuration.tls.prepare()
         factory = PeerChannelFactory(
             host: host, clock: clock, metrics: self.metrics,
             gate: HandshakeGate(
@@ -256,15 +255,21 @@ public actor WebSocketPeerTransport: PeerTransport {
         dials[peer]?.lastCode = nil
     }
 
-    private func dialer(_ endpoint: Endpoint) -> WebSocketDialer {
+    private func dialer(_ endpoint: Endpoint) throws(WebSocketDialer.Failure) -> WebSocketDialer {
         let connect = configuration.connectTimeout.timeAmount
         let upgrade = configuration.upgradeTimeout.timeAmount
         guard endpoint.isSecure else {
             return WebSocketDialer(group: group, connectTimeout: connect, upgradeTimeout: upgrade)
         }
+        let tls: NIOSSLContext
+        do throws(PeerTLS.Unusable) {
+            tls = try configuration.tls.context()
+        } catch {
+            throw .unreachable(connectionFailureText(error))
+        }
         // A certificate for an address is checked against the address itself; SNI has names only (RFC 6066 §3).
         let name = endpoint.host.address == nil ? endpoint.host.name : nil
-        return WebSocketDialer(group: group, connectTimeout: connect, upgradeTimeout: upgrade) { [tls] channel in
+        return WebSocketDialer(group: group, connectTimeout: connect, upgradeTimeout: upgrade) { channel in
             try channel.pipeline.syncOperations.addHandler(NIOSSLClientHandler(context: tls, serverHostname: name))
         }
     }

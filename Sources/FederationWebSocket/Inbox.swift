@@ -11,6 +11,8 @@ public final class Inbox<Element: Sendable>: AsyncSequence, Sendable {
         var reader: CheckedContinuation<Element?, Never>?
         var isFinished = false
         var isPaused = false
+        /// Elements that were handed out behind the one that the reader is at: they count as waiting until it asks again.
+        var handedOut = 0
 
         /// The reader if one waits, with what it gets: the first element, or nothing at the end.
         mutating func takeReader() -> Reader? {
@@ -62,7 +64,7 @@ public final class Inbox<Element: Sendable>: AsyncSequence, Sendable {
             state.waiting.append(element)
             // Who waits has seen an empty queue: it cannot be the reader that is too slow.
             guard state.reader != nil else {
-                if state.waiting.count > high { state.isPaused = true }
+                if state.waiting.count + state.handedOut > high { state.isPaused = true }
                 return (nil, state.isPaused)
             }
             return (state.waiting.count >= burst ? state.takeReader() : nil, false)
@@ -115,9 +117,26 @@ public final class Inbox<Element: Sendable>: AsyncSequence, Sendable {
         }
     }
 
+    /// The next element with what waits behind it, at most `count` of them, for a reader that handles them together; empty
+    /// at the end, or when the task is cancelled. All but one count as waiting until the reader asks again.
+    ///
+    /// - Parameter count: at least 1.
+    public func next(atMost count: Int) async -> [Element] {
+        precondition(count > 0, "a reader takes at least one element")
+        guard let first = await next() else { return [] }
+        let behind = state.withLock { state in
+            let behind = Array(state.waiting.prefix(count - 1))
+            state.waiting.removeFirst(behind.count)
+            state.handedOut = behind.count
+            return behind
+        }
+        return [first] + behind
+    }
+
     private func takeWaiting() -> Element? {
         let (element, resumes) = state.withLock { state -> (Element?, Bool) in
-            guard let element = state.waiting.popFirst() else { return (nil, false) }
+            state.handedOut = 0
+            let element = state.waiting.popFirst()
             let resumes = state.isPaused && state.waiting.count <= low
             if resumes { state.isPaused = false }
             return (element, resumes)

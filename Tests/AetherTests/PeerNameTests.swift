@@ -70,6 +70,19 @@ extension Programs {
             }
         }
 
+        /// Would fail if each place were told once more with the cause that all have.
+        @Test("A name and a port where nothing listens are told with one cause and both places, in one line")
+        func nobody() async throws {
+            try await Scratch.use { scratch in
+                let alpha = try await Node("alpha", in: scratch)
+                try await alpha.start()
+                let place = "localhost:\(try Loopback.freePort())"
+                let end = try await add(place, to: alpha, in: scratch, ["--allow-private-addresses"])
+                #expect(end.code == 1 && isOneLine(end) && end.err.contains("[server.unreachable]"), "\(end.err)")
+                #expect(end.err.contains("(tried https://\(place), http://\(place))"), "\(end.err)")
+            }
+        }
+
         /// A server that is named `localhost:PORT`.
         struct Naming: Sendable, CustomTestStringConvertible {
             let testDescription: String
@@ -121,7 +134,8 @@ extension Programs {
                 guard let scheme = naming.scheme else {
                     #expect(end.code == 1 && isOneLine(end) && end.out.isEmpty, "\(end.out) \(end.err)")
                     // Not only what came of speaking in the clear to a port that has TLS.
-                    #expect(end.err.contains("https://\(name): its certificate"), "\(end.err)")
+                    #expect(end.err.contains("a server answers at https://\(name), but its certificate"), "\(end.err)")
+                    #expect(!end.err.contains("no server answers") && !end.err.contains("runs there"), "\(end.err)")
                     #expect(peers.isEmpty)
                     return
                 }

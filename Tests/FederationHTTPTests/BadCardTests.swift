@@ -78,6 +78,11 @@ struct BadCardTests {
                 $0.sequence = 5
                 $0.name = "Another"
             },
+            Bad("the same number and an address where nothing answers", 409, "card.equivocation") { _ in
+                var beta = try Stranger("beta")
+                beta.sequence = 5
+                return beta.card
+            },
             Bad(answering: "a rotation to a key that was not committed to", 409, "key.notCommitted", id: "beta") {
                 $0.sequence = 5
                 try $0.rotate(to: "thief")

@@ -44,4 +44,44 @@ struct ProvenAddressTests {
             #expect(try await registry.server.server(id).alternatives == Array(places.dropFirst()))
         }
     }
+
+    /// Where a card is found that names two new addresses, of which not both answer.
+    enum Place: String, Sendable, CaseIterable, CustomTestStringConvertible {
+        case home = "where its server was before"
+        case new = "at a new address in it"
+        case elsewhere = "at an address that is not in it"
+
+        var testDescription: String { rawValue }
+
+        var port: UInt16 {
+            switch self {
+            case .home: 7_900
+            case .new: 7_650
+            case .elsewhere: 7_652
+            }
+        }
+    }
+
+    @Test(
+        "a card that contradicts the known one is kept as evidence, wherever it is found and whatever answers for it",
+        arguments: Place.allCases)
+    func contradiction(_ place: Place) async throws {
+        let cards = StubCards()
+        try await TestServer.run("registry", registryAccess: .signed, cards: cards) { registry async throws in
+            var gamma = try Stranger("gamma")
+            let (id, first, home) = (gamma.id, gamma.card, gamma.endpoints[0])
+            _ = try await registry.server.register(first)
+            gamma.endpoints = [home, try Stranger.endpoint(7_650), try Stranger.endpoint(7_651)]
+            let second = gamma.card
+            let found = try Stranger.endpoint(place.port)
+            cards.serve(second, at: found)
+            await registry.server.fetchCard(of: id, at: [found])
+            try await eventually { try await !registry.store.load().equivocations.isEmpty }
+            let kept = try await registry.store.load().equivocations
+            #expect(kept.map(\.server) == [id] && kept.map(\.first) == [first] && kept.map(\.second) == [second])
+            // It lists nothing.
+            #expect(try await registry.server.server(id).alternatives.isEmpty)
+            #expect(try await registry.store.load().cards[id] == first)
+        }
+    }
 }

@@ -203,6 +203,36 @@ struct RegistryAuditTests {
         }
     }
 
+    /// A registry that takes the page of a listing first and its cards then, and that somebody leaves between.
+    private struct Left: RegistryLink {
+        let registry: TestServer
+        let id: ServerID
+
+        func ask(_ request: RegistryRequest) async throws(Refusal) -> [UInt8] {
+            guard request.path.hasPrefix("/v1/servers?") else { return try await TestLink().ask(request) }
+            let tamper = RegistryAuditTests.changing("/v1/servers", "servers") { [id] elements in
+                elements.map { element in
+                    element["id"]?.text == id.rawValue
+                        ? RegistryAuditTests.replacing("card", with: .null, in: element) : element
+                }
+            }
+            let answer = try await TestLink(tamper: tamper).ask(request)
+            try await registry.server.deregister(id)
+            return answer
+        }
+    }
+
+    @Test("does not hold it against a registry that somebody is listed without a card who leaves at that moment")
+    func leavingMeanwhile() async throws {
+        try await TestServer.run("registry", registryAccess: .signed) { registry async throws in
+            try await fill(registry)
+            let link = Left(registry: registry, id: ServerID(unchecked: "s4"))
+            let auditor = RegistryAuditor(address: registry.address, link: link, clock: registry.clock)
+            let report = try await auditor.run(nil, comparing: [])
+            #expect(report.findings.isEmpty && report.entriesRead == 11, "\(report.findings)")
+        }
+    }
+
     @Test("does not begin to read a log that is said to be longer than anybody could read")
     func endless() async throws {
         try await TestServer.run("registry", registryAccess: .signed) { registry async throws in

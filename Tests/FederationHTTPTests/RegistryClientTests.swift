@@ -224,24 +224,46 @@ struct RegistryClientTests {
         }
     }
 
-    @Test("learns of a recovery key together with the revocation that it proves")
-    func lateRecoveryKey() async throws {
+    @Test(
+        "learns of a recovery key together with the revocation that it proves, also by a card under the next key",
+        arguments: [false, true])
+    func lateRecoveryKey(_ rotates: Bool) async throws {
         try await pair { registry, alpha, _ in
             let recovery = try Stranger.identity("beta", "recovery")
             var beta = try Stranger("beta")
+            try beta.commit(toNext: "second")
             _ = try await alpha.server.register(beta.card)
+            if rotates { try beta.rotate(to: "second") } else { beta.sequence = 2 }
             beta.commitment.recovery = recovery.publicKey.commitment
-            beta.sequence = 2
             _ = try await registry.server.register(beta.card)
-            let second = try Stranger.identity("beta", "second").publicKey
+            let third = try Stranger.identity("beta", "third").publicKey
             let revocation = KeyRevocation(
                 issuer: beta.id, number: 1,
-                replacement: .init(key: second, commitment: KeyCommitment(recovery: beta.commitment.recovery)),
+                replacement: .init(key: third, commitment: KeyCommitment(recovery: beta.commitment.recovery)),
                 issuedAt: ManualClock.start
             ).issue(by: recovery)
             try await registry.server.revoke(revocation)
             #expect(await client(of: alpha, [registry.address]).round(registry.address))
-            #expect(await alpha.server.binding(of: beta.id)?.key == second)
+            #expect(await alpha.server.binding(of: beta.id)?.key == third)
+        }
+    }
+
+    @Test("says that somebody has signed it off, and up to which card, and goes on reading")
+    func signedOff() async throws {
+        try await pair { registry, alpha, _ in
+            let client = client(of: alpha, [registry.address])
+            #expect(await client.round(registry.address))
+            let word = DeregistrationStatement(
+                issuer: alpha.id, registry: registry.id, sequence: (1 << 53) - 1,
+                issuedAt: registry.clock.now().timestamp
+            ).issue(by: alpha.identity)
+            try await registry.server.deregister(alpha.id, statement: word)
+            alpha.clock.advance(by: .seconds(30))
+            #expect(await !client.round(registry.address))
+            let after = try await source(alpha, registry.address)
+            #expect(after.lastError?.code == "server.hasLeft" && !after.isRegistered)
+            #expect(after.lastError?.reason.contains("\((1 << 53) - 1)") == true)
+            #expect(after.read == after.size && after.read == 2)
         }
     }
 

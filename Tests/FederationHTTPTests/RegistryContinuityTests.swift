@@ -128,24 +128,27 @@ struct RegistryContinuityTests {
         }
     }
 
-    /// A registry that is readmitted in the middle of a round.
+    /// A registry beside which something happens in the middle of a round, once.
     private final class Interrupted: RegistryLink {
         private let registry: ScriptedRegistry
-        private let server: FederationServer
         /// What is asked for when it happens.
         private let path: String
+        private let happen: @Sendable () async throws(Refusal) -> Void
         private let isDue = Mutex(true)
 
-        init(_ registry: ScriptedRegistry, _ server: FederationServer, at path: String) {
+        init(
+            _ registry: ScriptedRegistry, at path: String,
+            _ happen: @escaping @Sendable () async throws(Refusal) -> Void
+        ) {
             self.registry = registry
-            self.server = server
             self.path = path
+            self.happen = happen
         }
 
         func ask(_ request: RegistryRequest) async throws(Refusal) -> [UInt8] {
             if request.path.hasPrefix(path), isDue.withLock(\.self) {
                 isDue.withLock { $0 = false }
-                try await server.readmit(ScriptedRegistry.address)
+                try await happen()
             }
             return try await registry.ask(request)
         }
@@ -166,9 +169,11 @@ struct RegistryContinuityTests {
             registry.change { $0.shown = nil }
             try registry.add(["s2"])
             alpha.clock.advance(by: .seconds(30))
+            let readmitting = Interrupted(registry, at: path) { () async throws(Refusal) in
+                try await alpha.server.readmit(Self.address)
+            }
             let interrupted = RegistryClient(
-                server: alpha.server, addresses: [Self.address],
-                link: Interrupted(registry, alpha.server, at: path), clock: alpha.clock)
+                server: alpha.server, addresses: [Self.address], link: readmitting, clock: alpha.clock)
             #expect(await !interrupted.round(Self.address), "it counts for nothing")
             let readmitted = try await source(alpha)
             #expect(readmitted.read == 0 && readmitted.size == 0 && readmitted.head == nil && readmitted.servers == 0)
@@ -208,6 +213,63 @@ struct RegistryContinuityTests {
             #expect(await !client.round(Self.address))
             let refused = try await source(alpha)
             #expect(refused.lastError?.code == "registry.unproven" && refused.fault == nil && refused.servers == 2)
+        }
+    }
+
+    /// What is learned of a registry's key while it is asked for a head that contradicts the one before.
+    enum KeyNews: String, Sendable, CaseIterable, CustomTestStringConvertible {
+        case nothing
+        case rotated = "that it has rotated"
+        case revoked = "that it is void"
+        case dead = "that it is void and none follows"
+
+        var testDescription: String { rawValue }
+
+        /// Whether both heads are the registry's own words all the same.
+        var isProof: Bool {
+            switch self {
+            case .nothing, .rotated: true
+            case .revoked, .dead: false
+            }
+        }
+    }
+
+    @Test(
+        "is condemned by the key that it has when two heads are compared, not when the second was asked for",
+        arguments: KeyNews.allCases)
+    func keyMeanwhile(_ news: KeyNews) async throws {
+        try await TestServer.run { alpha async throws in
+            let registry = try ScriptedRegistry(["s0", "s1"])
+            let recovery = try Stranger.identity("registry", "recovery")
+            var identity = try Stranger("registry", port: 7_700)
+            try identity.commit(toNext: "second")
+            identity.commitment.recovery = recovery.publicKey.commitment
+            registry.change { [identity] in $0.identity = identity }
+            try #require(await client(of: alpha, registry).round(Self.address))
+            try registry.list(["s0", "x1"])
+            alpha.clock.advance(by: .seconds(30))
+            let replacement = KeyRevocation.Replacement(
+                key: try Stranger.identity("registry", "third").publicKey,
+                commitment: KeyCommitment(recovery: identity.commitment.recovery))
+            let revocation = KeyRevocation(
+                issuer: identity.id, number: 1, replacement: news == .dead ? nil : replacement,
+                issuedAt: ManualClock.start
+            ).issue(by: recovery)
+            try identity.rotate(to: "second")
+            let rotated = identity.card
+            let learning = Interrupted(registry, at: "/v1/log/head") { () async throws(Refusal) in
+                switch news {
+                case .nothing: break
+                case .rotated: _ = try await alpha.server.register(rotated)
+                case .revoked, .dead: try await alpha.server.revoke(revocation)
+                }
+            }
+            let learner = RegistryClient(
+                server: alpha.server, addresses: [Self.address], link: learning, clock: alpha.clock)
+            #expect(await !learner.round(Self.address))
+            let judged = try await source(alpha)
+            #expect(judged.lastError?.code == (news.isProof ? "registry.contradiction" : "registry.unproven"))
+            #expect((judged.fault != nil) == news.isProof && judged.servers == (news.isProof ? 0 : 2))
         }
     }
 

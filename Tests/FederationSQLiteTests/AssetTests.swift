@@ -61,6 +61,54 @@ struct AssetTests {
         #expect(bytes == Array(Self.content.dropFirst(range.offset).prefix(range.expected)))
     }
 
+    /// Would fail if a file were kept open for another one's pieces, if a missing one shifted the answers, or if the order of the
+    /// pieces were not that of the answers.
+    @Test("reads pieces of many assets as it reads each of them", arguments: AssetStoreKind.allCases)
+    func pieces(_ kind: AssetStoreKind) async throws {
+        let scratch = Scratch()
+        defer { withExtendedLifetime(scratch) {} }
+        let store = try await kind.open(scratch)
+        var dice = Dice(state: 11)
+        var pieces: [(piece: AssetPiece, expected: [UInt8]?)] = []
+        for size in [0, 1, 700, 5_000] {
+            let bytes = dice.bytes(size)
+            let hash = try await Self.put(bytes, in: store)
+            for (offset, length) in [(0, 10), (0, 0), (1, 5_000), (699, 2), (4_990, 10), (9_999, 1)] {
+                let expected = Array(bytes.dropFirst(offset).prefix(length))
+                pieces.append((AssetPiece(hash: hash, offset: Int64(offset), length: length), expected))
+            }
+        }
+        let missing = ContentHash.of([9, 9, 9])
+        for offset in Int64(0)..<3 { pieces.append((AssetPiece(hash: missing, offset: offset, length: 4), nil)) }
+        #expect(try await store.read(pieces.map(\.piece)) == pieces.map(\.expected))
+        for _ in 0..<5 {
+            pieces.shuffle(using: &dice)
+            #expect(try await store.read(pieces.map(\.piece)) == pieces.map(\.expected))
+            #expect(try await store.readEach(pieces.map(\.piece)) == pieces.map(\.expected))
+        }
+        #expect(try await store.read([]) == [])
+        let outside = AssetPiece(hash: missing, offset: -1, length: 1)
+        #expect(await refusal { _ = try await store.read([pieces[0].piece, outside]) }?.code == "asset.range")
+    }
+
+    /// Would fail if pieces that come together were written in another order, if one were left out, or if those behind a writer's
+    /// end were taken.
+    @Test("writes pieces that come together as if they came one by one", arguments: AssetStoreKind.allCases)
+    func piecesTogether(_ kind: AssetStoreKind) async throws {
+        let scratch = Scratch()
+        defer { withExtendedLifetime(scratch) {} }
+        let store = try await kind.open(scratch)
+        let writer = try await store.write()
+        let cuts = [0, 0, 1, 700, 701, 4_000, 5_000]
+        let pieces = zip(cuts, cuts.dropFirst()).map { Array(Self.content[$0..<$1]) }
+        try await writer.append(pieces: Array(pieces.prefix(4)))
+        try await writer.append(pieces: [])
+        try await writer.append(pieces: Array(pieces.dropFirst(4)))
+        try await writer.commit(Self.hash, size: 5_000)
+        #expect(try await readAll(Self.hash, from: store) == Self.content)
+        #expect(await refusal { try await writer.append(pieces: [[1], [2]]) }?.code == "asset.writerEnded")
+    }
+
     @Test("does not allocate what was asked for but what is there", arguments: AssetStoreKind.allCases)
     func enormousRange(_ kind: AssetStoreKind) async throws {
         let scratch = Scratch()

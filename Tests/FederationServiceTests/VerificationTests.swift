@@ -367,7 +367,8 @@ struct VerificationTests {
                     FederationFrame.AssetRequest(request: request, hash: ContentHash.of([]), offset: 0, length: 1)))
         }
         try await eventually { pair.link.back.sent.count { $0 == "assetResponse" } == 68 }
-        try await eventually { await reads.waiting == 32 }
+        try await eventually { await reads.waiting > 0 }
+        #expect(pair.link.back.sent.count { $0 == "assetResponse" } == 68)
         await reads.release()
         try await eventually { pair.link.back.sent.count { $0 == "assetResponse" } == 100 }
         // The places are free again.

@@ -68,12 +68,18 @@ struct FetchTests {
         let resolver = ScriptedResolver(["beta.test": [["127.0.7.13"]]])
         let failure = await failure(
             try fetcher(resolver, allowsPrivate: true), .card(of: try origin("beta.test", server.port, secure: true)))
-        guard case .unreachable? = failure else {
-            Issue.record("\(String(describing: failure))")
-            return
-        }
+        #expect(failure == .tls(.otherName))
         #expect(server.asked.isEmpty)
         try await server.stop()
+    }
+
+    @Test("a server whose TLS is wrong is there, and what is said to do is about that", arguments: TLSFault.allCases)
+    func tlsFault(_ fault: TLSFault) throws {
+        let request = FetchRequest.card(of: try origin("beta.test", 7_700, secure: true))
+        let refusal = FetchFailure.tls(fault).refusal(of: request)
+        #expect(refusal.reason == "a server answers at https://beta.test:7700, but \(fault.reason)")
+        #expect(refusal.remedy == fault.remedy && refusal.code == "tls.\(fault.code)")
+        #expect(!refusal.description.contains("\n"))
     }
 
     static let forbidden: [[String]] = [

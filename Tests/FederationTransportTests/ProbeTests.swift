@@ -1,6 +1,7 @@
 import FederationModel
 import FederationService
 import NIOCore
+import NIOPosix
 import NIOSSL
 import TestPatience
 import Testing
@@ -53,6 +54,19 @@ struct ProbeTests {
             ])
         #expect(server.asked.map(\.uri) == ["/federation"])
         #expect(server.asked.first?.headers["Host"] == ["beta.test:\(server.port)"])
+        try await server.stop()
+    }
+
+    @Test("a certificate that is not believed may be so by this machine's clock, and the finding says so")
+    func clock() async throws {
+        let server = try await ScriptedServer.start(tls: TestCertificate.serverContext()) { _ in .full(.ok) }
+        let probe = EndpointProbe(
+            resolver: ScriptedResolver([:]), group: MultiThreadedEventLoopGroup.singleton, tls: PeerTLS(),
+            timeLimit: .seconds(20 * patience))
+        let findings = await probe.run(try endpoint("127.0.0.1", server.port, secure: true), policy: nil)
+        #expect(codes(findings) == ["dns ok", "tcp ok", "tls tls.untrusted"])
+        #expect(findings.last?.found.contains("not valid yet") == true)
+        #expect(findings.last?.remedy?.contains("clock") == true)
         try await server.stop()
     }
 

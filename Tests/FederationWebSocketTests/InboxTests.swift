@@ -18,6 +18,38 @@ import Testing
         #expect(!inbox.offer(6))
     }
 
+    /// Would fail if a reader that takes much at once let as much again be put before it has handled anything.
+    @Test("what is taken together comes in order, and counts as waiting until the reader asks again")
+    func together() async {
+        let resumed = Mutex(0)
+        let inbox = Inbox<Int>(high: 4) { resumed.withLock { $0 += 1 } }
+        for number in 0..<4 { #expect(!inbox.offer(number)) }
+        #expect(await inbox.next(atMost: 3) == [0, 1, 2])
+        #expect([4, 5].map { inbox.offer($0) } == [false, true])
+        #expect(await inbox.next(atMost: 1) == [3])
+        #expect(resumed.withLock { $0 } == 1)
+        #expect(await inbox.next(atMost: 9) == [4, 5])
+        _ = inbox.offer(6)
+        inbox.finish()
+        #expect(await inbox.next(atMost: 9) == [6])
+        #expect(await inbox.next(atMost: 9) == [])
+    }
+
+    /// Would fail if a pause lasted for ever when all that waited was handed out together.
+    @Test("a pause ends when the reader asks again and nothing is left")
+    func pauseOverNothing() async {
+        let resumed = Mutex(0)
+        let inbox = Inbox<Int>(high: 2) { resumed.withLock { $0 += 1 } }
+        #expect((0..<3).map { inbox.offer($0) } == [false, false, true])
+        #expect(await inbox.next(atMost: 9) == [0, 1, 2])
+        #expect(resumed.withLock { $0 } == 0)
+        let reader = Task { await inbox.next(atMost: 9) }
+        while !inbox.isAwaited { await Task.yield() }
+        #expect(resumed.withLock { $0 } == 1)
+        _ = inbox.offer(3)
+        #expect(await reader.value == [3])
+    }
+
     @Test("it ends after what was waiting, and takes nothing more")
     func end() async {
         let inbox = Inbox<Int>(high: 4) {}

@@ -278,7 +278,7 @@ extension FederationNode {
             }
             do throws(Refusal) {
                 effects += try register(compact, from: isStranger ? nil : introducer, at: now).effects
-            } catch  where error.code == "server.alreadyRegistered" {
+            } catch  where ["server.alreadyRegistered", "server.hasLeft"].contains(error.code) {
                 // An older one than the known: peers hear of changes at different times.
                 continue
             } catch {
@@ -288,13 +288,15 @@ extension FederationNode {
         return effects
     }
 
-    /// Whether a card that was found where others had said may be believed: what is known of its server speaks for itself;
-    /// of a stranger only the key counts that its introducers agree on, whoever answers at the address that one of them named.
+    /// Whether a card that was found where others had said may be believed: what is known of its server speaks for itself.
+    /// That of a stranger only while the policy would have it looked for, and only under the key that its introducers agree on,
+    /// whoever answers at the address that one of them named.
     public func isExpected(_ card: ServerCard, at now: Now) -> Bool {
         let view = trustView
         guard bindings[card.id] == nil, registry.server(card.id) == nil, registry.tombstone(card.id) == nil else {
             return true
         }
+        guard view.search(for: card.id, at: now) != nil else { return false }
         let introduced = view.introduced(card.id, key: card.publicKey, at: now)
         return !introduced.by.isEmpty && !introduced.isContested
     }

@@ -184,7 +184,7 @@ extension FederationNode {
                 if cards[peer.serverID] == compact { return [] }
                 return try register(compact, from: peer.serverID, at: now).effects
             }
-        } catch  where error.code == "server.alreadyRegistered" {
+        } catch  where ["server.alreadyRegistered", "server.hasLeft"].contains(error.code) {
             return []
         } catch {
             return [.report(.noticeRefused(peer.serverID, code: error.code))]

@@ -63,10 +63,13 @@ extension FederationNode {
     }
 
     /// A server leaves by its own signed wish. Its id stays bound to its key, under which only a newer card brings it back.
+    ///
+    /// - Throws: `key.revoked` for a server whose owner has revoked it for good: nothing that its keys sign counts.
     public mutating func deregister(
         _ server: ServerID, statement compact: String, at now: Now
     ) throws(Refusal) -> [Effect] {
         guard let entry = registry.server(server) else { throw ServerRegistry.Failure.notFound(server).refusal }
+        guard bindings[server]?.isDead != true else { throw KeyBinding.Failure.revoked(server).refusal }
         let statement: DeregistrationStatement
         do {
             statement = try DeregistrationStatement.verify(

@@ -6,6 +6,8 @@ extension ServerRegistry {
     public enum Failure: Error, Hashable, Sendable {
         /// The record is not newer than the one that is known.
         case alreadyRegistered(ServerID)
+        /// The server has left by its own wish, which covers records up to this number.
+        case hasLeft(ServerID, UInt64)
         case notFound(ServerID)
         /// The id breaks ``Identifier``'s grammar.
         case invalidID
@@ -46,6 +48,10 @@ extension ServerRegistry.Failure {
             refusal(
                 .conflict, "alreadyRegistered", "\(id) is registered with this record or a newer one",
                 "register a card with a higher sequence number")
+        case .hasLeft(let id, let number):
+            refusal(
+                .conflict, "hasLeft", "\(id) has left by its own wish, with all its cards up to number \(number)",
+                "restart it, which makes a card with a higher number; if it did not leave, rotate or revoke its key")
         case .notFound(let id):
             refusal(.notFound, "unknown", "\(id) is not in the registry", "see aether registry list")
         case .invalidID:
@@ -65,7 +71,7 @@ extension ServerRegistry.Failure {
         case .keyMismatch(let id):
             refusal(
                 .conflict, "keyMismatch", "\(id) is bound to another key than the one presented",
-                "compare the fingerprints with its operator; a key is changed by rotation only")
+                "compare the fingerprints with its operator, who makes others follow with: aether keys revoke")
         case .heartbeatBackwards(let id, let newest, let offered):
             refusal(
                 .conflict, "heartbeatBackwards",

@@ -96,7 +96,7 @@ public struct ServerRegistry: Sendable {
     /// takes name, endpoint and sequence, and keeps the rest.
     ///
     /// - Throws: `invalidID`, `invalidName`, `invalidEndpoint`, `invalidKey`; `keyMismatch` when the id is, or was, bound
-    ///   to another key; `alreadyRegistered` when the record is not newer than the one known.
+    ///   to another key; `alreadyRegistered` when the record is not newer than the one known; `hasLeft`.
     @discardableResult
     public mutating func register(_ server: FederatedServer) throws(Failure) -> Change {
         try check(registering: server)
@@ -143,7 +143,7 @@ public struct ServerRegistry: Sendable {
             guard isRebound || isSameKey else { throw .keyMismatch(server.id) }
             let number = tombstone.sequence
             guard !isSameKey || number == Self.unnumbered || server.recordSequence > number else {
-                throw .alreadyRegistered(server.id)
+                throw .hasLeft(server.id, number)
             }
         }
     }
@@ -170,11 +170,12 @@ public struct ServerRegistry: Sendable {
 
     /// Binds an id to another key, of which the caller knows by ``KeyBinding`` that it follows: the next record of the
     /// server replaces the present one whatever its sequence number, and brings it back if it has left: numbers start anew with a
-    /// key, and whoever had stolen the earlier one may have named the highest there is. Does nothing for an id that was never here.
+    /// key, and whoever had stolen the earlier one may have named the highest there is. They go on where a dead id lives again
+    /// under the same key. Does nothing for an id that was never here.
     public mutating func rebind(_ id: ServerID, to key: PublicKey) {
         if var server = server(id) {
+            if server.publicKey != key { server.recordSequence = Self.unnumbered }
             server.publicKey = key
-            server.recordSequence = Self.unnumbered
             servers[id] = ServerRow(server)
         }
         if let tombstone = tombstonesByID[id] {
@@ -192,11 +193,13 @@ public struct ServerRegistry: Sendable {
         _ stored: [FederatedServer], tombstones: [ServerTombstone]
     ) throws(Failure) {
         var restored = ServerRegistry()
+        restored.servers.reserveCapacity(stored.count)
         for server in stored {
             try Self.check(server)
             guard restored.servers.slot(of: server.id) == nil else { throw .alreadyRegistered(server.id) }
-            restored.insert(server)
+            restored.servers.insert(server.id, ServerRow(server))
         }
+        restored.index(all: stored)
         for tombstone in tombstones where restored.servers.slot(of: tombstone.server) == nil {
             restored.tombstonesByID[tombstone.server] = tombstone
         }
@@ -285,6 +288,15 @@ public struct ServerRegistry: Sendable {
         let slot = servers.insert(server.id, ServerRow(server))
         join(server.status, slot)
         index(slot, worlds: server.worlds)
+    }
+
+    /// Makes the indexes of a registry without any, into whose slots these servers were put one after the other: sorted once,
+    /// which costs little where they are sorted as the store has them, and not by a search for each.
+    private mutating func index(all stored: [FederatedServer]) {
+        for slot in stored.indices.sorted(by: { stored[$0].id < stored[$1].id }) {
+            byStatus[stored[slot].status, default: SortedChunks()].append(UInt32(slot))
+            for world in stored[slot].worlds { byWorld[world, default: SortedChunks()].append(UInt32(slot)) }
+        }
     }
 
     private mutating func index(_ slot: Int, worlds: [WorldID]) {

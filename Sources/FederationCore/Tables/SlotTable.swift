@@ -68,6 +68,9 @@ struct SlotTable<ID: HashedIdentifier, Value: Sendable>: Sendable {
         return try body(&value)
     }
 
+    /// Makes room for so many entries, so that they need not be moved while they are added.
+    mutating func reserveCapacity(_ count: Int) { slots.reserveCapacity(count) }
+
     /// Adds an id that is not there.
     ///
     /// - Returns: its slot.

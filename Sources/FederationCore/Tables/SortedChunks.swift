@@ -68,6 +68,11 @@ struct SortedChunks<Element: Sendable>: Sendable {
         if chunks[place.chunk].count > Self.chunkLimit { split(place) }
     }
 
+    /// Puts an element behind all others.
+    mutating func append(_ element: Element) {
+        insert(element, at: Place(chunk: chunks.count, position: 0))
+    }
+
     /// Removes the element that stands there.
     mutating func remove(at place: Place) {
         chunks[place.chunk].remove(at: place.position)

@@ -42,9 +42,8 @@ extension KeyBinding {
                     "its old key may be stolen, or an old copy of it runs: ask its operator")
             case .noRecovery(let id):
                 refuse(
-                    "noRecovery", "\(id) has never named a recovery key",
-                    "remove the server and add it with its new key"
-                )
+                    "noRecovery", "\(id) has named no recovery key that is known here, so its key stays",
+                    "show a card under that key that names one; else its operator makes a server with a new id")
             case .badRevocation(let id, let failure):
                 refuse(
                     "badRevocation", "the revocation of \(id) \(failure.reason)",

@@ -41,7 +41,7 @@ public struct ServerCard: SignedStatement {
     /// announce the rest.
     public static let maximumWorlds = 80
     public static let maximumAlternatives = 3
-    /// A reader who has missed more rotations in a row must be told the key by hand.
+    /// A reader who has missed more rotations in a row follows by a revocation only.
     public static let maximumRotations = 4
 
     /// Sorts the worlds, keeps the first ``maximumWorlds``, the first ``maximumAlternatives`` and the last

@@ -78,13 +78,19 @@ extension FederationRoutes {
             text: try query.value("text", as: SearchText.self, SearchText.grammar)?.description)
         let withCards = try query.value("cards", as: Bool.self, "true or false") ?? false
         let after = try query.identifier("after", as: ServerID.self)
-        let (found, next) = await server.search(search, after: after, limit: withCards ? min(limit, 200) : limit)
+        let (found, next): (servers: [(entry: FederatedServer, card: String?)], next: ServerID?)
+        if withCards {
+            (found, next) = await server.searchWithCards(search, after: after, limit: min(limit, 200))
+        } else {
+            let (servers, last) = await server.search(search, after: after, limit: limit)
+            (found, next) = (servers.map { ($0, nil) }, last)
+        }
         var entries: [JSONValue] = []
         var last: ServerID?
         var bytes = 0
-        for entry in found {
+        for (entry, card) in found {
             var members = shown(entry)
-            if withCards, let card = await server.card(of: entry.id) {
+            if let card {
                 bytes += card.utf8.count + 1_024
                 guard bytes < Limits.registryAnswerBytes * 3 / 4 || entries.isEmpty else { break }
                 members["card"] = .string(card)

@@ -9,7 +9,7 @@ extension NetworkAddress {
             guard let value = Self.ipv6(description) else { return nil }
             self.init(ipv6: value)
         } else {
-            guard let value = Self.ipv4(text[...]) else { return nil }
+            guard let value = Self.ipv4(text) else { return nil }
             self.init(ipv4: value)
         }
     }
@@ -43,19 +43,31 @@ extension NetworkAddress {
         return best
     }
 
-    private static func ipv4(_ text: Substring.UTF8View.SubSequence) -> UInt32? {
-        let octets = text.split(separator: 0x2E, omittingEmptySubsequences: false)
-        guard octets.count == 4 else { return nil }
+    /// Four decimal octets without leading zeros, with dots between.
+    static func ipv4(_ text: some Sequence<UInt8>) -> UInt32? {
         var value: UInt32 = 0
-        for octet in octets {
-            guard (1...3).contains(octet.count), octet.count == 1 || octet.first != 0x30,
-                octet.allSatisfy({ (0x30...0x39).contains($0) })
-            else { return nil }
-            let number = octet.reduce(0) { $0 * 10 + UInt32($1) - 0x30 }
-            guard number <= 255 else { return nil }
-            value = value << 8 | number
+        var dots = 0
+        var octet: UInt32?
+        for byte in text {
+            switch byte {
+            case 0x2E:
+                guard let whole = octet, dots < 3 else { return nil }
+                value = value << 8 | whole
+                dots += 1
+                octet = nil
+            case 0x30...0x39:
+                let digit = UInt32(byte - 0x30)
+                // Behind a zero stands no digit.
+                guard octet != 0 else { return nil }
+                let number = (octet ?? 0) * 10 + digit
+                guard number <= 255 else { return nil }
+                octet = number
+            default:
+                return nil
+            }
         }
-        return value
+        guard dots == 3, let last = octet else { return nil }
+        return value << 8 | last
     }
 
     private static func ipv6(_ text: String) -> UInt128? {
@@ -78,7 +90,7 @@ extension NetworkAddress {
         var groups: [UInt16] = []
         for (index, part) in parts.enumerated() {
             if isLast, index == parts.count - 1, part.contains(0x2E) {
-                guard let address = ipv4(part[...]) else { return nil }
+                guard let address = ipv4(part) else { return nil }
                 groups += [UInt16(address >> 16), UInt16(truncatingIfNeeded: address)]
             } else {
                 guard (1...4).contains(part.count), part.allSatisfy(isHexDigit),

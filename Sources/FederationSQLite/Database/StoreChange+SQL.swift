@@ -47,7 +47,7 @@ extension StoredState {
     /// Reads everything, within one transaction.
     init(_ database: Database) throws {
         self.init()
-        for row in try ServerRow.loadAll(database) {
+        try ServerRow.loadEach(database) { row in
             servers.append(row.server)
             if let card = row.card { cards[row.server.id] = card }
         }

@@ -47,13 +47,19 @@ extension StoredRow {
 
     /// Every row; in the order of the key's bytes if the table is ordered.
     static func loadAll(_ database: Database) throws -> [Self] {
-        let rows = try Row.fetchCursor(database, sql: table.selectAll)
         var values: [Self] = []
+        try loadEach(database) { values.append($0) }
+        return values
+    }
+
+    /// As ``loadAll(_:)``, one after the other: for rows of which something else is made, so that the two do not stand in
+    /// memory together.
+    static func loadEach(_ database: Database, _ take: (Self) -> Void) throws {
+        let rows = try Row.fetchCursor(database, sql: table.selectAll)
         while let row = try rows.next() {
             var reader = RowReader(table, row)
-            values.append(try Self(from: &reader))
+            take(try Self(from: &reader))
         }
-        return values
     }
 }
 
@@ -145,9 +151,15 @@ struct RowReader {
     }
 
     /// Values with a separator between, none of which contains it; empty text for none.
-    mutating func list<Value: LosslessStringConvertible>(separator: Character) throws(RowFailure) -> [Value] {
+    mutating func list<Value: LosslessStringConvertible>(
+        separator: Unicode.Scalar
+    ) throws(RowFailure) -> [Value] {
+        let text = try text()
+        guard !text.isEmpty else { return [] }
+        // Most lists have one value or none, and nothing to be split.
+        guard text.unicodeScalars.contains(separator) else { return [try parse(text, Value.init)] }
         var values: [Value] = []
-        for part in try text().split(separator: separator) {
+        for part in text.split(separator: Character(separator)) {
             values.append(try parse(String(part), Value.init))
         }
         return values
@@ -179,7 +191,8 @@ struct RowReader {
 
     private mutating func next() -> DatabaseValue {
         defer { position += 1 }
-        return row[position]
+        // As an element of the row: the subscript by number goes through a conversion, which costs as much as the value.
+        return row[row.startIndex.advanced(by: position)].1
     }
 
     /// Short, on one line, and without control characters.

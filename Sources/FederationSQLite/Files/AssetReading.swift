@@ -3,12 +3,37 @@ import FederationModel
 import FederationService
 import Foundation
 
-/// Reads an asset from its file once, from the beginning to the end, into memory that is used again for each piece.
+/// Reads assets from their files, much in one visit of a queue.
 enum AssetReading {
     /// Small enough to stay in the processor's cache, and below what the allocator maps anew each time.
     static let pieceBytes = 1 << 16
 
-    /// What stands at `path`, compared with its hash.
+    /// Pieces of assets, in their order; nil for those of assets that are not held. A file is opened once for all pieces of it
+    /// that stand together.
+    static func read(_ pieces: [AssetPiece], in layout: AssetLayout) throws(Refusal) -> [[UInt8]?] {
+        var read: [[UInt8]?] = []
+        read.reserveCapacity(pieces.count)
+        var rest = pieces[...]
+        while let hash = rest.first?.hash {
+            let together = rest.prefix { $0.hash == hash }
+            rest = rest.dropFirst(together.count)
+            let path = layout.file(hash)
+            guard let file = try Files.openRegular(path) else {
+                for _ in together { read.append(nil) }
+                continue
+            }
+            defer { close(file.descriptor) }
+            for piece in together {
+                read.append(
+                    try Files.read(
+                        file.descriptor, of: file.size, offset: piece.offset, length: piece.length, path: path))
+            }
+        }
+        return read
+    }
+
+    /// What stands at `path`, compared with its hash: read once, from the beginning to the end, into memory that is used again
+    /// for each piece.
     ///
     /// - Parameter buffer: its length, which is not 0, bounds a piece.
     static func verify(

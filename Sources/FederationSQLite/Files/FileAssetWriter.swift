@@ -32,6 +32,12 @@ final class FileAssetWriter: AssetWriter {
         try await queue.run { try self.write(bytes) }
     }
 
+    func append(pieces: [[UInt8]]) async throws {
+        try await queue.run {
+            for piece in pieces { try self.write(piece) }
+        }
+    }
+
     @discardableResult
     func commit(_ hash: ContentHash, size: Int64) async throws -> VerifiedAsset {
         try await queue.run { try self.finish(expecting: AssetListing(hash: hash, size: size)) }

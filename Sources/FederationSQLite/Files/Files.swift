@@ -96,6 +96,13 @@ enum Files {
     static func read(_ path: String, offset: Int64, length: Int) throws(Refusal) -> [UInt8]? {
         guard let (descriptor, size) = try openRegular(path) else { return nil }
         defer { close(descriptor) }
+        return try read(descriptor, of: size, offset: offset, length: length, path: path)
+    }
+
+    /// The same of an open file of `size` bytes.
+    static func read(
+        _ descriptor: Int32, of size: Int64, offset: Int64, length: Int, path: String
+    ) throws(Refusal) -> [UInt8] {
         // What is there bounds the allocation, not what was asked for.
         let wanted = min(Int64(length), max(0, size - offset))
         guard wanted > 0 else { return [] }

@@ -15,7 +15,7 @@ extension FederationServer {
         do {
             let (hash, size) = try await manifestAddress(of: world, at: peer)
             guard size <= Self.dryRunManifestBytes else {
-                _ = try await piece(of: hash, size: size, name: "the manifest of \(world)", from: peer)
+                try await fetchFirstChunk(of: hash, size: size, name: "the manifest of \(world)", from: peer)
                 return .ok(Self.assetsCheck, "the manifest of \(world) comes from \(peer); its files were not counted")
             }
             let manifest = try await manifest(of: world, hash, size: size, from: peer)
@@ -51,9 +51,8 @@ extension FederationServer {
         if let held = try await assets.readAll(hash, atMost: Int(Self.dryRunManifestBytes)) {
             bytes = held
         } else {
-            while bytes.count < size {
-                bytes += try await piece(
-                    of: hash, size: size, name: "the manifest of \(world)", from: peer, offset: Int64(bytes.count))
+            try await fetchChunks(0..<size, of: hash, name: "the manifest of \(world)", from: peer) { chunks in
+                for chunk in chunks { bytes += chunk }
             }
             var verifier = AssetVerifier(hash: hash, size: size)
             try verifier.update(bytes)
@@ -77,16 +76,13 @@ extension FederationServer {
             return .ok(
                 Self.assetsCheck, "the manifest of \(manifest.world) and \(seen) of its \(count) files are here")
         }
-        _ = try await piece(of: first.hash, size: first.size, name: first.path, from: peer)
+        try await fetchFirstChunk(of: first.hash, size: first.size, name: first.path, from: peer)
         return .ok(
             Self.assetsCheck,
             "\(seen - missing.count) of \(seen) files of \(manifest.world) are here; the others come from \(peer)")
     }
 
-    private func piece(
-        of hash: ContentHash, size: Int64, name: String, from peer: ServerID, offset: Int64 = 0
-    ) async throws(Refusal) -> [UInt8] {
-        let length = Int(min(Int64(Limits.assetChunkBytes), size - offset))
-        return try await chunk(hash, at: offset, length: length, name: name, from: peer)
+    private func fetchFirstChunk(of hash: ContentHash, size: Int64, name: String, from peer: ServerID) async throws {
+        try await fetchChunks(0..<min(size, Int64(Limits.assetChunkBytes)), of: hash, name: name, from: peer) { _ in }
     }
 }

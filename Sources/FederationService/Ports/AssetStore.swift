@@ -10,6 +10,12 @@ public protocol AssetStore: Sendable {
     /// Up to `length` bytes from `offset`; fewer only at the end; nil when the asset is not held.
     func read(_ hash: ContentHash, offset: Int64, length: Int) async throws -> [UInt8]?
 
+    /// Reads several pieces, each as ``read(_:offset:length:)``. Many in one call cost far less than a call for each.
+    ///
+    /// - Returns: what was read of each, in the order of `pieces`.
+    /// - Throws: when one of them cannot be read; which one, only reading each by itself tells.
+    func read(_ pieces: [AssetPiece]) async throws -> [[UInt8]?]
+
     /// Reads assets again and compares each with its hash. Many small ones in one call cost far less than a call for each;
     /// one call keeps one processor busy for as long as they take together.
     ///
@@ -29,6 +35,37 @@ public protocol AssetStore: Sendable {
     func list() async throws -> [AssetListing]
 }
 
+/// A part of an asset.
+public struct AssetPiece: Hashable, Sendable {
+    public let hash: ContentHash
+    /// In bytes, from the asset's beginning.
+    public let offset: Int64
+    /// In bytes.
+    public let length: Int
+
+    public init(hash: ContentHash, offset: Int64, length: Int) {
+        self.hash = hash
+        self.offset = offset
+        self.length = length
+    }
+}
+
+extension AssetStore {
+    public func read(_ pieces: [AssetPiece]) async throws -> [[UInt8]?] {
+        try await readEach(pieces)
+    }
+
+    /// ``read(_:)`` in the plainest way: for stores that have no faster one, and what a faster one is tested against.
+    public func readEach(_ pieces: [AssetPiece]) async throws -> [[UInt8]?] {
+        var read: [[UInt8]?] = []
+        read.reserveCapacity(pieces.count)
+        for piece in pieces {
+            read.append(try await self.read(piece.hash, offset: piece.offset, length: piece.length))
+        }
+        return read
+    }
+}
+
 /// An asset as a listing shows it.
 public struct AssetListing: Hashable, Sendable, Codable {
     public let hash: ContentHash
@@ -45,6 +82,10 @@ public struct AssetListing: Hashable, Sendable, Codable {
 public protocol AssetWriter: Sendable {
     func append(_ bytes: [UInt8]) async throws
 
+    /// Appends pieces in order, as ``append(_:)`` does one after the other. Many in one call cost far less than a call for
+    /// each.
+    func append(pieces: [[UInt8]]) async throws
+
     /// Makes the asset durable and visible under `hash`, when what was written has that hash and size; otherwise throws
     /// ``AssetWriteFailure`` and nothing is kept.
     ///
@@ -57,6 +98,12 @@ public protocol AssetWriter: Sendable {
 
     /// Forgets what was written.
     func abandon() async
+}
+
+extension AssetWriter {
+    public func append(pieces: [[UInt8]]) async throws {
+        for piece in pieces { try await append(piece) }
+    }
 }
 
 /// What was written is not what was announced.

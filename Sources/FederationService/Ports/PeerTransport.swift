@@ -6,7 +6,8 @@ public import FederationWire
 ///
 /// For every socket, in order: the adapter calls ``FederationServer/openChannel(_:peer:remote:sink:)`` and sends the Hello it returns; hands each
 /// received message to ``FederationServer/receiveHandshake(_:on:)`` and does as the step says until it says `established`; then takes the record layer
-/// with ``FederationServer/takeRecords(for:)``, opens each record and hands the frames to ``FederationServer/receive(_:on:)``; and
+/// with ``FederationServer/takeRecords(for:)``, opens each record and hands the frames to `FederationServer.receive(_:on:)`, those that came together
+/// together; and
 /// calls ``FederationServer/channelClosed(_:)`` once at the end, whatever happened.
 public protocol PeerTransport: Sendable {
     /// Keeps a channel to `peer` open: dials its endpoints in turn, and again with jittered, capped backoff whenever the

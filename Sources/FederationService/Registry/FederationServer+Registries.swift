@@ -135,6 +135,8 @@ extension FederationServer {
     struct Taken: Sendable {
         /// Cards that were refused.
         var refused = 0
+        /// When the first of those was issued that are not valid yet by this server's clock.
+        var firstAhead: Timestamp?
         /// Servers for which the registry has no more room here.
         var skipped = 0
     }
@@ -161,6 +163,15 @@ extension FederationServer {
             shown.id == listed.server
         else { return [] }
         return (try? node.register(card, at: now))?.effects ?? []
+    }
+
+    /// When a card was issued that is refused for nothing but that it is not valid yet.
+    private func issueAhead(of listed: Listed, because error: any Error) -> Timestamp? {
+        guard error as? StatementFailure == .notYetValid, let card = listed.card,
+            let shown = try? ServerCard.verifySignature(card), shown.id == listed.server,
+            shown.publicKey == listed.key
+        else { return nil }
+        return shown.issued
     }
 
     /// Takes what a registry says, as far as the servers and their owners have signed it, and takes note of whom it lists.
@@ -216,10 +227,15 @@ extension FederationServer {
                     taken.refused += 1
                     continue
                 }
-            } catch let refusal as Refusal where refusal.code == "server.alreadyRegistered" {
+            } catch let refusal as Refusal
+                where ["server.alreadyRegistered", "server.hasLeft"].contains(refusal.code)
+            {
                 // A newer one is known here already.
             } catch {
                 taken.refused += 1
+                if let issued = issueAhead(of: listed, because: error) {
+                    taken.firstAhead = min(taken.firstAhead ?? issued, issued)
+                }
                 continue
             }
             effects += node.note(listed.server, listedBy: address, true)

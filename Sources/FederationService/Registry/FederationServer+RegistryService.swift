@@ -15,6 +15,15 @@ extension FederationServer {
         node.registry.search(search, after: cursor, limit: limit)
     }
 
+    /// The same, each with the signed card that it was registered with, at one moment: who leaves between two questions would be
+    /// shown without one.
+    public func searchWithCards(
+        _ search: RegistrySearch, after cursor: ServerID?, limit: Int
+    ) -> (servers: [(entry: FederatedServer, card: String?)], next: ServerID?) {
+        let (servers, next) = self.search(search, after: cursor, limit: limit)
+        return (servers.map { ($0, node.cards[$0.id]) }, next)
+    }
+
     // MARK: Registration by strangers
 
     /// Registers a server for somebody of whom nothing is known but that they hold the card's key: besides what
@@ -37,9 +46,12 @@ extension FederationServer {
         // What will be refused anyway must not make this server dial anybody.
         try node.check(registering: compact, card, at: clock.now())
         try checkRoom(for: card.id)
-        let known = node.registry.server(card.id).map { [$0.endpoint] + $0.alternatives } ?? []
-        let isSameKey = node.registry.server(card.id)?.publicKey == card.publicKey
-        let unproven = card.endpoints.filter { !isSameKey || !known.contains($0) }
+        let entry = node.registry.server(card.id)
+        let known = entry.map { [$0.endpoint] + $0.alternatives } ?? []
+        let isSameKey = entry?.publicKey == card.publicKey
+        // A contradiction lists no address, and is evidence whatever answers there.
+        let isContradiction = isSameKey && entry?.recordSequence == card.sequence
+        let unproven = isContradiction ? [] : card.endpoints.filter { !isSameKey || !known.contains($0) }
         if !unproven.isEmpty {
             guard proofsUnderWay < Limits.endpointProofs else {
                 throw Refusal(

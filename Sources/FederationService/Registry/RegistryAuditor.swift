@@ -197,8 +197,11 @@ public struct RegistryAuditor: Sendable {
         for id in listed.keys.sorted() {
             run.servers += 1
             let findings = run.audit.check(listed: id, listed[id] ?? nil, later: later[id] ?? [], at: now)
-            // Several entries about one server in the meantime: the next audit sees what became of it.
-            if findings.first?.code == "card.unlogged", later[id] != nil { continue }
+            // Several entries about one server in the meantime, or it left while it was listed: the next audit sees what became
+            // of it.
+            if let code = findings.first?.code, ["card.unlogged", "card.missing"].contains(code), later[id] != nil {
+                continue
+            }
             run.findings += findings
         }
         for id in run.audit.listedByLog where before.contains(id) && listed[id] == nil && later[id] == nil {

@@ -76,7 +76,12 @@ public actor RegistryClient {
     private func keep(_ address: String) async {
         var failures = 0
         while !Task.isCancelled {
-            failures = await round(address) ? 0 : failures + 1
+            switch await visit(address) {
+            case .done: failures = 0
+            // Clocks a second apart are enough for it, and a server that registers all the time: no reason to appear less often.
+            case .failed(let code) where code == Self.clock: failures = 0
+            case .failed, .overtaken: failures += 1
+            }
             do {
                 try await clock.sleep(until: clock.now().instant + pause(after: failures))
             } catch {
@@ -96,6 +101,18 @@ public actor RegistryClient {
     /// One round with one registry. False when something of it failed, which ``FederationServer/sources()`` tells, and when the
     /// registry was readmitted meanwhile, so that the round counts for nothing.
     public func round(_ address: String) async -> Bool {
+        await visit(address) == .done
+    }
+
+    /// How a round ended.
+    private enum RoundEnd: Hashable {
+        case done
+        case failed(String)
+        /// By a readmission: it counts for nothing.
+        case overtaken
+    }
+
+    private func visit(_ address: String) async -> RoundEnd {
         let round = await server.beginRound(with: address)
         var failure: Refusal?
         do {
@@ -122,12 +139,11 @@ public actor RegistryClient {
             source.lastError = failure
             if failure == nil { source.lastContact = now }
         }
-        guard counts else { return false }
-        if let failure {
-            server.logger.info("the registry \(address) failed: \(failure)")
-            Counter(label: "aether_registry_failures_total", dimensions: [("code", failure.code)]).increment()
-        }
-        return failure == nil
+        guard counts else { return .overtaken }
+        guard let failure else { return .done }
+        server.logger.info("the registry \(address) failed: \(failure)")
+        Counter(label: "aether_registry_failures_total", dimensions: [("code", failure.code)]).increment()
+        return .failed(failure.code)
     }
 
     /// Leaves a registry: the server is listed there no more.
@@ -165,7 +181,7 @@ public actor RegistryClient {
         }
         do {
             _ = try await server.register(compact)
-        } catch  where error.code == "server.alreadyRegistered" {
+        } catch  where ["server.alreadyRegistered", "server.hasLeft"].contains(error.code) {
             // A newer card of it is known.
         }
         await server.update(address) { $0.registry = card.id }
@@ -228,7 +244,7 @@ public actor RegistryClient {
         for _ in 0..<configuration.pagesPerRound where known.frontier.count < head.size {
             try await readPage(of: head, &known, answers, round)
         }
-        if known.frontier.count >= head.size { try await settleUnlogged(answers, round) }
+        if known.frontier.count >= head.size { try await settleUnlogged(head, answers, round) }
     }
 
     private func verified(
@@ -338,7 +354,7 @@ public actor RegistryClient {
         // this page, or its proof, that is wrong.
         guard try await leads(frontier, to: head, answers) else { throw Self.badLog(answers.address) }
         let order = newest.keys.sorted()
-        try await take(order.compactMap { newest[$0]?.listed }, in: round)
+        try await take(order.compactMap { newest[$0]?.listed }, of: head, in: round)
         var waiting = unlogged[answers.address] ?? UnloggedCards()
         for (server, place) in named { waiting.explain(server, by: place) }
         for server in order {
@@ -351,7 +367,11 @@ public actor RegistryClient {
         await server.update(in: round) { [frontier] in $0.read = frontier.count }
     }
 
-    private func take(_ listed: [FederationServer.Listed], in round: RegistryRound) async throws(Refusal) {
+    /// - Throws: `registry.clock` for a card that is not valid yet by this server's clock and is by the registry's: it would be
+    ///   missed till the server shows another one, so the page is read again. One that is ahead of both clocks holds nobody up.
+    private func take(
+        _ listed: [FederationServer.Listed], of head: TreeHead, in round: RegistryRound
+    ) async throws(Refusal) {
         let taken = try await server.take(listed, in: round)
         if taken.refused > 0 {
             Counter(label: "aether_registry_cards_refused_total").increment(by: Int64(taken.refused))
@@ -360,13 +380,24 @@ public actor RegistryClient {
             Counter(label: "aether_registry_servers_skipped_total").increment(by: Int64(taken.skipped))
             skipped[round.address, default: 0] += taken.skipped
         }
+        if let issued = taken.firstAhead, issued <= head.issuedAt + Limits.clockSkew {
+            let seconds = (issued.milliseconds - clock.now().timestamp.milliseconds) / 1_000
+            throw Refusal(
+                .conflict, code: Self.clock,
+                reason: "\(round.address) lists a card that was issued \(seconds) s ahead of this machine's clock",
+                remedy: "set this machine's clock, or tell the registry's operator; a few seconds pass by themselves")
+        }
     }
 
     /// Asks once more for the card of every server of which one was shown that the log should have named by now.
     ///
     /// - Throws: `registry.unloggedCard` for as long as such a card is shown.
-    private func settleUnlogged(_ answers: RegistryAnswers, _ round: RegistryRound) async throws(Refusal) {
+    private func settleUnlogged(
+        _ head: TreeHead, _ answers: RegistryAnswers, _ round: RegistryRound
+    ) async throws(Refusal) {
         let address = answers.address
+        // One that waits for a clock keeps none of the others waiting.
+        var ahead: Refusal?
         for (server, place) in unlogged[address]?.overdue ?? [] {
             let page = try await answers.entries(from: place.index, limit: 1, withCards: true)
             guard let (index, json) = page.entries.first, let entry = RegistryLogEntry(json),
@@ -379,9 +410,16 @@ public actor RegistryClient {
                     reason: "\(address) shows a card of \(server) that its log does not name",
                     remedy: "it may come from somebody in between; if it stays: aether registry audit \(address)")
             }
-            try await take([listed], in: round)
+            do throws(Refusal) {
+                try await take([listed], of: head, in: round)
+            } catch {
+                guard error.code == Self.clock else { throw error }
+                ahead = error
+                continue
+            }
             unlogged[address]?.settle(server)
         }
+        if let ahead { throw ahead }
     }
 
     /// Whether what was read is what the head is signed for, or the beginning of it.
@@ -393,6 +431,8 @@ public actor RegistryClient {
             issuer: head.issuer, size: UInt64(frontier.count), root: frontier.root, issuedAt: head.issuedAt)
         return head.continues(read, proof: try await answers.consistency(from: read.size, to: head.size))
     }
+
+    private static let clock = "registry.clock"
 
     private static func badLog(_ address: String) -> Refusal {
         Refusal(

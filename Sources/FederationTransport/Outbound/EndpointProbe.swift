@@ -9,7 +9,7 @@ import Synchronization
 struct EndpointProbe: Sendable {
     let resolver: any NameResolver
     let group: any EventLoopGroup
-    let tls: NIOSSLContext
+    let tls: PeerTLS
     /// For the names and each connection; and once more for TLS and the upgrade.
     let timeLimit: Duration
 
@@ -40,10 +40,16 @@ struct EndpointProbe: Sendable {
         let named = Finding.ok(
             "dns",
             endpoint.host.address == nil ? "\(endpoint.host) is \(shown)" : "\(endpoint.host) needs no name server")
+        let context: NIOSSLContext?
+        do throws(PeerTLS.Unusable) {
+            context = try endpoint.isSecure ? tls.context() : nil
+        } catch {
+            return [named, Self.unusable(error)]
+        }
         let watch = StageWatch.Stages()
         do throws(WebSocketDialer.Failure) {
             let sockets = addresses.compactMap { try? SocketAddress(ipAddress: "\($0)", port: Int(endpoint.port)) }
-            try await dialer(endpoint, watch).connect(to: target(endpoint), at: sockets) { channel in
+            try await dialer(endpoint, context, watch).connect(to: target(endpoint), at: sockets) { channel in
                 channel.close().flatMapErrorThrowing { _ in }
             }
         } catch {
@@ -58,14 +64,17 @@ struct EndpointProbe: Sendable {
         )
     }
 
-    private func dialer(_ endpoint: Endpoint, _ watch: StageWatch.Stages) -> WebSocketDialer {
+    /// - Parameter context: nil in clear.
+    private func dialer(
+        _ endpoint: Endpoint, _ context: NIOSSLContext?, _ watch: StageWatch.Stages
+    ) -> WebSocketDialer {
         let name = endpoint.host.address == nil ? endpoint.host.name : nil
         return WebSocketDialer(
             group: group, connectTimeout: timeLimit.timeAmount, upgradeTimeout: timeLimit.timeAmount
-        ) { [tls] channel in
+        ) { channel in
             let pipeline = channel.pipeline.syncOperations
-            if endpoint.isSecure {
-                try pipeline.addHandler(NIOSSLClientHandler(context: tls, serverHostname: name))
+            if let context {
+                try pipeline.addHandler(NIOSSLClientHandler(context: context, serverHostname: name))
             }
             try pipeline.addHandler(StageWatch(watch))
         }
@@ -76,6 +85,10 @@ struct EndpointProbe: Sendable {
     private static func opened(_ endpoint: Endpoint) -> [Finding] {
         let tcp = Finding.ok("tcp", "port \(endpoint.port) takes connections")
         return endpoint.isSecure ? [tcp, .ok("tls", "the certificate is valid for \(endpoint.host)")] : [tcp]
+    }
+
+    private static func unusable(_ failure: PeerTLS.Unusable) -> Finding {
+        .wrong("tls", "tls.failed", connectionFailureText(failure), PeerTLS.Unusable.remedy)
     }
 
     private static func finding(_ failure: GuardedResolver.Failure, _ endpoint: Endpoint) -> Finding {
@@ -143,8 +156,8 @@ struct EndpointProbe: Sendable {
         case .untrusted:
             return .wrong(
                 "tls", "tls.untrusted",
-                "the certificate of \(endpoint) is expired, self-signed, or of an authority unknown here",
-                "renew it, or trust its root here with tls.trustRoots")
+                "the certificate of \(endpoint) is expired, not valid yet, self-signed, or of an authority unknown here",
+                TLSFault.untrusted.remedy)
         case nil:
             break
         }

@@ -7,12 +7,14 @@ import NIOSSL
 /// One HTTP/1.1 request on one connection to an address that was checked.
 struct FetchExchange: Sendable {
     let group: any EventLoopGroup
-    let tls: NIOSSLContext
+    let tls: PeerTLS
 
     /// Tries the addresses in turn; whoever takes the connection gets the request.
     func run(
         _ request: FetchRequest, at addresses: [NetworkAddress], by deadline: NIODeadline
     ) async throws(FetchFailure) -> FetchedDocument {
+        // Here, and not where the connection is made: the roots may have to be read.
+        let context = try context(for: request.origin)
         var failure = FetchFailure.unreachable("no address")
         for (index, address) in addresses.enumerated() {
             let left = deadline - .now()
@@ -21,10 +23,10 @@ struct FetchExchange: Sendable {
             let answer: EventLoopFuture<FetchedDocument>
             do {
                 (channel, answer) = try await connect(
-                    request, to: address, by: deadline,
+                    request, to: address, context, by: deadline,
                     within: .nanoseconds(left.nanoseconds / Int64(addresses.count - index)))
             } catch {
-                failure = NIODeadline.now() >= deadline ? .timedOut : .unreachable(fetchFailureText(error))
+                failure = NIODeadline.now() >= deadline ? .timedOut : FetchFailure(connection: error)
                 continue
             }
             defer { channel.close(promise: nil) }
@@ -33,25 +35,37 @@ struct FetchExchange: Sendable {
             } catch let failure as FetchFailure {
                 throw failure
             } catch {
-                throw .unreachable(fetchFailureText(error))
+                throw FetchFailure(connection: error)
             }
         }
         throw failure
     }
 
+    /// nil in clear.
+    private func context(for origin: Endpoint) throws(FetchFailure) -> NIOSSLContext? {
+        guard origin.isSecure else { return nil }
+        do throws(PeerTLS.Unusable) {
+            return try tls.context()
+        } catch {
+            throw .noRoots(connectionFailureText(error))
+        }
+    }
+
     private func connect(
-        _ request: FetchRequest, to address: NetworkAddress, by deadline: NIODeadline, within limit: TimeAmount
+        _ request: FetchRequest, to address: NetworkAddress, _ context: NIOSSLContext?, by deadline: NIODeadline,
+        within limit: TimeAmount
     ) async throws -> (any Channel, EventLoopFuture<FetchedDocument>) {
         let socket = try SocketAddress(ipAddress: "\(address)", port: Int(request.origin.port))
         return try await ClientBootstrap(group: group)
             .connectTimeout(limit)
-            .connect(to: socket) { [tls] channel in
+            .connect(to: socket) { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    if request.origin.isSecure {
+                    if let context {
                         // SNI and the certificate are the name's, whichever address was dialled.
                         let host = request.origin.host
+                        let name = host.address == nil ? host.name : nil
                         try channel.pipeline.syncOperations.addHandler(
-                            NIOSSLClientHandler(context: tls, serverHostname: host.address == nil ? host.name : nil))
+                            NIOSSLClientHandler(context: context, serverHostname: name))
                     }
                     let answer = channel.eventLoop.makePromise(of: FetchedDocument.self)
                     try channel.pipeline.syncOperations.addHTTPClientHandlers()
@@ -146,7 +160,7 @@ private final class FetchHandler: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        end(.failure(.unreachable(fetchFailureText(error))), context)
+        end(.failure(FetchFailure(connection: error)), context)
     }
 
     func channelInactive(context: ChannelHandlerContext) {

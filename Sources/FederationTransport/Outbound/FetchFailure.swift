@@ -6,8 +6,12 @@ public enum FetchFailure: Error, Hashable, Sendable {
     case address(Refusal)
     /// The name has no address, or nobody says.
     case unresolved(String)
-    /// No connection, no TLS, no HTTP.
+    /// No connection, no HTTP.
     case unreachable(String)
+    /// Something answers, and not in TLS as it should.
+    case tls(TLSFault)
+    /// Nobody was asked: the certificates that are to be believed cannot be read.
+    case noRoots(String)
     /// It took longer than all may take together.
     case timedOut
     /// More bytes than asked for.
@@ -17,6 +21,12 @@ public enum FetchFailure: Error, Hashable, Sendable {
     case forbiddenRedirect(String)
     /// The server is being asked already, or too many are.
     case busy
+
+    /// Of an error on a connection, or of what kept one from being made.
+    init(connection error: any Error) {
+        let text = connectionFailureText(error)
+        self = TLSFault(text).map { .tls($0) } ?? .unreachable(text)
+    }
 
     /// The failure for the operator of this server. Never for others: that a port is closed, filtered or open is what
     /// whoever scans a network wants to know.
@@ -33,6 +43,14 @@ public enum FetchFailure: Error, Hashable, Sendable {
             return Refusal(
                 .unavailable, code: "server.unreachable", reason: "no server answers at \(base): \(reason)",
                 remedy: "check the address, and that a server runs there")
+        case .tls(let fault):
+            return Refusal(
+                .unavailable, code: "tls.\(fault.code)", reason: "a server answers at \(base), but \(fault.reason)",
+                remedy: fault.remedy)
+        case .noRoots(let reason):
+            return Refusal(
+                .unavailable, code: "tls.failed", reason: "\(base) was not asked: \(reason)",
+                remedy: PeerTLS.Unusable.remedy)
         case .timedOut:
             return Refusal(
                 .unavailable, code: "fetch.timedOut", reason: "\(base) did not answer in time",

@@ -3,7 +3,6 @@ public import FederationModel
 public import FederationService
 public import NIOCore
 public import NIOPosix
-import NIOSSL
 
 /// Looks at other servers for examinations, under the rules of ``GuardedFetcher``: the same address policy, the same bounds.
 public struct GuardedExaminer: ExaminationLink {
@@ -19,7 +18,7 @@ public struct GuardedExaminer: ExaminationLink {
     static let provokedPerAddress = 12
 
     /// - Parameter stageLimit: for the names and each connection; and once more for TLS and the upgrade.
-    /// - Throws: When the TLS configuration is not usable.
+    /// - Throws: When roots that the TLS configuration names are not usable.
     public init(
         configuration: GuardedFetcher.Configuration = GuardedFetcher.Configuration(),
         stageLimit: Duration = .seconds(3),
@@ -31,7 +30,7 @@ public struct GuardedExaminer: ExaminationLink {
         bounded.provokedPerAddress = Self.provokedPerAddress
         provoked = try GuardedFetcher(configuration: bounded, resolver: resolver, group: group)
         endpoints = EndpointProbe(
-            resolver: resolver, group: group, tls: try configuration.tls.context(), timeLimit: stageLimit)
+            resolver: resolver, group: group, tls: configuration.tls, timeLimit: stageLimit)
     }
 
     public func probe(_ endpoint: Endpoint, within reach: ExaminationReach) async -> [Finding] {
@@ -102,11 +101,11 @@ public struct GuardedExaminer: ExaminationLink {
             if document.status == 200 { return document.body }
             throw document.status == 404 ? Self.unlisted(server) : Self.refusal(document)
         } catch {
-            let isAsked = error.code != "fetch.busy" && error.code.hasPrefix("fetch.")
+            let isAsked = error.code != "fetch.busy" && ["fetch.", "tls."].contains(where: error.code.hasPrefix)
             guard error.code == "server.unreachable" || isAsked else { throw error }
             throw Refusal(
                 .unavailable, code: "registry.unreachable", reason: error.reason,
-                remedy: "see that the registry runs; everything else goes on without it")
+                remedy: "\(error.remedy); everything else goes on without it")
         }
     }
 

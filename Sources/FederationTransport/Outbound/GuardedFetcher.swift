@@ -1,7 +1,6 @@
 public import FederationModel
 public import NIOCore
 public import NIOPosix
-import NIOSSL
 
 /// Fetches small signed documents from servers that somebody named: cards, and what registries answer.
 ///
@@ -27,14 +26,13 @@ public actor GuardedFetcher {
     public nonisolated let configuration: Configuration
     private let resolver: any NameResolver
     private let group: any EventLoopGroup
-    private let tls: NIOSSLContext
     private var running = 0
     private var provoked: Set<Endpoint> = []
     /// Of what strangers bring about, by the network that they call from.
     private var callers: [AddressRange: Int] = [:]
     private var budget: TargetBudget
 
-    /// - Throws: When the TLS configuration is not usable.
+    /// - Throws: When roots that the TLS configuration names are not usable.
     public init(
         configuration: Configuration = Configuration(), resolver: any NameResolver = SystemResolver.shared,
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
@@ -43,7 +41,7 @@ public actor GuardedFetcher {
         budget = TargetBudget(perAddress: configuration.provokedPerAddress)
         self.resolver = resolver
         self.group = group
-        tls = try configuration.tls.context()
+        try configuration.tls.prepare()
     }
 
     /// Carries out a request.
@@ -106,7 +104,7 @@ public actor GuardedFetcher {
                 throw .busy
             }
         }
-        return try await FetchExchange(group: group, tls: tls).run(request, at: addresses, by: deadline)
+        return try await FetchExchange(group: group, tls: configuration.tls).run(request, at: addresses, by: deadline)
     }
 
     /// What another server sent, for one line on a terminal.

@@ -18,14 +18,3 @@ func connectionFailureText(_ error: any Error) -> String {
         }
     return String(text.split(whereSeparator: \.isNewline).joined(separator: " ").prefix(200))
 }
-
-/// The same of a fetch, with what TLS most often says in words.
-func fetchFailureText(_ error: any Error) -> String {
-    let text = connectionFailureText(error)
-    return switch TLSFault(text) {
-    case .notSpoken: "it does not speak TLS"
-    case .otherName: "its certificate is for another name"
-    case .untrusted: "its certificate is expired, not valid yet, self-signed, or of an authority unknown here"
-    case nil: text
-    }
-}

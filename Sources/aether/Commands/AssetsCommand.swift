@@ -10,7 +10,7 @@ struct AssetsCommand: AsyncParsableCommand {
         subcommands: [Add.self, List.self, Verify.self], defaultSubcommand: List.self)
 
     struct Add: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Upload files.")
+        static let configuration = CommandConfiguration(commandName: "add", abstract: "Upload files.")
 
         @Argument var files: [String]
         @OptionGroup var options: ServerOptions
@@ -30,7 +30,7 @@ struct AssetsCommand: AsyncParsableCommand {
     }
 
     struct List: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "List the assets held.")
+        static let configuration = CommandConfiguration(commandName: "list", abstract: "List the assets held.")
 
         @OptionGroup var options: ServerOptions
 
@@ -48,7 +48,7 @@ struct AssetsCommand: AsyncParsableCommand {
 
     struct Verify: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Download every asset of a world, or one asset, and check size and hash.")
+            commandName: "verify", abstract: "Download every asset of a world, or one asset, and check size and hash.")
 
         @Argument(help: "A world's id, or a hash of 64 hex digits.") var subject: String
         @OptionGroup var options: ServerOptions

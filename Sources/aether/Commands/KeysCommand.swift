@@ -10,7 +10,7 @@ struct KeysCommand: AsyncParsableCommand {
 
     struct Show: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Show the fingerprint to read to another operator, and the public key.")
+            commandName: "show", abstract: "Show the fingerprint to read to another operator, and the public key.")
 
         @Option(help: ArgumentHelp("The data directory (else AETHER_DATA, else ~/.aether).", valueName: "dir"))
         var data: String?
@@ -42,7 +42,7 @@ struct KeysCommand: AsyncParsableCommand {
 
     struct Rotate: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Go over to the next key. Peers follow by themselves.",
+            commandName: "rotate", abstract: "Go over to the next key. Peers follow by themselves.",
             discussion: """
                 The running server signs the change with the old key, and its card with the new one. For an hour what the \
                 old key has signed still counts with the peers, so that nothing on its way is lost. After a theft use \
@@ -61,7 +61,7 @@ struct KeysCommand: AsyncParsableCommand {
 
     struct Revoke: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Make every key of this server void, with the recovery key.",
+            commandName: "revoke", abstract: "Make every key of this server void, with the recovery key.",
             discussion: """
                 The recovery key is read from the terminal, or from standard input when that is a pipe. The new keys hold \
                 at once in a running server, else when it starts next; peers drop their channels under the old keys as soon \

@@ -13,6 +13,7 @@ struct PeersCommand: AsyncParsableCommand {
 
     struct Add: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "add",
             abstract: "Trust a server: fetch its signed card, compare the fingerprint, pin its key.")
 
         @Argument(help: "Its address: beta.example.org, host:port, aether://host, wss://host:port or https://host.")
@@ -93,7 +94,8 @@ struct PeersCommand: AsyncParsableCommand {
     }
 
     struct Remove: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Stop trusting a server, at once.")
+        static let configuration = CommandConfiguration(
+            commandName: "remove", abstract: "Stop trusting a server, at once.")
 
         @Argument var id: String
         @OptionGroup var options: ServerOptions
@@ -107,7 +109,8 @@ struct PeersCommand: AsyncParsableCommand {
     }
 
     struct Suspend: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Exclude a server until it is reinstated.")
+        static let configuration = CommandConfiguration(
+            commandName: "suspend", abstract: "Exclude a server until it is reinstated.")
 
         @Argument var id: String
         @Option(help: "Why, for the record.")
@@ -123,7 +126,7 @@ struct PeersCommand: AsyncParsableCommand {
     }
 
     struct Reinstate: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "End a suspension.")
+        static let configuration = CommandConfiguration(commandName: "reinstate", abstract: "End a suspension.")
 
         @Argument var id: String
         @OptionGroup var options: ServerOptions

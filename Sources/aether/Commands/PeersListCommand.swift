@@ -5,7 +5,8 @@ import Foundation
 
 extension PeersCommand {
     struct List: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "List peers: channel, trust, health, failures.")
+        static let configuration = CommandConfiguration(
+            commandName: "list", abstract: "List peers: channel, trust, health, failures.")
 
         @OptionGroup var options: ServerOptions
 
@@ -28,7 +29,8 @@ extension PeersCommand {
     }
 
     struct Show: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Show everything about one peer.")
+        static let configuration = CommandConfiguration(
+            commandName: "show", abstract: "Show everything about one peer.")
 
         @Argument var id: String
         @OptionGroup var options: ServerOptions

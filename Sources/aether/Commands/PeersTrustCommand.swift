@@ -5,7 +5,7 @@ import FederationModel
 extension PeersCommand {
     struct Scopes: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Show what a peer may do here, or set it; it holds at once.")
+            commandName: "scopes", abstract: "Show what a peer may do here, or set it; it holds at once.")
 
         @Argument(help: "The peer.") var id: String
         @Argument(help: "heartbeat, and any of route, assets and handoff; or all; or none. Leave it out to look.")
@@ -33,7 +33,7 @@ extension PeersCommand {
 
     struct Heard: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "List servers of which peers have told. Heard of is not trusted.")
+            commandName: "heard", abstract: "List servers of which peers have told. Heard of is not trusted.")
 
         @OptionGroup var options: ServerOptions
 

@@ -9,7 +9,7 @@ struct PlayersCommand: AsyncParsableCommand {
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "List the players that this server knows, wherever they are.")
+            commandName: "list", abstract: "List the players that this server knows, wherever they are.")
 
         @OptionGroup var options: ServerOptions
 
@@ -28,7 +28,8 @@ struct PlayersCommand: AsyncParsableCommand {
     }
 
     struct Show: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Show one player as this server knows them.")
+        static let configuration = CommandConfiguration(
+            commandName: "show", abstract: "Show one player as this server knows them.")
 
         @Argument(help: "The player: name, or name@home.") var player: String
         @OptionGroup var options: ServerOptions
@@ -49,7 +50,7 @@ struct PlayersCommand: AsyncParsableCommand {
 
     struct Reclaim: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Take a player of this server back from a server that is gone for good.",
+            commandName: "reclaim", abstract: "Take a player of this server back from a server that is gone for good.",
             discussion: "Goes on with the last state that this server knows. Without --yes it says what would happen.")
 
         @Argument(help: "The player: name, or name@home.") var player: String

@@ -21,7 +21,7 @@ struct PolicyCommand: AsyncParsableCommand {
         ], defaultSubcommand: Show.self)
 
     struct Show: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Show the policy.")
+        static let configuration = CommandConfiguration(commandName: "show", abstract: "Show the policy.")
 
         @OptionGroup var options: ServerOptions
 
@@ -58,7 +58,7 @@ struct PolicyCommand: AsyncParsableCommand {
 
     struct Allow: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Let only servers that the allow list names be trusted without a pin.")
+            commandName: "allow", abstract: "Let only servers that the allow list names be trusted without a pin.")
 
         @Argument(help: "Who.") var patterns: [String]
         @OptionGroup var options: ServerOptions
@@ -73,6 +73,7 @@ struct PolicyCommand: AsyncParsableCommand {
 
     struct Deny: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "deny",
             abstract: "Trust nobody whom the pattern means, pinned or not; channels close at once.")
 
         @Argument(help: "Who.") var patterns: [String]
@@ -87,7 +88,8 @@ struct PolicyCommand: AsyncParsableCommand {
     }
 
     struct Remove: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Take patterns out of both lists.")
+        static let configuration = CommandConfiguration(
+            commandName: "remove", abstract: "Take patterns out of both lists.")
 
         @Argument(help: "As show prints them, or as they were given.") var patterns: [String]
         @OptionGroup var options: ServerOptions
@@ -108,6 +110,7 @@ struct PolicyCommand: AsyncParsableCommand {
 
     struct Trust: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "trust",
             abstract:
                 "Trust servers that a registry lists, that peers have introduced, or that come for the first time.")
 
@@ -145,6 +148,7 @@ struct PolicyCommand: AsyncParsableCommand {
 
     struct Introduce: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "introduce",
             abstract: "Tell peers of one another, or do not; those with the route scope only.")
 
         @Argument(help: "on or off.") var value: String

@@ -40,7 +40,7 @@ struct RegistryAuditCommand: AsyncParsableCommand {
         let address = try Self.base(of: address)
         let file = URL(fileURLWithPath: try stateFile(for: address))
         let earlier = try Self.read(file)
-        let link = try HTTPRegistryLink(trustRoots: try await trustRoots())
+        let link = try HTTPRegistryLink(tls: .trusting(try await trustRoots()))
         var others: [JSONValue] = []
         for source in compare { others.append(try await Self.document(source, link)) }
         let report = try await RegistryAuditor(address: address, link: link).run(earlier, comparing: others)

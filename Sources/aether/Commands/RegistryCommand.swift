@@ -11,7 +11,7 @@ struct RegistryCommand: AsyncParsableCommand {
         ], defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "List known servers.")
+        static let configuration = CommandConfiguration(commandName: "list", abstract: "List known servers.")
 
         @Option(help: "Only those that are online, degraded, offline or suspended.")
         var status: String?
@@ -52,7 +52,7 @@ struct RegistryCommand: AsyncParsableCommand {
     }
 
     struct Show: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Show one server.")
+        static let configuration = CommandConfiguration(commandName: "show", abstract: "Show one server.")
 
         @Argument var id: String
         @OptionGroup var options: ServerOptions
@@ -75,7 +75,8 @@ struct RegistryCommand: AsyncParsableCommand {
     }
 
     struct Log: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Show the newest entries of the registry's log.")
+        static let configuration = CommandConfiguration(
+            commandName: "log", abstract: "Show the newest entries of the registry's log.")
 
         @Option(help: "How many entries.")
         var last = 20
@@ -105,7 +106,7 @@ struct RegistryCommand: AsyncParsableCommand {
 
     struct Conflicts: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "List servers that have signed two cards which contradict each other.")
+            commandName: "conflicts", abstract: "List servers that have signed two cards which contradict each other.")
 
         @OptionGroup var options: ServerOptions
 
@@ -124,7 +125,7 @@ struct RegistryCommand: AsyncParsableCommand {
 
     struct Suspend: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Exclude a server from this registry until it is reinstated.")
+            commandName: "suspend", abstract: "Exclude a server from this registry until it is reinstated.")
 
         @Argument var id: String
         @Option(help: "Why: everybody can read it.") var reason: String
@@ -139,7 +140,7 @@ struct RegistryCommand: AsyncParsableCommand {
     }
 
     struct Reinstate: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "End a suspension.")
+        static let configuration = CommandConfiguration(commandName: "reinstate", abstract: "End a suspension.")
 
         @Argument var id: String
         @OptionGroup var options: ServerOptions
@@ -152,7 +153,8 @@ struct RegistryCommand: AsyncParsableCommand {
     }
 
     struct Sources: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Show the registries that this server uses.")
+        static let configuration = CommandConfiguration(
+            commandName: "sources", abstract: "Show the registries that this server uses.")
 
         @OptionGroup var options: ServerOptions
 
@@ -181,6 +183,7 @@ struct RegistryCommand: AsyncParsableCommand {
 extension RegistryCommand {
     struct Readmit: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "readmit",
             abstract: "Read a registry that was caught, or whose log was rewritten, again from the beginning.",
             discussion: "What it was caught at is forgotten: save it first with aether registry sources --json.")
 

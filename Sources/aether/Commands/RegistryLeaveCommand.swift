@@ -28,7 +28,7 @@ struct RegistryLeaveCommand: AsyncParsableCommand {
                 .conflict, code: "registry.inUse", reason: "\(configuration.id) still uses \(base) and would come back",
                 remedy: "take it out of 'registries' in \(home.configurationFile), restart the server, and repeat")
         }
-        let link = try HTTPRegistryLink(trustRoots: configuration.tlsTrustRoots)
+        let link = try HTTPRegistryLink(tls: .trusting(configuration.tlsTrustRoots))
         let fetcher = try CardFetcher(
             policy: AddressPolicy(allowsPrivate: true), trustRoots: configuration.tlsTrustRoots)
         let card = try await fetcher.fetch(CardFetcher.address(base)).card

@@ -7,7 +7,8 @@ struct RoutesCommand: AsyncParsableCommand {
         subcommands: [Add.self, List.self, On.self, Off.self, Remove.self, Resolve.self], defaultSubcommand: List.self)
 
     struct Add: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Let a portal lead to a world on another server.")
+        static let configuration = CommandConfiguration(
+            commandName: "add", abstract: "Let a portal lead to a world on another server.")
 
         @Argument(help: "The portal on this server.") var portal: String
         @Argument(help: "The server to which it leads.") var destination: String
@@ -33,7 +34,7 @@ struct RoutesCommand: AsyncParsableCommand {
     }
 
     struct List: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "List routes.")
+        static let configuration = CommandConfiguration(commandName: "list", abstract: "List routes.")
 
         @OptionGroup var options: ServerOptions
 
@@ -52,7 +53,7 @@ struct RoutesCommand: AsyncParsableCommand {
     }
 
     struct On: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Let players pass.")
+        static let configuration = CommandConfiguration(commandName: "on", abstract: "Let players pass.")
 
         @Argument var portal: String
         @OptionGroup var options: ServerOptions
@@ -61,7 +62,7 @@ struct RoutesCommand: AsyncParsableCommand {
     }
 
     struct Off: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Let no player pass.")
+        static let configuration = CommandConfiguration(commandName: "off", abstract: "Let no player pass.")
 
         @Argument var portal: String
         @OptionGroup var options: ServerOptions
@@ -70,7 +71,7 @@ struct RoutesCommand: AsyncParsableCommand {
     }
 
     struct Remove: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Remove a route.")
+        static let configuration = CommandConfiguration(commandName: "remove", abstract: "Remove a route.")
 
         @Argument var portal: String
         @OptionGroup var options: ServerOptions
@@ -84,7 +85,7 @@ struct RoutesCommand: AsyncParsableCommand {
 
     struct Resolve: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Show where a portal leads now, or which step refuses.")
+            commandName: "resolve", abstract: "Show where a portal leads now, or which step refuses.")
 
         @Argument var portal: String
         @OptionGroup var options: ServerOptions

@@ -45,7 +45,7 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "PEM file with the certificate's key.")
     var tlsKey: String?
 
-    @Option(help: "PEM file with further roots to trust when dialling wss:// peers.")
+    @Option(help: "PEM file with the roots to trust, instead of the system's, when dialling wss:// and https://.")
     var tlsTrustRoots: String?
 
     @Option(help: "Seconds added to the wall clock: a rehearsal of what a wrong clock does.")

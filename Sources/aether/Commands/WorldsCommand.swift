@@ -9,7 +9,7 @@ struct WorldsCommand: AsyncParsableCommand {
 
     struct Add: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Offer a folder of files as a world, or replace what a world consists of.")
+            commandName: "add", abstract: "Offer a folder of files as a world, or replace what a world consists of.")
 
         @Argument(help: "The world's id.") var world: String
         @Argument(help: "The folder.") var folder: String
@@ -31,7 +31,7 @@ struct WorldsCommand: AsyncParsableCommand {
     }
 
     struct List: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "List the worlds offered.")
+        static let configuration = CommandConfiguration(commandName: "list", abstract: "List the worlds offered.")
 
         @OptionGroup var options: ServerOptions
 
@@ -51,7 +51,7 @@ struct WorldsCommand: AsyncParsableCommand {
 
     struct Events: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Follow what a world server is told: who arrives, departs and returns.",
+            commandName: "events", abstract: "Follow what a world server is told: who arrives, departs and returns.",
             discussion: "With --json each line is the event's object, with its name as 'event'. Ends with the server.")
 
         @Argument(help: "The world's id.") var world: String

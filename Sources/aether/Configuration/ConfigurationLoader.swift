@@ -39,7 +39,7 @@ struct ConfigurationLoader {
         ("logLevel", "trace, debug, info, notice, warning, error or critical"),
         ("tls.certificate", "PEM file with the certificate chain"),
         ("tls.key", "PEM file with the certificate's private key"),
-        ("tls.trustRoots", "PEM file with further roots to trust when dialling"),
+        ("tls.trustRoots", "PEM file with the roots to trust, not the system's, when dialling"),
         ("suites.allowClassical", "true allows cipher suites without ML-KEM"),
         ("registry.serve", "true lets everybody register servers here, and logs it"),
         ("registry.maximumServers", "how many ids strangers may register here"),

@@ -28,7 +28,7 @@ struct ServerConfiguration {
     /// Paths of PEM files; both or none.
     var tlsCertificate: String?
     var tlsKey: String?
-    /// PEM file of further roots that are trusted when dialling `wss://` peers.
+    /// PEM file with the roots that are trusted, instead of the system's, when dialling `wss://` and `https://`.
     var tlsTrustRoots: String?
     /// Whether suites without ML-KEM are allowed.
     var allowsClassicalSuites = false

@@ -38,8 +38,11 @@ struct RunningServer {
             configuration: try nodeConfiguration(), store: store,
             assets: try await FileAssetStore.open(in: directory), clock: clock, logger: logger
         ) { try keys.identify($0) }
+        // One for all that dials, so that roots are read once.
+        let outgoing = PeerTLS.trusting(configuration.tlsTrustRoots)
+        let fetching = fetching(outgoing)
         let transport = try WebSocketPeerTransport(
-            host: server, configuration: try transportConfiguration(), clock: clock)
+            host: server, configuration: transportConfiguration(outgoing), clock: clock)
         let peers = WebSocketRoute(path: PeerRoute.path, subprotocol: PeerRoute.subprotocol) { channel, head in
             transport.accept(channel, head: head)
         }
@@ -55,25 +58,26 @@ struct RunningServer {
             onServerRunning: { channel in listener.bound(channel.localAddress) }, logger: logger)
         let registries = RegistryClient(
             server: server, addresses: configuration.registries,
-            link: try HTTPRegistryLink(trustRoots: configuration.tlsTrustRoots) {
+            link: try HTTPRegistryLink(tls: outgoing) {
                 await server.policy().deniedAddresses
             },
             configuration: .init(interval: max(configuration.heartbeatInterval, .seconds(5))), clock: clock)
         let federation = FederationLoop(
-            server: server, transport: transport, registries: registries, cards: try cards(),
-            peerCards: try cards(),
+            server: server, transport: transport, registries: registries, cards: try cards(fetching),
+            peerCards: try cards(fetching),
             examiner: try GuardedExaminer(configuration: fetching),
             heartbeats: GuardedHeartbeats(try GuardedFetcher(configuration: fetching)), store: store, keys: keys,
             listener: listener,
             logger: logger)
-        var services: [any Service] = [federation, application]
-        if endsWithInput { services.append(InputWatch()) }
+        // Named, because the names that they would be given describe all that they hold.
+        var services: [(name: String, service: any Service)] = [("federation", federation), ("http", application)]
+        if endsWithInput { services.append(("input", InputWatch())) }
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 services: services.map {
                     .init(
-                        service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
-                        failureTerminationBehavior: .gracefullyShutdownGroup)
+                        service: $0.service, successTerminationBehavior: .gracefullyShutdownGroup,
+                        failureTerminationBehavior: .gracefullyShutdownGroup, serviceName: $0.name)
                 },
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         do {
@@ -137,22 +141,22 @@ struct RunningServer {
     }
 
     /// Fetches what strangers and peers name, within bounds; what was behind an address is for this log only.
-    private func cards() throws -> GuardedCards {
+    private func cards(_ fetching: GuardedFetcher.Configuration) throws -> GuardedCards {
         GuardedCards(try GuardedFetcher(configuration: fetching)) { [logger] endpoint, refusal in
             logger.info("no card at \(endpoint): \(refusal.reason)", metadata: ["code": "\(refusal.code)"])
         }
     }
 
-    private var fetching: GuardedFetcher.Configuration {
+    private func fetching(_ tls: PeerTLS) -> GuardedFetcher.Configuration {
         var fetching = GuardedFetcher.Configuration()
         fetching.policy = configuration.network
-        if let roots = configuration.tlsTrustRoots { fetching.tls.trustRoots = .file(roots) }
+        fetching.tls = tls
         return fetching
     }
 
-    private func transportConfiguration() throws -> WebSocketPeerTransport.Configuration {
+    private func transportConfiguration(_ tls: PeerTLS) -> WebSocketPeerTransport.Configuration {
         var transport = WebSocketPeerTransport.Configuration()
-        if let roots = configuration.tlsTrustRoots { transport.tls.trustRoots = .file(roots) }
+        transport.tls = tls
         return transport
     }
 }

@@ -10,11 +10,11 @@ struct CardFetcher {
 
     /// - Parameters:
     ///   - policy: to which addresses a name may lead.
-    ///   - trustRoots: PEM file of further roots for `https`.
+    ///   - trustRoots: PEM file with the roots to believe for `https`; the system's without one.
     init(policy: AddressPolicy, trustRoots: String? = nil) throws {
         var configuration = GuardedFetcher.Configuration()
         configuration.policy = policy
-        if let trustRoots { configuration.tls.trustRoots = .file(trustRoots) }
+        configuration.tls = .trusting(trustRoots)
         fetcher = try GuardedFetcher(configuration: configuration)
     }
 
@@ -51,7 +51,8 @@ struct CardFetcher {
             throw failures.last?.refusal ?? ServerAddress.Failure.empty.refusal
         }
         // An answer of whatever kind says more than a closed port.
-        let telling = failures.last { $0.refusal.code != last.refusal.code && $0.refusal.code == "card.malformed" }
+        let isAnswered = last.refusal.code == "card.malformed"
+        let telling = isAnswered ? nil : failures.last { Self.telling.contains($0.refusal.code) }
         let shown = telling?.refusal ?? last.refusal
         let told = Self.cause(shown, at: (telling ?? last).origin)
         let tried = failures.map { origin, refusal in
@@ -63,10 +64,14 @@ struct CardFetcher {
             remedy: shown.remedy)
     }
 
+    /// What is said of a place where something answers, though not with a card.
+    private static let telling = ["card.malformed", "tls.otherName", "tls.untrusted", "tls.failed"]
+
     /// Why a place had no card, without the place where that is all that tells it from another: a certificate that does not fit
     /// would not be seen behind the closed port that was tried after it.
-    private static func cause(_ refusal: Refusal, at origin: Endpoint) -> String {
-        for place in ["no server answers at \(origin.httpBase): ", "\(origin.httpBase) "]
+    static func cause(_ refusal: Refusal, at origin: Endpoint) -> String {
+        let base = origin.httpBase
+        for place in ["no server answers at \(base): ", "a server answers at \(base), but ", "\(base) "]
         where refusal.reason.hasPrefix(place) {
             return String(refusal.reason.dropFirst(place.count))
         }

@@ -13,13 +13,13 @@ struct HTTPRegistryLink: RegistryLink {
     private static let timeLimit: Duration = .seconds(10)
 
     /// - Parameters:
-    ///   - trustRoots: PEM file of further roots for `https`.
+    ///   - tls: for `https`.
     ///   - denied: the addresses that the policy denies at this moment, also to names that resolve to them.
-    init(trustRoots: String? = nil, denied: @escaping @Sendable () async -> [AddressRange] = { [] }) throws {
+    init(tls: PeerTLS, denied: @escaping @Sendable () async -> [AddressRange] = { [] }) throws {
         var configuration = GuardedFetcher.Configuration()
         configuration.timeLimit = Self.timeLimit
         configuration.concurrent = Limits.registries
-        if let trustRoots { configuration.tls.trustRoots = .file(trustRoots) }
+        configuration.tls = tls
         fetcher = try GuardedFetcher(configuration: configuration)
         self.denied = denied
     }
@@ -31,10 +31,10 @@ struct HTTPRegistryLink: RegistryLink {
             document = try await fetcher.fetch(outgoing)
         } catch {
             if case .address(let refusal) = error { throw refusal }
+            let refusal = error.refusal(of: outgoing)
             throw Refusal(
-                .unavailable, code: "registry.unreachable",
-                reason: "no registry answers at \(request.address): \(error.refusal(of: outgoing).reason)",
-                remedy: "check the address; everything else goes on without it")
+                .unavailable, code: "registry.unreachable", reason: "the registry cannot be asked: \(refusal.reason)",
+                remedy: "\(refusal.remedy); everything else goes on without it")
         }
         guard (200..<300).contains(document.status) else { throw Self.refusal(document, request) }
         return document.body

@@ -107,8 +107,13 @@ final class WatchedHost: PeerChannelHost {
     }
 
     func receive(_ frame: FederationFrame, on id: ChannelID) async {
-        _ = events.offer(.frame(id, frame))
-        await server.receive(frame, on: id)
+        await receive([frame], on: id)
+    }
+
+    func receive(_ frames: [FederationFrame], on id: ChannelID) async {
+        await server.receive(frames, on: id)
+        // Told when they are handled: whoever sees one knows that those before it have been, also if they came at once.
+        for frame in frames { _ = events.offer(.frame(id, frame)) }
     }
 
     func channelClosed(_ id: ChannelID) async {

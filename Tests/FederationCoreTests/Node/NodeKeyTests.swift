@@ -347,6 +347,33 @@ struct NodeKeyTests {
         #expect(beta.node.registry.server(alpha.id)?.publicKey == successor.publicKey)
     }
 
+    @Test("no operator gives a server another key by removing it and adding it again")
+    func addedAgain() throws {
+        let federation = try TestFederation(["alpha", "beta"])
+        let (alpha, beta) = (federation.node("alpha"), federation.node("beta"))
+        let card = try #require(alpha.signedCard?.card)
+        let other = try Self.key(9)
+        let compact = ServerCard(
+            id: card.id, name: card.name, endpoint: card.endpoint, publicKey: other.publicKey,
+            sequence: card.sequence + 1, worlds: [], issued: card.issued, expires: card.expires
+        ).issue(by: other)
+        func code(_ act: () throws -> [Effect]) -> String? {
+            do {
+                beta.enqueue(try act())
+                return nil
+            } catch {
+                return (error as? Refusal)?.code
+            }
+        }
+        for isGone in [false, true] {
+            #expect(code { try beta.node.addPeer(compact, at: federation.now).effects } == "server.keyMismatch")
+            if isGone { break }
+            #expect(code { try beta.node.removePeer(alpha.id, at: federation.now) } == nil)
+            #expect(code { try beta.node.deregister(alpha.id, at: federation.now) } == nil)
+            try federation.settle()
+        }
+    }
+
     @Test("a server that its owner has revoked for good is suspended, and no operator can bring it back")
     func forGood() throws {
         let (federation, alpha, beta) = try Self.pair()

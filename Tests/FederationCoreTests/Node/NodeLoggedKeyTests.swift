@@ -116,7 +116,22 @@ struct NodeLoggedKeyTests {
                 steps: [
                     .registers(first), .signsOff(1, sequence: 5), .revokes(try Line.revocation(to: nil)),
                     .revokes(try Line.revocation(number: 2, to: 1, next: 2)),
-                    .fails(try Line.compact(1, next: 2, sequence: 5), code: "server.alreadyRegistered"),
+                    .fails(try Line.compact(1, next: 2, sequence: 5), code: "server.hasLeft"),
+                    .registers(try Line.compact(1, next: 2, sequence: 6)),
+                ], key: 1),
+            Story(
+                testDescription: "its id is dead and lives again under the same key",
+                steps: [
+                    .registers(try Line.compact(1, next: 2, sequence: 5)), .revokes(try Line.revocation(to: nil)),
+                    .revokes(try Line.revocation(number: 2, to: 1, next: 2)), .isReinstated, .restarts,
+                    .fails(try Line.compact(1, next: 2, sequence: 4), code: "server.alreadyRegistered"),
+                    .registers(try Line.compact(1, next: 2, sequence: 6)),
+                ], key: 1),
+            Story(
+                testDescription: "it signs off, and the registry starts again before it comes",
+                steps: [
+                    .registers(first), .signsOff(1, sequence: 5), .restarts,
+                    .fails(try Line.compact(1, next: 2, sequence: 5), code: "server.hasLeft"),
                     .registers(try Line.compact(1, next: 2, sequence: 6)),
                 ], key: 1),
             Story(
@@ -201,11 +216,14 @@ struct NodeLoggedKeyTests {
         let isListed = alpha.node.registry.server(KeyLine.id) != nil
         #expect(audit.listedByLog.contains(KeyLine.id) == isListed)
         if isListed {
+            let other = try KeyLine.compact(story.key, next: nil, sequence: 77)
             // Also by a clock that is wrong, by more than what a registry allows a server's.
             for shift in [Duration.zero, .seconds(-1_000), .seconds(2_000_000)] {
                 let findings = audit.check(
                     listed: KeyLine.id, alpha.node.cards[KeyLine.id], later: [], at: KeyLine.start + shift)
                 #expect(findings.isEmpty)
+                let unlogged = audit.check(listed: KeyLine.id, other, later: [], at: KeyLine.start + shift)
+                #expect(unlogged.map(\.code) == ["card.unlogged"])
             }
         }
         try alpha.restart(at: federation.now)
@@ -229,6 +247,29 @@ struct NodeLoggedKeyTests {
         }
     }
 
+    @Test("a key that its owner has made void for good signs nobody off")
+    func deadKey() throws {
+        let federation = try TestFederation(["alpha"], configure: { $1.servesRegistry = true })
+        let alpha = federation.node("alpha")
+        for step in [Step.registers(try Line.compact(1, next: 2)), .revokes(try Line.revocation(to: nil))] {
+            try take(step, alpha, federation)
+            try federation.settle()
+        }
+        let size = alpha.node.log.count
+        let word = try Self.signOff(1, sequence: 5, from: alpha, at: federation.now)
+        #expect(
+            Self.code { try alpha.node.deregister(KeyLine.id, statement: word, at: federation.now) } == "key.revoked")
+        #expect(alpha.node.registry.status(of: KeyLine.id) == .suspended && alpha.node.log.count == size)
+    }
+
+    private static func signOff(
+        _ key: UInt8, sequence: UInt64, from registry: TestNode, at now: Now
+    ) throws -> String {
+        DeregistrationStatement(
+            issuer: KeyLine.id, registry: registry.id, sequence: sequence, issuedAt: now.timestamp
+        ).issue(by: try KeyLine.identity(key))
+    }
+
     private func take(_ step: Step, _ alpha: TestNode, _ federation: TestFederation) throws {
         let now = federation.now
         switch step {
@@ -242,10 +283,7 @@ struct NodeLoggedKeyTests {
         case .leaves:
             alpha.enqueue(try alpha.node.deregister(KeyLine.id, at: now))
         case .signsOff(let key, let sequence):
-            let identity = try KeyLine.identity(key)
-            let word = DeregistrationStatement(
-                issuer: KeyLine.id, registry: alpha.id, sequence: sequence, issuedAt: now.timestamp
-            ).issue(by: identity)
+            let word = try Self.signOff(key, sequence: sequence, from: alpha, at: now)
             alpha.enqueue(try alpha.node.deregister(KeyLine.id, statement: word, at: now))
         case .revokes(let word):
             alpha.enqueue(try alpha.node.revoke(word, at: now))

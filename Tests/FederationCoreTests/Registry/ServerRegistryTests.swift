@@ -200,6 +200,37 @@ struct ServerRegistryTests {
         #expect(registry.list(limit: 9) == stored)
     }
 
+    @Test("what was stored is listed in order, in whatever order it comes, and can be moved", arguments: [0, 1, 2_000])
+    func restoredIndexes(_ count: Int) throws {
+        var random = SeededGenerator(seed: 11)
+        let stored = (0..<count).map { number in
+            var server = TableSamples.server("s\(number)", status: ServerStatus.allCases[number % 4])
+            server.worlds = (0..<(number % 3)).map { WorldID(unchecked: "w\($0)") }
+            return server
+        }
+        let sorted = stored.sorted { $0.id < $1.id }
+        for order in [stored, sorted, stored.shuffled(using: &random)] {
+            var registry = ServerRegistry()
+            try registry.restore(order, tombstones: [])
+            #expect(registry.list(limit: count + 1) == sorted)
+            for status in ServerStatus.allCases {
+                let expected = sorted.filter { $0.status == status }
+                #expect(registry.list(status: status, limit: count + 1) == expected)
+                #expect(registry.count(status: status) == expected.count)
+            }
+            for world in [WorldID(unchecked: "w0"), WorldID(unchecked: "w1")] {
+                let found = registry.search(RegistrySearch(world: world), after: nil, limit: count + 1)
+                #expect(found.servers == sorted.filter { $0.worlds.contains(world) })
+            }
+            // Each is where it says that it is, so that it can be moved and taken out.
+            for server in order {
+                if server.status != .suspended { try registry.updateStatus(server.id, to: .degraded) }
+                try registry.deregister(server.id)
+            }
+            #expect(registry.count == 0 && registry.list(limit: 1).isEmpty)
+        }
+    }
+
     @Test("a listing is sorted by id and its pages join up", arguments: [1, 2, 3, 100])
     func paging(_ limit: Int) throws {
         var registry = ServerRegistry()
@@ -231,7 +262,7 @@ struct ServerRegistryTests {
     func refusalTexts() {
         let id = TableSamples.id("alpha")
         let failures: [Failure] = [
-            .alreadyRegistered(id), .notFound(id), .invalidID, .invalidName(id),
+            .alreadyRegistered(id), .hasLeft(id, 5), .notFound(id), .invalidID, .invalidName(id),
             .invalidEndpoint(id, TableSamples.endpoint()),
             .invalidKey(id), .keyMismatch(id),
             .heartbeatBackwards(id, newest: Timestamp(milliseconds: 2), offered: Timestamp(milliseconds: 1)),

@@ -161,6 +161,21 @@ struct KeyBindingTests {
         #expect(binding.key == (try KeyLine.identity(5).publicKey))
     }
 
+    @Test("whoever has missed more rotations than a card shows follows by a revocation, and in no other way")
+    func missedRotations() throws {
+        var binding = try KeyLine.binding()
+        let before = binding
+        let rotations = try (3...6 as ClosedRange<UInt8>).map { try KeyLine.rotation($0, $0 + 1, next: $0 + 2) }
+        #expect(rotations.count == ServerCard.maximumRotations)
+        #expect(Self.outcome(&binding, try KeyLine.card(7, next: 8, rotations: rotations)) == "server.keyMismatch")
+        #expect(binding == before)
+        let change = try binding.accept(revocation: try KeyLine.revocation(to: 9, next: 10), at: KeyLine.start)
+        #expect(change == .revoked(from: before.key))
+        #expect(binding.key == (try KeyLine.identity(9).publicKey))
+        // Where no recovery key is known nothing leads on.
+        #expect(KeyBinding.Failure.noRecovery(KeyLine.id).refusal.remedy.contains("new id"))
+    }
+
     @Test("a server that had committed to nothing may do so once")
     func firstCommitment() throws {
         var binding = try KeyBinding(first: try KeyLine.card(1, next: nil, recovery: nil), at: KeyLine.start)

@@ -15,6 +15,8 @@ final class ScriptedRegistry: RegistryLink {
         var listed: [Stranger] = []
         /// The places of entries that say that somebody has left.
         var departures: Set<Int> = []
+        /// Entries, by their places, that the test has written itself. No card is shown with them.
+        var written: [Int: RegistryLogEntry] = [:]
         /// Entries of the log that the head covers; nil for all.
         var shown: Int?
         /// Whether every proof of consistency is spoilt on the way.
@@ -38,6 +40,7 @@ final class ScriptedRegistry: RegistryLink {
         change {
             $0.listed = listed
             $0.departures = []
+            $0.written = [:]
         }
     }
 
@@ -54,6 +57,15 @@ final class ScriptedRegistry: RegistryLink {
     func add(_ ids: [String]) throws {
         let added = try ids.map { try Stranger($0) }
         change { $0.listed += added }
+    }
+
+    /// The log goes on with entries as they are.
+    func write(_ entries: [RegistryLogEntry]) throws {
+        let servers = try entries.map { try Stranger($0.server.rawValue) }
+        change { script in
+            for entry in entries.enumerated() { script.written[script.listed.count + entry.offset] = entry.element }
+            script.listed += servers
+        }
     }
 
     func change(_ body: (inout Script) throws -> Void) rethrows {
@@ -91,6 +103,7 @@ final class ScriptedRegistry: RegistryLink {
 extension ScriptedRegistry.Script {
     private var entries: [RegistryLogEntry] {
         listed.enumerated().map { index, server in
+            if let entry = written[index] { return entry }
             let isGone = departures.contains(index)
             return RegistryLogEntry(
                 isGone ? .deregistered : .registered, server: server.id, key: server.keys.publicKey,
@@ -117,7 +130,7 @@ extension ScriptedRegistry.Script {
         var cards: [String: JSONValue] = [:]
         for (index, entry) in entries.enumerated().dropFirst(first).prefix(limit) {
             page.append(.object(["index": .integer(Int64(index)), "entry": entry.json]))
-            guard !departures.contains(index) else { continue }
+            guard !departures.contains(index), written[index] == nil else { continue }
             cards[entry.server.rawValue] = .string(forged[entry.server] ?? listed[index].card)
         }
         return .object(["entries": .array(page), "cards": .object(cards)])

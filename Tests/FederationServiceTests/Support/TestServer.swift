@@ -36,7 +36,8 @@ struct TestServer: Sendable {
     static func open(
         _ name: String, seed: UInt8 = 1, store: MemoryStore = MemoryStore(),
         assets: MemoryAssetStore = MemoryAssetStore(),
-        clock: ManualClock = ManualClock(), held: (MemoryAssetStore) -> any AssetStore = { $0 }
+        clock: ManualClock = ManualClock(), held: (MemoryAssetStore) -> any AssetStore = { $0 },
+        configure: (inout NodeConfiguration) -> Void = { _ in }
     ) async throws -> TestServer {
         let keys = KeyRing(id: try #require(ServerID(name)), seed: seed)
         let identity = try keys.key(0)
@@ -44,6 +45,7 @@ struct TestServer: Sendable {
             name: "The \(name) server", endpoint: try #require(Endpoint("ws://\(name).example")),
             handshake: HandshakeConfiguration(suites: [.classicalAES256GCM]), acceptTimeout: acceptTimeout)
         configuration.commitment = try keys.commitment()
+        configure(&configuration)
         let server = try await FederationServer.open(
             identity: identity, configuration: configuration,
             store: store, assets: held(assets), clock: clock, entropy: SeededEntropy(seed: UInt64(seed)),

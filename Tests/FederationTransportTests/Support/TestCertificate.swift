@@ -21,7 +21,7 @@ enum TestCertificate {
         -----END PRIVATE KEY-----
         """
 
-    private static let pem = """
+    static let pem = """
         -----BEGIN CERTIFICATE-----
         MIIBbDCCARKgAwIBAgICEAAwCgYIKoZIzj0EAwIwFjEUMBIGA1UEAwwLYWV0aGVy
         IHRlc3QwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMBYxFDASBgNV
