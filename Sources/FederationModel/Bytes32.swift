@@ -25,17 +25,17 @@ struct Bytes32: Hashable, Sendable {
     }
 
     init?(hex: String) {
-        guard hex.utf8.count == 64 else { return nil }
-        let digits = Array(hex.utf8)
-        func word(_ number: Int) -> UInt64? {
-            var word: UInt64 = 0
-            for digit in digits[(number * 16)..<(number * 16 + 16)] {
-                guard let nibble = nibble(digit) else { return nil }
-                word = word << 4 | UInt64(nibble)
-            }
-            return word
-        }
-        guard let a = word(0), let b = word(1), let c = word(2), let d = word(3) else { return nil }
+        let text = hex.utf8
+        // As they lie together; see above.
+        guard let value = text.withContiguousStorageIfAvailable({ Self(digits: $0) }) ?? Self(digits: Array(text))
+        else { return nil }
+        self = value
+    }
+
+    private init?(digits: some RandomAccessCollection<UInt8>) {
+        guard digits.count == 64, let a = wordFromHex(digits, 0), let b = wordFromHex(digits, 1),
+            let c = wordFromHex(digits, 2), let d = wordFromHex(digits, 3)
+        else { return nil }
         (self.a, self.b, self.c, self.d) = (a, b, c, d)
     }
 
@@ -81,10 +81,21 @@ public func bytesFromHex(_ text: String) -> [UInt8]? {
     return bytes
 }
 
-private func nibble(_ digit: UInt8) -> UInt8? {
-    switch digit {
-    case 0x30...0x39: digit - 0x30
-    case 0x61...0x66: digit - 0x61 + 10
-    default: nil
+/// The word that the sixteen lower-case hex digits from `16 * number` on stand for; nil when there is another character
+/// among them.
+func wordFromHex(_ digits: some RandomAccessCollection<UInt8>, _ number: Int) -> UInt64? {
+    var word: UInt64 = 0
+    for digit in digits.dropFirst(16 * number).prefix(16) {
+        guard let nibble = nibble(digit) else { return nil }
+        word = word << 4 | UInt64(nibble)
     }
+    return word
+}
+
+private func nibble(_ digit: UInt8) -> UInt8? {
+    let isNumber = digit &- 0x30 < 10
+    let isLetter = digit &- 0x61 < 6
+    guard isNumber != isLetter else { return nil }
+    // The same for both: nothing foretells which of the two comes next, and a wrong guess costs more than the digit.
+    return (digit & 0x0F) + 9 * (digit >> 6)
 }

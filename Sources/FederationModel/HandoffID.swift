@@ -1,7 +1,13 @@
 /// One handoff of one player: 16 random bytes, written as 32 lower-case hex digits. Also the token's `jti`.
 public struct HandoffID: Hashable, Comparable, Sendable, Codable, LosslessStringConvertible {
-    private let high: UInt64
-    private let low: UInt64
+    /// The bytes in two words, each big-endian.
+    package let high: UInt64
+    package let low: UInt64
+
+    package init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
 
     /// The id whose 16 bytes are `bytes`; nil for any other length. New ids are made from entropy, never counted.
     public init?(bytes: some Collection<UInt8>) {
@@ -12,8 +18,18 @@ public struct HandoffID: Hashable, Comparable, Sendable, Codable, LosslessString
 
     /// Parses 32 lower-case hex digits.
     public init?(_ description: String) {
-        guard description.utf8.count == 32, let bytes = bytesFromHex(description) else { return nil }
-        self.init(bytes: bytes)
+        let text = description.utf8
+        guard let id = text.withContiguousStorageIfAvailable({ Self(digits: $0) }) ?? Self(digits: Array(text)) else {
+            return nil
+        }
+        self = id
+    }
+
+    private init?(digits: some RandomAccessCollection<UInt8>) {
+        guard digits.count == 32, let high = wordFromHex(digits, 0), let low = wordFromHex(digits, 1) else {
+            return nil
+        }
+        self.init(high: high, low: low)
     }
 
     /// The 16 bytes.

@@ -55,7 +55,11 @@ extension Identifier {
 
 /// Whether `text` follows the grammar of ``Identifier``.
 func isIdentifier(_ text: String) -> Bool {
-    let bytes = text.utf8
+    // Where the bytes lie together, which they nearly always do, they are read as they lie.
+    text.utf8.withContiguousStorageIfAvailable { isIdentifier($0) } ?? isIdentifier(Array(text.utf8))
+}
+
+private func isIdentifier(_ bytes: some BidirectionalCollection<UInt8>) -> Bool {
     guard (1...Limits.identifierBytes).contains(bytes.count) else { return false }
     var previous: UInt8 = 0
     for byte in bytes {

@@ -10,10 +10,10 @@ public struct PlayerID: Hashable, Comparable, Sendable, Codable, LosslessStringC
 
     /// Parses `name@home`; nil unless there is exactly one `@` and both sides follow ``Identifier``'s grammar.
     public init?(_ description: String) {
-        let parts = description.utf8.split(separator: 0x40, maxSplits: 2, omittingEmptySubsequences: false)
-        guard parts.count == 2,
-            let name = PlayerName(rawValue: String(parts[0]) ?? ""),
-            let home = ServerID(rawValue: String(parts[1]) ?? "")
+        // A second `@` is in no home's grammar.
+        guard let at = description.utf8.firstIndex(of: 0x40),
+            let name = PlayerName(rawValue: String(description[..<at])),
+            let home = ServerID(rawValue: String(description[description.utf8.index(after: at)...]))
         else { return nil }
         self.init(name: name, home: home)
     }

@@ -130,6 +130,17 @@ struct VocabularyTests {
         #expect(HandoffID(String(repeating: "ab", count: 16))?.description == String(repeating: "ab", count: 16))
         #expect(HandoffID(String(repeating: "AB", count: 16)) == nil)
         #expect(HandoffID(String(repeating: "ab", count: 17)) == nil)
+        for place in 0..<64 {
+            for bad in ["g", "/", ":", "`", "A"] {
+                let digits = String(repeating: "5", count: place) + bad + String(repeating: "5", count: 63 - place)
+                #expect(ContentHash(digits) == nil)
+                #expect(HandoffID(String(digits.prefix(32))) == nil || place >= 32)
+            }
+        }
+        // Every digit counts, and in its place.
+        let digits = "0123456789abcdeffedcba98765432100f1e2d3c4b5a69788796a5b4c3d2e1f0"
+        #expect(ContentHash(digits)?.bytes == bytesFromHex(digits))
+        #expect(HandoffID(String(digits.prefix(32)))?.bytes == bytesFromHex(String(digits.prefix(32))))
         #expect(ContentHash(bytes: [UInt8](repeating: 0, count: 31)) == nil)
         let low = ContentHash(bytes: [UInt8](repeating: 0, count: 31) + [255])
         let high = ContentHash(bytes: [1] + [UInt8](repeating: 0, count: 31))

@@ -46,10 +46,15 @@ public struct HandoffLedger: Sendable {
             id = record.id
         }
 
+        init(_ packed: PackedHandoff) {
+            openedAt = packed.openedAt
+            id = packed.id
+        }
+
         static func < (left: Newest, right: Newest) -> Bool { (right.openedAt, right.id) < (left.openedAt, left.id) }
     }
 
-    private var records: [HandoffID: HandoffRecord] = [:]
+    private var records = HandoffTable()
     private var open: [HandoffID: Open] = [:]
     private var openByPlayer: [PlayerID: HandoffID] = [:]
     private var openByPeer: [ServerID: Set<HandoffID>] = [:]
@@ -73,19 +78,47 @@ public struct HandoffLedger: Sendable {
     }
 
     /// The ledger as it was stored. Open handoffs are due at once: each end asks the other or says it again.
-    public init(restoring stored: [HandoffRecord], retention: Duration = Limits.handoffRetention, at now: Now) {
+    ///
+    /// What is over is taken as it is held, and put in order once: a million looked at and inserted one by one take as
+    /// long as the store takes to read them.
+    public init(restoring stored: StoredHandoffs, retention: Duration = Limits.handoffRetention, at now: Now) {
         self.init(retention: retention)
         records.reserveCapacity(stored.count)
-        for record in stored {
-            insert(record, due: now.instant)
-            let age = min(max(now.timestamp - record.changedAt, .zero), retention)
-            if record.state.isFinal { retire(record, at: now.instant + (retention - age)) }
+        var over: [HandoffState: [Newest]] = [:]
+        var retiring: [Deadline] = []
+        retiring.reserveCapacity(stored.count)
+        for handoff in stored.kept {
+            switch handoff {
+            case .open(let record):
+                restore(record, at: now)
+            case .over(let packed):
+                records.insert(packed)
+                if packed.hasSnapshot { snapshotBytes += packed.record.snapshot.count }
+                over[packed.state, default: []].append(Newest(packed))
+                retiring.append(Deadline(at: retirement(of: packed.changedAt, at: now), id: packed.id))
+            }
         }
+        while let (state, newest) = over.popFirst() { byState[state] = OrderedKeys(newest) }
+        retirements = Heap(retiring)
+    }
+
+    /// Adds one handoff as it was stored.
+    mutating func restore(_ record: HandoffRecord, at now: Now) {
+        insert(record, due: now.instant)
+        if record.state.isFinal { retire(record, at: retirement(of: record.changedAt, at: now)) }
+    }
+
+    /// When a handoff that was over at `changedAt` has been kept for its time.
+    private func retirement(of changedAt: Timestamp, at now: Now) -> Instant {
+        now.instant + (retention - min(max(now.timestamp - changedAt, .zero), retention))
     }
 
     // MARK: Looking
 
     public func record(_ id: HandoffID) -> HandoffRecord? { records[id] }
+
+    /// The state of a handoff alone, for which one that is over need not be unpacked.
+    func state(of id: HandoffID) -> HandoffState? { records.state(of: id) }
 
     /// The open handoff of a player, if there is one.
     public func openHandoff(of player: PlayerID) -> HandoffRecord? {
@@ -367,7 +400,9 @@ public struct HandoffLedger: Sendable {
     /// What the source says of a handoff when the destination asks. No record means it never got as far as a decision, or
     /// was aborted and forgotten: aborted either way (presumed abort).
     public func query(_ id: HandoffID, from peer: ServerID) -> HandoffState {
-        guard let record = records[id], record.role == .source, record.peer == peer else { return .aborted }
+        guard state(of: id) != .aborted, let record = records[id], record.role == .source, record.peer == peer else {
+            return .aborted
+        }
         return record.state
     }
 
@@ -431,15 +466,15 @@ public struct HandoffLedger: Sendable {
     private mutating func retire(at now: Instant, _ due: inout [Due]) {
         while due.count < Limits.handoffsAtOnce, let next = retirements.min, next.at <= now {
             retirements.removeMin()
-            guard let record = records[next.id], record.state.isFinal else { continue }
-            guard record.state == .admitted else {
-                due.append(.forget(record.id))
+            guard let state = state(of: next.id), state.isFinal else { continue }
+            guard state == .admitted else {
+                due.append(.forget(next.id))
                 continue
             }
-            due.append(.settle(record.id))
-            let attempts = settlements[record.id, default: 0]
-            settlements[record.id] = attempts + 1
-            retirements.insert(Deadline(at: now + Self.settlementPause(after: attempts), id: record.id))
+            due.append(.settle(next.id))
+            let attempts = settlements[next.id, default: 0]
+            settlements[next.id] = attempts + 1
+            retirements.insert(Deadline(at: now + Self.settlementPause(after: attempts), id: next.id))
         }
     }
 

@@ -90,7 +90,7 @@ extension FederationNode {
     /// this server has taken the player back since and has forgotten it. The ledger keeps such a handoff until the player is
     /// somewhere again.
     func provesForgottenReclaim(_ id: HandoffID) -> Bool {
-        guard let record = ledger.record(id), record.role == .source, record.state == .aborted,
+        guard ledger.state(of: id) == .aborted, let record = ledger.record(id), record.role == .source,
             record.player.home == self.id, case .departed(_, id)? = players[record.player]?.presence
         else { return false }
         return true

@@ -82,7 +82,7 @@ public struct StoredState: Hashable, Sendable {
     public var worlds: [WorldRecord] = []
     public var players: [PlayerRecord] = []
     /// In any order.
-    public var handoffs: [HandoffRecord] = []
+    public var handoffs = StoredHandoffs()
     /// How many handoffs this server has decided towards each peer.
     public var decisions: [ServerID: UInt64] = [:]
     public var passages: [Passage] = []

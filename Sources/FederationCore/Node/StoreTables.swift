@@ -139,7 +139,7 @@ public struct StoreTables: Sendable {
         state.routes = routes.values.sorted { $0.portal < $1.portal }
         state.worlds = worlds.values.sorted { $0.world < $1.world }
         state.players = players.values.sorted { $0.player < $1.player }
-        state.handoffs = handoffs.values.sorted { $0.id < $1.id }
+        state.handoffs = StoredHandoffs(handoffs.values.sorted { $0.id < $1.id })
         state.decisions = decisions
         state.passages = passages.values.sorted { ($0.origin, $0.player) < ($1.origin, $1.player) }
         state.recalls = recalls

@@ -1,13 +1,11 @@
 import FederationModel
 
-/// What a registry entry holds beside id, heartbeat and status, in one array of bytes: a record whose strings and lists are
-/// arrays of their own takes twice the memory. For this process only; no byte of it is stored or sent.
+/// What a registry entry holds beside id, heartbeat and status, in one array of bytes; see ``PackingWriter``.
 ///
-/// Layout, integers in groups of seven bits, the lowest first, and texts behind their length: the public key, flags, the
-/// endpoint's port and host, name, registration (milliseconds, the sign in the lowest bit), sequence, and, where the
-/// flags say so, suspension reason, alternatives and worlds.
+/// Layout: the public key, flags, the endpoint's port and host, name, registration (milliseconds), sequence, and, where
+/// the flags say so, suspension reason, alternatives and worlds.
 struct PackedRecord: Sendable {
-    private struct Flags: OptionSet {
+    fileprivate struct Flags: OptionSet {
         let rawValue: UInt8
         static let isSecure = Flags(rawValue: 1)
         static let isIPv6 = Flags(rawValue: 2)
@@ -21,16 +19,15 @@ struct PackedRecord: Sendable {
     private let bytes: [UInt8]
 
     init(_ server: FederatedServer) {
-        var writer = Writer()
-        writer.bytes.append(contentsOf: server.publicKey.bytes)
+        var writer = PackingWriter(capacity: 160)
+        writer.raw(server.publicKey.bytes)
         var flags = Self.flags(of: server.endpoint, id: server.id)
         if server.suspensionReason != nil { flags.insert(.hasReason) }
         if !server.alternatives.isEmpty { flags.insert(.hasAlternatives) }
         if !server.worlds.isEmpty { flags.insert(.hasWorlds) }
         writer.endpoint(server.endpoint, flags)
         writer.text(server.name)
-        let time = server.registeredAt.milliseconds
-        writer.number(UInt64(bitPattern: time << 1 ^ time >> 63))
+        writer.signed(server.registeredAt.milliseconds)
         writer.number(server.recordSequence)
         if let reason = server.suspensionReason { writer.text(reason) }
         if flags.contains(.hasAlternatives) {
@@ -41,11 +38,7 @@ struct PackedRecord: Sendable {
             writer.number(UInt64(server.worlds.count))
             for world in server.worlds { writer.text(world.rawValue) }
         }
-        // Copied, so that the array is no larger than what it holds.
-        var packed: [UInt8] = []
-        packed.reserveCapacity(writer.bytes.count)
-        packed.append(contentsOf: writer.bytes)
-        bytes = packed
+        bytes = writer.packed
     }
 
     private static func flags(of endpoint: Endpoint, id: ServerID) -> Flags {
@@ -58,15 +51,13 @@ struct PackedRecord: Sendable {
 
     /// What was packed, for the same id; `offline` and unheard.
     func server(_ id: ServerID) -> FederatedServer {
-        var reader = Reader(bytes: bytes)
+        var reader = PackingReader(bytes)
         let key = reader.key()
         let (endpoint, flags) = reader.endpoint(id)
         let name = reader.text()
-        let time = reader.number()
         var server = FederatedServer(
             id: id, name: name, endpoint: endpoint, publicKey: key,
-            registeredAt: Timestamp(milliseconds: Int64(bitPattern: time >> 1) ^ -Int64(bitPattern: time & 1)),
-            recordSequence: reader.number())
+            registeredAt: Timestamp(milliseconds: reader.signed()), recordSequence: reader.number())
         if flags.contains(.hasReason) { server.suspensionReason = reader.text() }
         if flags.contains(.hasAlternatives) {
             server.alternatives = (0..<reader.number()).map { _ in reader.endpoint(id).endpoint }
@@ -76,73 +67,30 @@ struct PackedRecord: Sendable {
         }
         return server
     }
+}
 
-    private struct Writer {
-        var bytes: [UInt8] = []
+extension PackingWriter {
+    fileprivate mutating func endpoint(_ endpoint: Endpoint, _ flags: PackedRecord.Flags) {
+        byte(flags.rawValue)
+        number(UInt64(endpoint.port))
+        if !flags.contains(.isNamedByID) { text(endpoint.host.name) }
+    }
+}
 
-        init() { bytes.reserveCapacity(160) }
-
-        mutating func number(_ number: UInt64) {
-            var rest = number
-            while rest >= 0x80 {
-                bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
-                rest >>= 7
-            }
-            bytes.append(UInt8(truncatingIfNeeded: rest))
-        }
-
-        mutating func text(_ text: String) {
-            number(UInt64(text.utf8.count))
-            bytes.append(contentsOf: text.utf8)
-        }
-
-        mutating func endpoint(_ endpoint: Endpoint, _ flags: Flags) {
-            bytes.append(flags.rawValue)
-            number(UInt64(endpoint.port))
-            if !flags.contains(.isNamedByID) { text(endpoint.host.name) }
-        }
+extension PackingReader {
+    mutating func key() -> PublicKey {
+        guard let key = PublicKey(bytes: raw(32)) else { preconditionFailure("a key has 32 bytes") }
+        return key
     }
 
-    private struct Reader {
-        let bytes: [UInt8]
-        var position = 0
-
-        mutating func key() -> PublicKey {
-            defer { position += 32 }
-            guard let key = PublicKey(bytes: bytes[position..<(position + 32)]) else {
-                preconditionFailure("a key has 32 bytes")
-            }
-            return key
+    fileprivate mutating func endpoint(_ id: ServerID) -> (endpoint: Endpoint, flags: PackedRecord.Flags) {
+        let flags = PackedRecord.Flags(rawValue: byte())
+        let port = UInt16(truncatingIfNeeded: number())
+        let host = Host(
+            unchecked: flags.contains(.isNamedByID) ? id.rawValue : text(), isIPv6: flags.contains(.isIPv6))
+        guard let endpoint = Endpoint(isSecure: flags.contains(.isSecure), host: host, port: port) else {
+            preconditionFailure("an endpoint's port is not 0")
         }
-
-        mutating func number() -> UInt64 {
-            var number: UInt64 = 0
-            var shift: UInt64 = 0
-            while true {
-                let byte = bytes[position]
-                position += 1
-                number |= UInt64(byte & 0x7F) << shift
-                if byte < 0x80 { return number }
-                shift += 7
-            }
-        }
-
-        mutating func text() -> String {
-            let end = Int(number()) + position
-            defer { position = end }
-            return String(decoding: bytes[position..<end], as: UTF8.self)
-        }
-
-        mutating func endpoint(_ id: ServerID) -> (endpoint: Endpoint, flags: Flags) {
-            let flags = Flags(rawValue: bytes[position])
-            position += 1
-            let port = UInt16(truncatingIfNeeded: number())
-            let host = Host(
-                unchecked: flags.contains(.isNamedByID) ? id.rawValue : text(), isIPv6: flags.contains(.isIPv6))
-            guard let endpoint = Endpoint(isSecure: flags.contains(.isSecure), host: host, port: port) else {
-                preconditionFailure("an endpoint's port is not 0")
-            }
-            return (endpoint, flags)
-        }
+        return (endpoint, flags)
     }
 }

@@ -4,6 +4,9 @@ struct OrderedKeys<Key: Comparable & Sendable>: Sendable {
 
     init() {}
 
+    /// The set of `keys`, which come in any order, each once.
+    init(_ keys: [Key]) { chunks = SortedChunks(keys.sorted()) }
+
     var count: Int { chunks.count }
 
     var isEmpty: Bool { chunks.isEmpty }

@@ -20,6 +20,14 @@ struct SortedChunks<Element: Sendable>: Sendable {
 
     init() {}
 
+    /// The elements in the order in which they come.
+    init(_ elements: [Element]) {
+        count = elements.count
+        chunks = stride(from: 0, to: count, by: Self.chunkLimit).map { start in
+            Array(elements[start..<min(start + Self.chunkLimit, elements.count)])
+        }
+    }
+
     var isEmpty: Bool { count == 0 }
 
     /// The place of the first element.

@@ -57,7 +57,7 @@ extension StoredState {
         worlds = try WorldRecord.loadAll(database)
         // `name@home` by bytes is not the order by name, then home: '-' and '.' come before '@'.
         players = try PlayerRecord.loadAll(database).sorted { $0.player < $1.player }
-        handoffs = try HandoffRecord.loadAll(database)
+        try HandoffRecord.loadEach(database) { handoffs.append($0) }
         for row in try DecisionsRow.loadAll(database) { decisions[row.server] = row.count }
         for row in try RecallRow.loadAll(database) { recalls[row.player] = row.epoch }
         passages = try Passage.loadAll(database).sorted { ($0.origin, $0.player) < ($1.origin, $1.player) }

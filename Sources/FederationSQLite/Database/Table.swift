@@ -191,12 +191,26 @@ struct RowReader {
 
     private mutating func next() -> DatabaseValue {
         defer { position += 1 }
-        // As an element of the row: the subscript by number goes through a conversion, which costs as much as the value.
-        return row[row.startIndex.advanced(by: position)].1
+        let cell: Cell? = row[position]
+        return cell?.databaseValue ?? .null
     }
 
     /// Short, on one line, and without control characters.
     private static func quoted(_ text: String) -> String {
         text.utf8.count <= 80 ? text.debugDescription : String(text.prefix(60)).debugDescription + "…"
     }
+}
+
+/// A column's value as SQLite holds it, whatever that is. Read from its place: as an element of the row it would come
+/// with the column's name, and as a ``DatabaseValue`` by a conversion, each of which costs as much as the value.
+private struct Cell: DatabaseValueConvertible, StatementColumnConvertible {
+    let databaseValue: DatabaseValue
+
+    init(sqliteStatement: SQLiteStatement, index: CInt) {
+        databaseValue = DatabaseValue(sqliteStatement: sqliteStatement, index: index)
+    }
+
+    private init(_ value: DatabaseValue) { databaseValue = value }
+
+    static func fromDatabaseValue(_ value: DatabaseValue) -> Cell? { Cell(value) }
 }

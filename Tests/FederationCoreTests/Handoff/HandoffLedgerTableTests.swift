@@ -182,7 +182,7 @@ struct HandoffLedgerTableTests {
     @Test("stands as it was after being stored and restored, and is due at once", arguments: LedgerSituation.allCases)
     func restore(_ situation: LedgerSituation) throws {
         let ledger = try situation.ledger(.shared)
-        let stored = [ledger.record(HandoffSamples.id(1))].compactMap(\.self)
+        let stored = StoredHandoffs([ledger.record(HandoffSamples.id(1))].compactMap(\.self))
         let later = Instant(nanoseconds: 99)
         var restored = HandoffLedger(
             restoring: stored, at: Now(instant: later, timestamp: HandoffSamples.now.timestamp))

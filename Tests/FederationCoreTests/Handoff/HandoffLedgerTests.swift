@@ -153,7 +153,7 @@ struct HandoffLedgerTests {
                 epoch: Epoch(2), revision: 1, snapshotHash: hash, snapshot: snapshot, clientKey: nil, state: .prepared,
                 openedAt: HandoffSamples.now.timestamp, changedAt: HandoffSamples.now.timestamp)
         }
-        ledger = HandoffLedger(restoring: Array(records.dropLast()), at: HandoffSamples.now)
+        ledger = HandoffLedger(restoring: StoredHandoffs(records.dropLast()), at: HandoffSamples.now)
         #expect(ledger.snapshotBytes == Limits.allSnapshotsBytes)
         #expect(throws: HandoffLedger.Failure.full) { try ledger.prepare(records[1_024], at: HandoffSamples.now) }
         _ = try ledger.abort(records[0].id, code: "test.abort", reason: "", at: HandoffSamples.now)
@@ -247,7 +247,7 @@ struct HandoffLedgerTests {
                 epoch: reserved.epoch, revision: 1, snapshotHash: reserved.snapshotHash, snapshot: reserved.snapshot,
                 clientKey: nil, state: .reserved, openedAt: reserved.openedAt, changedAt: reserved.changedAt)
         }
-        var ledger = HandoffLedger(restoring: stored, at: HandoffSamples.now)
+        var ledger = HandoffLedger(restoring: StoredHandoffs(stored), at: HandoffSamples.now)
         var asked: Set<HandoffLedger.Due> = []
         var counts: [Int] = []
         for turn in 0..<3 {

@@ -51,6 +51,26 @@ struct OrderedKeysTests {
         }
     }
 
+    @Test("a set made at once is the one made key by key, and goes on like it", arguments: [0, 1, 512, 513, 5_000])
+    func atOnce(_ count: Int) {
+        var random = SeededGenerator(seed: UInt64(count))
+        let shuffled = (0..<count).map { $0 * 2 }.shuffled(using: &random)
+        var keys = OrderedKeys(shuffled)
+        var model = OrderedKeys<Int>()
+        for key in shuffled { model.insert(key) }
+        #expect(keys.count == count)
+        for _ in 0..<3_000 {
+            let key = Int.random(in: -1...(2 * count), using: &random)
+            if Bool.random(using: &random) {
+                #expect(keys.insert(key) == model.insert(key))
+            } else {
+                #expect(keys.remove(key) == model.remove(key))
+            }
+        }
+        #expect(keys.all == model.all)
+        #expect(keys.count == model.count)
+    }
+
     @Test("disjoint sets are paged as one")
     func union() {
         var sets = [OrderedKeys<Int>](repeating: OrderedKeys(), count: 3)

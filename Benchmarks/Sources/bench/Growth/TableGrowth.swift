@@ -50,7 +50,9 @@ struct TableGrowth {
         let now = SystemClock().now()
         for count in GrowthPart.counts {
             let samples = try LedgerSamples(count, at: now)
-            var (ledger, bytes) = Self.build(count) { HandoffLedger(restoring: samples.records, at: now) }
+            var (ledger, bytes) = Self.build(count) {
+                HandoffLedger(restoring: StoredHandoffs(samples.records), at: now)
+            }
             try look.measure(count, beside: bytes, &table) { try GrowthLoops.record(ledger, samples, $0) }
             // Made beforehand: what makes them is not the ledger's cost.
             var batches = try (0..<Comparison.rounds).map { try samples.fresh($0, GrowthProbe.additions) }
