@@ -29,7 +29,8 @@ struct PeerChannelDriver: Sendable {
         }
         socket.continueHandshake(sending: [opened.hello])
         while true {
-            let inputs = await inbox.next(atMost: PeerLimits.handlingRun)
+            let inputs = await inbox.next(
+                atMost: PeerLimits.handlingRun, weighing: { $0.payloadBytes }, upTo: PeerLimits.handlingBytes)
             guard !inputs.isEmpty else { break }
             await handle(inputs, opened.id, established)
         }

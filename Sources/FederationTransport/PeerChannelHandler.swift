@@ -9,6 +9,16 @@ import NIOCore
 enum PeerInput: Sendable {
     case handshake([UInt8])
     case frame(FederationFrame)
+
+    /// Bytes of an asset or a snapshot that it brings.
+    var payloadBytes: Int {
+        switch self {
+        case .frame(.assetResponse(let response)):
+            if case .chunk(let bytes) = response.answer { bytes.count } else { 0 }
+        case .frame(.offer(let offer)): offer.snapshot.count
+        case .frame, .handshake: 0
+        }
+    }
 }
 
 /// One federation channel on its event loop, above a ``WebSocketHandler``: handshake messages go to the driver one at a

@@ -120,12 +120,24 @@ public final class Inbox<Element: Sendable>: AsyncSequence, Sendable {
     /// The next element with what waits behind it, at most `count` of them, for a reader that handles them together; empty
     /// at the end, or when the task is cancelled. All but one count as waiting until the reader asks again.
     ///
-    /// - Parameter count: at least 1.
-    public func next(atMost count: Int) async -> [Element] {
+    /// - Parameters:
+    ///   - count: at least 1.
+    ///   - weight: of an element, in whatever unit. Together they weigh at most `bound`, unless the first alone weighs more: what
+    ///     is handed out together also stays in memory together.
+    public func next(
+        atMost count: Int, weighing weight: @Sendable (Element) -> Int = { _ in 0 }, upTo bound: Int = .max
+    ) async -> [Element] {
         precondition(count > 0, "a reader takes at least one element")
         guard let first = await next() else { return [] }
+        var room = bound - Swift.min(bound, weight(first))
         let behind = state.withLock { state in
-            let behind = Array(state.waiting.prefix(count - 1))
+            let behind = Array(
+                state.waiting.prefix(count - 1).prefix { element in
+                    let weight = weight(element)
+                    guard weight <= room else { return false }
+                    room -= weight
+                    return true
+                })
             state.waiting.removeFirst(behind.count)
             state.handedOut = behind.count
             return behind

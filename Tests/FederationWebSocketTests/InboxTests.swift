@@ -35,6 +35,17 @@ import Testing
         #expect(await inbox.next(atMost: 9) == [])
     }
 
+    /// Would fail if large messages stayed in memory together, or one beyond the bound were never handed out.
+    @Test("what is handed out together is bounded in weight, unless one alone weighs more")
+    func weight() async {
+        let inbox = Inbox<Int>(high: 16) {}
+        for weight in [3, 3, 4, 1, 12, 0, 10] { _ = inbox.offer(weight) }
+        inbox.finish()
+        var groups: [[Int]] = []
+        while groups.last != [] { groups.append(await inbox.next(atMost: 4, weighing: { $0 }, upTo: 10)) }
+        #expect(groups == [[3, 3, 4], [1], [12, 0], [10], []])
+    }
+
     /// Would fail if a pause lasted for ever when all that waited was handed out together.
     @Test("a pause ends when the reader asks again and nothing is left")
     func pauseOverNothing() async {
