@@ -135,47 +135,51 @@ let package = Package(
                 .product(name: "SystemPackage", package: "swift-system"),
             ] + nio,
             path: "Conformance/websocket-echo", swiftSettings: settings),
-        // No product: how long tests wait; see scripts/sanitize.
-        .target(name: "TestPatience", path: "Tests/TestPatience", swiftSettings: settings),
+        // No product: how long tests wait (see scripts/sanitize), and numbers that are the same in every run.
+        .target(name: "TestKit", path: "Tests/TestKit", swiftSettings: settings),
         // No product: a clock and a wire in the hands of a test, for servers of one process.
         .target(
             name: "ServiceTestKit", dependencies: ["FederationService"], path: "Tests/ServiceTestKit",
             swiftSettings: settings),
-        tests("FederationModelTests", ["FederationModel"]),
-        tests("FederationCryptoTests", ["FederationCrypto", .product(name: "Crypto", package: "swift-crypto")]),
-        tests("FederationWireTests", ["FederationWire"]),
-        tests("FederationCoreTests", ["FederationCore"]),
+        tests("FederationModelTests", ["FederationModel", "TestKit"]),
+        tests(
+            "FederationCryptoTests",
+            ["FederationCrypto", "TestKit", .product(name: "Crypto", package: "swift-crypto")]),
+        tests("FederationWireTests", ["FederationWire", "TestKit"]),
+        tests("FederationCoreTests", ["FederationCore", "TestKit"]),
         tests(
             "FederationServiceTests",
-            ["FederationService", "ServiceTestKit", "TestPatience", .product(name: "Logging", package: "swift-log")]),
-        tests("FederationSimulatorTests", ["FederationSimulator"]),
+            ["FederationService", "ServiceTestKit", "TestKit", .product(name: "Logging", package: "swift-log")]),
+        tests(
+            "FederationSimulatorTests", ["FederationSimulator", .product(name: "NIOPosix", package: "swift-nio")]),
         tests(
             "FederationWebSocketTests",
-            ["FederationWebSocket", "TestPatience", .product(name: "NIOEmbedded", package: "swift-nio")] + nio),
+            ["FederationWebSocket", "TestKit", .product(name: "NIOEmbedded", package: "swift-nio")] + nio),
         tests(
             "FederationTransportTests",
             [
-                "FederationTransport", "TestPatience",
+                "FederationTransport", "TestKit",
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ] + nio),
         tests(
             "FederationHTTPTests",
             [
-                "FederationHTTP", "ServiceTestKit", "TestPatience",
+                "FederationHTTP", "ServiceTestKit", "TestKit",
                 .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ] + nio),
         tests(
             "FederationAttackTests",
             [
-                "FederationTransport", "FederationHTTP", "ServiceTestKit", "TestPatience",
+                "FederationTransport", "FederationHTTP", "ServiceTestKit", "TestKit",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ] + nio),
-        tests("FederationSQLiteTests", ["FederationSQLite", .product(name: "GRDB", package: "GRDB.swift")]),
+        tests("FederationSQLiteTests", ["FederationSQLite", "TestKit", .product(name: "GRDB", package: "GRDB.swift")]),
         // Replays the inputs that fuzzing has kept; see Fuzz/README.md.
         tests(
             "FederationCorpusTests",
@@ -185,6 +189,6 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
             ]),
         // Whole programs: the product is a dependency so that it is built before they run.
-        tests("AetherTests", ["aether", "TestPatience"]),
+        tests("AetherTests", ["aether", "TestKit"]),
     ]
 )

@@ -21,6 +21,9 @@ from chaos.lossy import LossyDisk
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 40.0
+# To write down where a process has crashed, and how much of what it said is looked at for that.
+_BACKTRACE_SECONDS = 120.0
+_LAST_BYTES = 4096
 DATABASE = "federation.sqlite3"
 OPEN_STATES = ("prepared", "reserved", "committed")
 
@@ -62,6 +65,10 @@ class Server:
         self._process: asyncio.subprocess.Process | None = None
         # The process that was ended on purpose, last.
         self._ended: asyncio.subprocess.Process | None = None
+        # How often its disk was made full.
+        self._fillings = 0
+        # Where in its log the process begins.
+        self._log_start = 0
         self._guard: asyncio.Task[None] | None = None
         self.api = Api(port, "")
 
@@ -107,12 +114,13 @@ class Server:
     async def start(self, within: float = _START_SECONDS) -> None:
         """Starts it until it answers; one that cannot start while its disk is full is started again."""
         deadline = asyncio.get_running_loop().time() + within
-        was_full = self.is_full
+        # Before it begins, while it lasts, or at its end: it may have been full for a part of it only.
+        was_full, fillings = self.is_full, self._fillings
         while not await self._try_start():
             self.failed_starts[self.last_words()] += 1
-            if not (was_full or self.is_full):
+            if not was_full and self._fillings == fillings:
                 self._findings.add("failedStarts", self.name, f"{self.name} does not start: {self.last_words()}")
-            was_full = self.is_full
+            was_full, fillings = self.is_full, self._fillings
             if asyncio.get_running_loop().time() > deadline:
                 raise CannotRun(f"{self.name} does not start: {self.last_words()}")
             await asyncio.sleep(0.3)
@@ -133,6 +141,7 @@ class Server:
             str(self.clock_file),
         ]
         with self.log_file.open("ab") as log:
+            self._log_start = log.tell()
             self._process = await asyncio.create_subprocess_exec(
                 self._binary,
                 *arguments,
@@ -170,6 +179,8 @@ class Server:
         process = self._process
         if process is None or process.returncode is not None:
             return False
+        if await self._crashes(process):
+            return False
         self._ended = process
         process.kill()
         await process.wait()
@@ -180,6 +191,18 @@ class Server:
             if self.is_full:
                 self.disk.fill(None)
         self._tally.interrupted |= await asyncio.to_thread(self.open_handoffs)
+        return True
+
+    async def _crashes(self, process: asyncio.subprocess.Process) -> bool:
+        """Whether it has crashed and its runtime writes down where, which takes a while: then it is let do that, and is not
+        taken for one that was killed."""
+        with self.log_file.open("rb") as log:
+            log.seek(max(self._log_start, log.seek(0, os.SEEK_END) - _LAST_BYTES))
+            if b"*** Signal " not in log.read():
+                return False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_BACKTRACE_SECONDS):
+                await process.wait()
         return True
 
     def signal(self, number: signal.Signals) -> bool:
@@ -196,6 +219,8 @@ class Server:
         """Asks it to end, and says so when it does not or not well. Whether it ran."""
         process = self._process
         if process is None or process.returncode is not None:
+            return False
+        if await self._crashes(process):
             return False
         self._ended = process
         process.terminate()
@@ -217,6 +242,7 @@ class Server:
     def fill(self) -> bool:
         """Whether its disk is full for a process that runs now; one that starts meanwhile finds it full as well."""
         self.is_full = True
+        self._fillings += 1
         return self.disk.fill(self.pid) and self.pid is not None
 
     def free(self) -> None:

@@ -141,11 +141,22 @@ class Counting(unittest.IsolatedAsyncioTestCase):
     async def test_what_is_done_to_a_running_server_counts(self) -> None:
         server = self.federation.servers["alder"]
         server._process = await asyncio.create_subprocess_exec("sleep", "60")
+        server.log_file.touch()
         faults = [Fault(0, kind, ("alder",), 0.05, 1) for kind in ("stop", "disk", "clock")]
         self.assertEqual(await self._run(*faults), {"stop": 1, "disk": 1, "clock": 1})
         server._process.kill()
         await server._process.wait()
         self.assertFalse(server.signal(signal.SIGSTOP))
+
+    async def test_one_that_crashes_is_let_say_where_and_counts_as_crashed(self) -> None:
+        server = self.federation.servers["alder"]
+        for said, is_killed in [("a line\n", True), ("a line\n*** Signal 11: Backtracing from 0x1...", False)]:
+            with self.subTest(said):
+                server.log_file.write_text(said)
+                server._process = process = await asyncio.create_subprocess_exec("sleep", "60" if is_killed else "0.2")
+                self.assertEqual(await server.kill(random.Random(0)), is_killed)
+                self.assertEqual(server._ended is process, is_killed)
+                self.assertEqual(process.returncode, -signal.SIGKILL if is_killed else 0)
 
     async def test_a_link_that_carries_something_can_be_cut_once(self) -> None:
         async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

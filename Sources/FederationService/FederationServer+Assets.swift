@@ -15,6 +15,11 @@ extension FederationServer {
         guard assetReads[channel, default: AssetReads()].take(request) else {
             return answer(request, .refused("asset.busy"), on: channel)
         }
+        sendReader(on: channel)
+    }
+
+    /// For what waits, unless a reader is on its way or there are enough.
+    private func sendReader(on channel: ChannelID) {
         guard assetReads[channel]?.needsReader() == true else { return }
         Task { await self.answerWaiting(on: channel) }
     }
@@ -23,6 +28,8 @@ extension FederationServer {
     private func answerWaiting(on channel: ChannelID) async {
         assetReads[channel]?.readerCame()
         while let group = assetReads[channel]?.next() {
+            // More than one takes may have come together: it does not wait for this one.
+            sendReader(on: channel)
             let answers = await read(group)
             assetReads[channel]?.answered(group.count)
             for (request, answer) in zip(group, answers) { self.answer(request, answer, on: channel) }

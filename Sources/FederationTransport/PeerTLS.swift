@@ -32,7 +32,8 @@ public struct PeerTLS: Sendable {
         /// Whether somebody has named them: then the system's do not count.
         let areNamed: Bool
 
-        static let remedy = "install the system's root certificates, or name others with tls.trustRoots"
+        static let remedy =
+            "install the system's root certificates, or name others with tls.trustRoots; then start the server again"
 
         var description: String {
             "\(areNamed ? "the roots that tls.trustRoots names" : "the system's root certificates") cannot be read: \(cause)"
@@ -47,7 +48,7 @@ public struct PeerTLS: Sendable {
     }
 
     /// For every connection. The first call may read the roots, which takes milliseconds: never call it on an event loop. A
-    /// call that fails leaves it to the next one to try again.
+    /// call that fails leaves it to the next one to try again; but where the system keeps its own is looked for once in a process.
     func context() throws(Unusable) -> NIOSSLContext {
         try shared.context.withLock { context throws(Unusable) -> NIOSSLContext in
             if let context { return context }

@@ -1,4 +1,5 @@
 import Foundation
+import TestKit
 import Testing
 
 extension Programs {
@@ -9,26 +10,14 @@ extension Programs {
             case destination
         }
 
-        /// The same moments in every run, as far as the machine allows: SplitMix64.
-        private struct Seeded: RandomNumberGenerator {
-            var state: UInt64
-
-            mutating func next() -> UInt64 {
-                state &+= 0x9E37_79B9_7F4A_7C15
-                var word = state
-                word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-                word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-                return word ^ (word >> 31)
-            }
-        }
-
         @Test(
             "Whoever dies after the player set out, the player ends playable on exactly one server, with their state",
             arguments: Victim.allCases)
         func killed(victim: Victim) async throws {
             try await Scratch.use { scratch in
                 let pair = try await Pair(in: scratch)
-                var random = Seeded(state: victim == .source ? 7_700 : 7_701)
+                // The same moments in every run, as far as the machine allows.
+                var random = SeededGenerator(seed: victim == .source ? 7_700 : 7_701)
                 var source = (node: pair.alpha, world: "garden", portal: Pair.out)
                 var destination = (node: pair.beta, world: "harbour", portal: Pair.back)
                 let state = try await record(source.node, source.world)["sha256"].string

@@ -1,5 +1,5 @@
 import Foundation
-import TestPatience
+import TestKit
 import Testing
 
 extension Programs {

@@ -1,4 +1,4 @@
-import TestPatience
+import TestKit
 import Testing
 
 /// Whole programs: real processes, sockets and disks. One at a time, because they share the machine's cores and the

@@ -3,11 +3,11 @@ import FederationCrypto
 import FederationModel
 import FederationService
 import ServiceTestKit
-import TestPatience
+import TestKit
 import Testing
 
 /// How long a player is frozen for a destination that does not say yes: through real sockets, by a clock that the test moves.
-@Suite("Acceptance in time, through sockets", .timeLimit(.minutes(patience))) struct AcceptanceTests {
+@Suite("Acceptance in time, through sockets", .timeLimit(.minutes(5 * patience))) struct AcceptanceTests {
     private struct Pair {
         let alpha: LiveServer
         let beta: LiveServer

@@ -1,7 +1,7 @@
 import FederationHTTP
 import FederationModel
 import FederationTransport
-import TestPatience
+import TestKit
 import Testing
 
 /// One address that takes all it can get of connections and handshakes, while others are served. The addresses are this

@@ -2,12 +2,12 @@ import FederationCore
 import FederationModel
 import FederationWire
 import ServiceTestKit
-import TestPatience
+import TestKit
 import Testing
 
 /// What one bad link does to three servers, through real sockets and by a clock that the test moves: alpha and beta lose
 /// each other, and both have a channel with gamma.
-@Suite("One bad link between servers, through sockets", .timeLimit(.minutes(2 * patience))) struct IndirectProbeTests {
+@Suite("One bad link between servers, through sockets", .timeLimit(.minutes(5 * patience))) struct IndirectProbeTests {
     /// How the link between alpha and beta fails.
     enum Fault: String, Sendable, CaseIterable, CustomTestStringConvertible {
         case cut = "it is cut, and dials are refused"

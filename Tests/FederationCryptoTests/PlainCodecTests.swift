@@ -1,4 +1,5 @@
 import FederationModel
+import TestKit
 import Testing
 
 @testable import FederationCrypto
@@ -47,7 +48,7 @@ struct PlainCodecTests {
     func rightTexts(length: Int) throws {
         var random = SeededGenerator(seed: UInt64(length))
         for _ in 0..<20 {
-            let bytes = (0..<length).map { _ in UInt8.random(in: 0...255, using: &random) }
+            let bytes = random.bytes(length)
             let text = Base64URL.encode(bytes)
             #expect(text == BitwiseBase64URL.encode(bytes))
             #expect(Base64URL.decode(text) == bytes)

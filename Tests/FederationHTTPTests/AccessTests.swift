@@ -1,7 +1,7 @@
 import FederationCrypto
 import FederationModel
 import Hummingbird
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationHTTP

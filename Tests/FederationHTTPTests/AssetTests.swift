@@ -1,7 +1,7 @@
 import FederationCrypto
 import FederationModel
 import FederationService
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationHTTP

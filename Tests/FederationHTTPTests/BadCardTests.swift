@@ -5,7 +5,7 @@ import FederationWire
 import Logging
 import ServiceTestKit
 import Synchronization
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationHTTP

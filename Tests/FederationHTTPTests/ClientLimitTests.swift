@@ -2,7 +2,7 @@ import FederationModel
 import FederationWebSocket
 import NIOCore
 import NIOPosix
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationHTTP

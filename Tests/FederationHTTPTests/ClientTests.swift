@@ -4,7 +4,7 @@ import FederationService
 import FederationWebSocket
 import NIOCore
 import ServiceTestKit
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationHTTP

@@ -1,6 +1,6 @@
 import FederationCrypto
 import FederationModel
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationHTTP

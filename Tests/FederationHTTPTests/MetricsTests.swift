@@ -1,5 +1,5 @@
 import CoreMetrics
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationHTTP

@@ -4,7 +4,7 @@ import FederationModel
 import FederationService
 import ServiceTestKit
 import Synchronization
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationHTTP

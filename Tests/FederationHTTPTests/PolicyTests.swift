@@ -2,7 +2,7 @@ import FederationCore
 import FederationCrypto
 import FederationModel
 import FederationService
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationHTTP

@@ -4,7 +4,7 @@ import FederationModel
 import FederationService
 import ServiceTestKit
 import Synchronization
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationHTTP
@@ -508,7 +508,7 @@ struct RegistryClientTests {
 }
 
 /// The smallest numbers.
-private struct FixedEntropy: EntropySource {
+struct FixedEntropy: EntropySource {
     func bytes(_ count: Int) -> [UInt8] { [UInt8](repeating: 0, count: count) }
 }
 

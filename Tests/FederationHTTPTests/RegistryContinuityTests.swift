@@ -3,7 +3,7 @@ import FederationCrypto
 import FederationModel
 import ServiceTestKit
 import Synchronization
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationHTTP

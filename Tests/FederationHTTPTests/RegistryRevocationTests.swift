@@ -3,7 +3,7 @@ import FederationCrypto
 import FederationModel
 import FederationService
 import ServiceTestKit
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationHTTP

@@ -3,7 +3,7 @@ import FederationCore
 import FederationModel
 import FederationService
 import ServiceTestKit
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationHTTP

@@ -2,7 +2,7 @@ import FederationCrypto
 import FederationModel
 import Logging
 import Synchronization
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationHTTP

@@ -2,7 +2,7 @@ import FederationCrypto
 import FederationModel
 import FederationService
 import ServiceTestKit
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationHTTP

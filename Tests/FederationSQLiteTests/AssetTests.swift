@@ -2,6 +2,7 @@ import FederationCrypto
 import FederationModel
 import FederationService
 import Foundation
+import TestKit
 import Testing
 
 @testable import FederationSQLite
@@ -68,10 +69,10 @@ struct AssetTests {
         let scratch = Scratch()
         defer { withExtendedLifetime(scratch) {} }
         let store = try await kind.open(scratch)
-        var dice = Dice(state: 11)
+        var random = SeededGenerator(seed: 11)
         var pieces: [(piece: AssetPiece, expected: [UInt8]?)] = []
         for size in [0, 1, 700, 5_000] {
-            let bytes = dice.bytes(size)
+            let bytes = random.bytes(size)
             let hash = try await Self.put(bytes, in: store)
             for (offset, length) in [(0, 10), (0, 0), (1, 5_000), (699, 2), (4_990, 10), (9_999, 1)] {
                 let expected = Array(bytes.dropFirst(offset).prefix(length))
@@ -82,7 +83,7 @@ struct AssetTests {
         for offset in Int64(0)..<3 { pieces.append((AssetPiece(hash: missing, offset: offset, length: 4), nil)) }
         #expect(try await store.read(pieces.map(\.piece)) == pieces.map(\.expected))
         for _ in 0..<5 {
-            pieces.shuffle(using: &dice)
+            pieces.shuffle(using: &random)
             #expect(try await store.read(pieces.map(\.piece)) == pieces.map(\.expected))
             #expect(try await store.readEach(pieces.map(\.piece)) == pieces.map(\.expected))
         }
@@ -279,10 +280,10 @@ struct AssetFileTests {
         let scratch = Scratch()
         let store = try await FileAssetStore.open(in: DataDirectory(at: scratch.data))
         let piece = AssetReading.pieceBytes
-        var dice = Dice(state: 7)
+        var random = SeededGenerator(seed: 7)
         var cases: [(hash: ContentHash, expected: HeldAsset)] = []
         for size in [0, 1, piece - 1, piece, piece + 1, 3 * piece, 3 * piece + 7] {
-            let bytes = dice.bytes(size)
+            let bytes = random.bytes(size)
             cases.append((ContentHash.of(bytes), try await Self.put(bytes, in: store)))
         }
         let damages: [@Sendable ([UInt8]) -> [UInt8]] = [
@@ -290,7 +291,7 @@ struct AssetFileTests {
             { Array($0.prefix(AssetReading.pieceBytes)) }, { $0 + [0] }, { _ in [] },
         ]
         for damage in damages {
-            let bytes = dice.bytes(2 * piece + 9)
+            let bytes = random.bytes(2 * piece + 9)
             _ = try await Self.put(bytes, in: store)
             try Data(damage(bytes)).write(to: URL(filePath: store.layout.file(ContentHash.of(bytes))))
             cases.append((ContentHash.of(bytes), .damaged))
@@ -306,11 +307,54 @@ struct AssetFileTests {
         mkdir(store.layout.shard(link), 0o700)
         symlink(target, store.layout.file(link))
         cases.append((link, .missing))
-        cases.shuffle(using: &dice)
+        cases.shuffle(using: &random)
         let hashes = cases.map(\.hash)
         #expect(try await store.verify(hashes) == cases.map(\.expected))
         #expect(try await store.verifyByReading(hashes) == cases.map(\.expected))
         #expect(try await store.verify([]) == [])
+    }
+
+    /// Would fail if one queue served all hashes, or if the lanes of one call were read one after the other: a disk that is
+    /// slow for one asset would hold up all of them.
+    @Test("are read in four lanes at once: one that is waited for holds up none in another", arguments: [true, false])
+    func lanes(inOneCall: Bool) async throws {
+        let scratch = Scratch()
+        defer { withExtendedLifetime(scratch) {} }
+        let store = try await FileAssetStore.open(in: DataDirectory(at: scratch.data))
+        // Whoever opens a named pipe waits for somebody at its other end. Two to a lane: while nobody comes to the
+        // second, the lane is occupied from the moment that the first was opened.
+        let lanes = try (0..<4).map { lane in
+            try ["1", "2"].map { try #require(ContentHash("0\(lane)" + String(repeating: $0, count: 62))) }
+        }
+        let pipes = lanes.map { $0.map { store.layout.file($0) } }
+        for (hashes, paths) in zip(lanes, pipes) {
+            mkdir(store.layout.shard(hashes[0]), 0o700)
+            for path in paths { try #require(mkfifo(path, 0o600) == 0) }
+        }
+        let pieces = lanes.map { $0.map { AssetPiece(hash: $0, offset: 0, length: 1) } }
+        let calls = inOneCall ? [Array(pieces.joined())] : pieces
+        let reading = Task {
+            try await withThrowingTaskGroup(of: [[UInt8]?].self) { group in
+                for call in calls { group.addTask { try await store.read(call) } }
+                return try await group.reduce(into: [[UInt8]?]()) { $0 += $1 }
+            }
+        }
+        var ends: [Int32] = []
+        defer { for end in ends where end >= 0 { close(end) } }
+        let deadline = ContinuousClock.now + .seconds(20 * patience)
+        for paths in pipes {
+            // It succeeds once somebody waits there to read.
+            var end = open(paths[0], O_WRONLY | O_NONBLOCK | O_CLOEXEC)
+            while end < 0, ContinuousClock.now < deadline {
+                await Task.yield()
+                end = open(paths[0], O_WRONLY | O_NONBLOCK | O_CLOEXEC)
+            }
+            #expect(end >= 0, "nobody reads \(paths[0]) while others are waited for")
+            ends.append(end)
+        }
+        // Now nobody waits any longer, whether the lanes were read at once or not. A pipe is no asset.
+        for path in pipes.joined() { ends.append(open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC)) }
+        #expect(try await reading.value == [[UInt8]?](repeating: nil, count: 8))
     }
 
     @Test("that went bad are mended by writing them again")

@@ -4,6 +4,7 @@ import FederationModel
 import FederationService
 import Foundation
 import Synchronization
+import TestKit
 import Testing
 
 @testable import FederationSQLite
@@ -33,8 +34,8 @@ private final class Executioner: Sendable {
         Thread.detachNewThread { [self] in
             while remaining.load(ordering: .acquiring) > 0 { sched_yield() }
             // Somewhere in the middle of what is being written just then.
-            var dice = Dice(state: seed)
-            let end = ContinuousClock.now + .microseconds(Int.random(in: 0...3_000, using: &dice))
+            var random = SeededGenerator(seed: seed)
+            let end = ContinuousClock.now + .microseconds(Int.random(in: 0...3_000, using: &random))
             while ContinuousClock.now < end {}
             kill(getpid(), SIGKILL)
         }
@@ -143,8 +144,8 @@ struct CrashTests {
     }
 
     private static func chunks(_ number: Int) -> [[UInt8]] {
-        var dice = Dice(state: UInt64(number))
-        let first = dice.bytes(8)
+        var random = SeededGenerator(seed: UInt64(number))
+        let first = random.bytes(8)
         return (0..<10).map { part in first + [UInt8](repeating: UInt8(part), count: 20_000) }
     }
 }

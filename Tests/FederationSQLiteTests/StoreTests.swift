@@ -3,6 +3,7 @@ import FederationModel
 import FederationService
 import Foundation
 import GRDB
+import TestKit
 import Testing
 
 @testable import FederationSQLite
@@ -34,15 +35,15 @@ struct StoreTests {
 
     @Test("on disk holds what one in memory holds after any changes", arguments: [1, 2, 3, 4])
     func agreement(seed: UInt64) async throws {
-        var dice = Dice(state: seed)
+        var random = SeededGenerator(seed: seed)
         let scratch = Scratch()
         let memory = MemoryStore()
         let pool = StoreCase.all.flatMap(\.changes)
         for _ in 0..<3 {
             try await withStore(scratch.data) { store in
                 for _ in 0..<10 {
-                    let changes = (0..<Int.random(in: 0...6, using: &dice)).compactMap { _ in
-                        pool.randomElement(using: &dice)
+                    let changes = (0..<Int.random(in: 0...6, using: &random)).compactMap { _ in
+                        pool.randomElement(using: &random)
                     }
                     try await store.apply(changes)
                     try await memory.apply(changes)

@@ -25,23 +25,6 @@ final class Scratch: Sendable {
     var database: String { "\(data)/federation.sqlite3" }
 }
 
-/// Numbers that look random and are the same in every run (SplitMix64).
-struct Dice: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
-    mutating func bytes(_ count: Int) -> [UInt8] {
-        (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &self) }
-    }
-}
-
 /// Runs `body` on a store in `directory`, and closes it.
 func withStore<Result>(_ directory: String, _ body: (SQLiteStore) async throws -> Result) async throws -> Result {
     let store = try await SQLiteStore.open(in: DataDirectory(at: directory))

@@ -1,7 +1,7 @@
 import FederationModel
 import ServiceTestKit
 import Synchronization
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationService

@@ -1,4 +1,5 @@
 import FederationModel
+import TestKit
 import Testing
 
 @testable import FederationService
@@ -18,7 +19,7 @@ import Testing
         arguments: ranges)
     func shuffled(_ range: Range<Int64>) {
         for seed in UInt64(1)...5 {
-            var random = SeededOrder(state: seed)
+            var random = SeededGenerator(seed: seed)
             var window = ChunkWindow(range)
             /// Each chunk with what is in it: its number.
             var onTheWay: [(chunk: ChunkWindow.Chunk, number: UInt8)] = []
@@ -66,18 +67,5 @@ import Testing
         #expect(window.ask().isEmpty)
         window.wrote()
         #expect(window.ask().map(\.offset) == (16..<20).map { Int64($0 * Self.chunk) })
-    }
-}
-
-/// An order that looks random and is the same in every run (SplitMix64).
-struct SeededOrder: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }

@@ -4,7 +4,7 @@ import FederationCrypto
 import FederationModel
 import FederationService
 import ServiceTestKit
-import TestPatience
+import TestKit
 import Testing
 
 /// Players' own clients.

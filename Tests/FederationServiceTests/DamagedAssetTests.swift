@@ -3,7 +3,7 @@ import FederationModel
 import FederationService
 import ServiceTestKit
 import Synchronization
-import TestPatience
+import TestKit
 import Testing
 
 @Suite("FederationServer, damaged assets", .timeLimit(.minutes(patience)))

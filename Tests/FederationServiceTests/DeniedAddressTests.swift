@@ -1,7 +1,7 @@
 import FederationCore
 import FederationModel
 import ServiceTestKit
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationService

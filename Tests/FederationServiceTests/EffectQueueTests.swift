@@ -4,7 +4,7 @@ import FederationService
 import FederationWire
 import ServiceTestKit
 import Synchronization
-import TestPatience
+import TestKit
 import Testing
 
 /// Nothing leaves before what it follows from is durable, and what cannot be made durable is promised to nobody.

@@ -4,7 +4,7 @@ import FederationModel
 import FederationWire
 import ServiceTestKit
 import Synchronization
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationService
@@ -19,7 +19,7 @@ struct FetchingTests {
     @Test("chunks that are answered in any order make the asset, and no more are on the way than may be")
     func shuffled() async throws {
         let scene = try await AnsweredByHand(chunks: 41)
-        var random = SeededOrder(state: 5)
+        var random = SeededGenerator(seed: 5)
         let updates = try await scene.pair.alpha.server.updates(of: scene.pair.ada)
         _ = try await scene.pair.alpha.travel()
         var answered = 0
@@ -277,6 +277,24 @@ struct FetchingTests {
         // Four groups at once, of at least one; the rest was there when the first of them ended.
         let sizes = visits.sizes
         #expect(sizes.reduce(0, +) == 32 && sizes.count <= 8 && sizes.allSatisfy { $0 <= 8 }, "\(sizes)")
+        try await eventually { await pair.beta.server.hasAnsweredAll }
+    }
+
+    /// Would fail if one reader were sent for all that came together: a piece that hangs would hold up those behind it.
+    @Test("requests that come together are read by as many readers as they need")
+    func severalReaders() async throws {
+        let reads = HeldReads()
+        let visits = Visits()
+        let pair = try await TestPair.make(held: { GroupedAssetStore(store: $0, reads: reads, visits: visits) })
+        let hash = await pair.beta.assets.add([1, 2, 3])
+        let answers = Answers(on: pair.link)
+        await pair.beta.server.receive(
+            (UInt64(1)...20).map { .assetRequest(.init(request: $0, hash: hash, offset: 0, length: 2)) },
+            on: ChannelID(1))
+        try await eventually { visits.sizes.reduce(0, +) == 20 }
+        #expect(visits.sizes == [8, 8, 4])
+        await reads.release()
+        try await eventually { answers.all.count == 20 }
         try await eventually { await pair.beta.server.hasAnsweredAll }
     }
 

@@ -2,7 +2,7 @@ import FederationCore
 import FederationCrypto
 import FederationModel
 import ServiceTestKit
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationService

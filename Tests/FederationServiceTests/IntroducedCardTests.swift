@@ -5,7 +5,7 @@ import FederationService
 import FederationWire
 import ServiceTestKit
 import Synchronization
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationService

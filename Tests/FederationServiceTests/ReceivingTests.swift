@@ -2,7 +2,7 @@ import FederationCore
 import FederationModel
 import FederationWire
 import ServiceTestKit
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationService

@@ -3,7 +3,7 @@ import FederationModel
 import FederationService
 import ServiceTestKit
 import Synchronization
-import TestPatience
+import TestKit
 import Testing
 
 @Suite("Keys that change while players travel", .timeLimit(.minutes(2 * patience)))

@@ -3,7 +3,7 @@ import FederationModel
 import FederationService
 import FederationWire
 import ServiceTestKit
-import TestPatience
+import TestKit
 import Testing
 
 @Suite("FederationServer, stopping and time", .timeLimit(.minutes(patience)))

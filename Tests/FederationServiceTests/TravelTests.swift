@@ -3,7 +3,7 @@ import FederationModel
 import FederationService
 import FederationWire
 import ServiceTestKit
-import TestPatience
+import TestKit
 import Testing
 
 @Suite("FederationServer, crossings", .timeLimit(.minutes(patience)))

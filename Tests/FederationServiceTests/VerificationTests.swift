@@ -5,7 +5,7 @@ import FederationService
 import FederationWire
 import ServiceTestKit
 import Synchronization
-import TestPatience
+import TestKit
 import Testing
 
 /// Step 5 of a crossing: every asset of the destination world is here and has the hash that its manifest promises.

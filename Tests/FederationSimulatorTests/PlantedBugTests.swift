@@ -5,8 +5,7 @@ import Testing
 
 /// The simulator's test of itself: each mistake in the real logic is found, by the invariant that it breaks, within so many
 /// crossings.
-@Suite("Planted bugs")
-@Simulations
+@Suite("Planted bugs", .simulations)
 struct PlantedBugTests {
     @Test("are found by the invariant that they break", arguments: Seeds.planted)
     func found(_ planted: Seeds.Planted) throws {

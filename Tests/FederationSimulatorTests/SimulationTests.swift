@@ -3,8 +3,7 @@ import Testing
 
 @testable import FederationSimulator
 
-@Suite("The simulation")
-@Simulations
+@Suite("The simulation", .simulations)
 struct SimulationTests {
     @Test("nothing breaks under these seeds", arguments: Seeds.fixed)
     func fixed(_ seed: UInt64) {

@@ -2,13 +2,13 @@ import FederationModel
 import FederationService
 import NIOHTTP1
 import Synchronization
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationTransport
 
 /// What answers at an address proves it; what answers behind a redirect is somewhere else.
-@Suite("Cards behind redirects", .timeLimit(.minutes(1 * patience)))
+@Suite("Cards behind redirects", .timeLimit(.minutes(5 * patience)))
 struct CardRedirectTests {
     /// On whose word a card is looked for.
     enum Word: String, Sendable, CaseIterable, CustomTestStringConvertible {
@@ -40,7 +40,7 @@ struct CardRedirectTests {
         }
         var configuration = GuardedFetcher.Configuration()
         configuration.policy = AddressPolicy(allowsPrivate: true)
-        configuration.timeLimit = .seconds(20 * patience)
+        configuration.timeLimit = unhurried
         let fetcher = try GuardedFetcher(configuration: configuration, resolver: ScriptedResolver([:]))
         let told = Mutex<[Refusal]>([])
         let cards = GuardedCards(fetcher) { _, refusal in told.withLock { $0.append(refusal) } }

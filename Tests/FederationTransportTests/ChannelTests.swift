@@ -3,7 +3,7 @@ import FederationWebSocket
 import FederationWire
 import MetricsTestKit
 import NIOCore
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationTransport
@@ -50,7 +50,7 @@ func heartbeat(_ sequence: UInt64) -> FederationFrame {
     .heartbeat(.init(sequence: sequence, sentAt: Timestamp(seconds: 1)))
 }
 
-@Suite(.timeLimit(.minutes(patience))) struct ChannelTests {
+@Suite(.timeLimit(.minutes(5 * patience))) struct ChannelTests {
     @Test("frames cross both ways, in order, small and large")
     func frames() async throws {
         let pair = try await Pair()

@@ -1,11 +1,11 @@
 import FederationModel
 import FederationService
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationTransport
 
-@Suite("Dialling servers that nobody pinned", .timeLimit(.minutes(1 * patience)))
+@Suite("Dialling servers that nobody pinned", .timeLimit(.minutes(5 * patience)))
 struct DialPolicyTests {
     private func transport(_ host: TestHost, _ clock: ManualClock, _ resolver: any NameResolver) throws
         -> WebSocketPeerTransport

@@ -2,12 +2,12 @@ import FederationModel
 import FederationService
 import FederationWebSocket
 import NIOSSL
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationTransport
 
-@Suite(.timeLimit(.minutes(patience))) struct DialTests {
+@Suite(.timeLimit(.minutes(5 * patience))) struct DialTests {
     private func transport(_ host: TestHost, _ clock: ManualClock, chance: Double = 0.5) throws
         -> WebSocketPeerTransport
     {

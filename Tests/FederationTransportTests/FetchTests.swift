@@ -3,15 +3,15 @@ import NIOCore
 import NIOHTTP1
 import NIOSSL
 import Synchronization
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationTransport
 
-@Suite("Fetching from servers that somebody named", .timeLimit(.minutes(1 * patience)))
+@Suite("Fetching from servers that somebody named", .timeLimit(.minutes(5 * patience)))
 struct FetchTests {
     private func fetcher(
-        _ resolver: any NameResolver, allowsPrivate: Bool = false, limit: Duration = .seconds(20 * patience),
+        _ resolver: any NameResolver, allowsPrivate: Bool = false, limit: Duration = unhurried,
         concurrent: Int = 8
     ) throws -> GuardedFetcher {
         var configuration = GuardedFetcher.Configuration()
@@ -256,24 +256,33 @@ struct FetchTests {
     func concurrency() async throws {
         let server = try await ScriptedServer.start { _ in .silence }
         let other = try await ScriptedServer.start { _ in .silence }
-        let fetcher = try fetcher(
-            ScriptedResolver([:]), allowsPrivate: true, limit: .seconds(2 * patience), concurrent: 3)
+        let fetcher = try fetcher(ScriptedResolver([:]), allowsPrivate: true, concurrent: 3)
         let ports = (server.port, other.port)
         try await withThrowingTaskGroup(of: Void.self) { group in
             for port in [ports.0, ports.1] {
                 var request = FetchRequest.card(of: try origin("127.0.0.1", port))
                 request.isProvoked = true
-                group.addTask { #expect(await failure(fetcher, request) == .timedOut) }
+                group.addTask {
+                    let answer = try await fetcher.fetch(request)
+                    #expect(answer.status == 404)
+                }
             }
-            while server.asked.isEmpty || other.asked.isEmpty { await Task.yield() }
+            while server.asked.isEmpty || other.asked.isEmpty, !Task.isCancelled { await Task.yield() }
             var again = FetchRequest.card(of: try origin("127.0.0.1", ports.0))
             again.isProvoked = true
+            // Where it is not refused at once nobody answers it.
+            again.timeLimit = .milliseconds(200)
             #expect(await failure(fetcher, again) == .busy)
             // The operator need not wait for what strangers do, as long as there is room.
             again.isProvoked = false
-            group.addTask { [again] in #expect(await failure(fetcher, again) == .timedOut) }
-            while server.asked.count < 2 { await Task.yield() }
+            again.timeLimit = nil
+            group.addTask { [again] in
+                let answer = try await fetcher.fetch(again)
+                #expect(answer.status == 404)
+            }
+            while server.asked.count < 2, !Task.isCancelled { await Task.yield() }
             #expect(await failure(fetcher, .card(of: try origin("127.0.0.1", 9))) == .busy)
+            for server in [server, other] { server.breakSilence() }
             try await group.waitForAll()
         }
         #expect(server.asked.count == 2)
@@ -297,7 +306,7 @@ struct FetchTests {
     }
 }
 
-@Suite("What strangers make this server look at", .timeLimit(.minutes(1 * patience)))
+@Suite("What strangers make this server look at", .timeLimit(.minutes(5 * patience)))
 struct ProvokedFetchTests {
     @Test("an address is called so often in a minute, whatever its names and ports, and others still are")
     func budget() throws {
@@ -349,7 +358,7 @@ struct ProvokedFetchTests {
         let good = try await ScriptedServer.start(host: "127.0.7.63") { _ in .full(.ok, body: "a.b.c") }
         var configuration = GuardedFetcher.Configuration()
         configuration.policy = AddressPolicy(allowsPrivate: true)
-        configuration.timeLimit = .seconds(2 * patience)
+        configuration.timeLimit = unhurried
         configuration.concurrent = 4
         let fetcher = try GuardedFetcher(configuration: configuration, resolver: ScriptedResolver([:]))
         func request(_ host: String, _ port: Int, from caller: String) throws -> FetchRequest {
@@ -366,11 +375,15 @@ struct ProvokedFetchTests {
         let other = try request("127.0.7.63", good.port, from: "198.51.100.2")
         try await withThrowingTaskGroup(of: Void.self) { group in
             for request in slow {
-                group.addTask { await #expect(throws: FetchFailure.timedOut) { try await fetcher.fetch(request) } }
+                group.addTask {
+                    let answer = try await fetcher.fetch(request)
+                    #expect(answer.status == 404)
+                }
             }
-            while servers.contains(where: { $0.asked.isEmpty }) { await Task.yield() }
+            while servers.contains(where: { $0.asked.isEmpty }), !Task.isCancelled { await Task.yield() }
             await #expect(throws: FetchFailure.busy) { try await fetcher.fetch(third) }
             #expect(try await fetcher.fetch(other).body == Array("a.b.c".utf8))
+            for server in servers { server.breakSilence() }
             try await group.waitForAll()
         }
         // Its places are free again.
@@ -399,21 +412,24 @@ struct ProvokedFetchTests {
         let other = try await ScriptedServer.start(host: "127.0.7.32") { _ in .full(.notFound, body: "no") }
         let large = try await ScriptedServer.start(host: "127.0.7.33") { _ in .chunks(count: 20, bytes: 8_192) }
         let resolver = ScriptedResolver(["meta.test": [["0.0.0.0"]]])
-        var configuration = GuardedFetcher.Configuration()
-        configuration.policy = AddressPolicy(allowsPrivate: true)
-        // One answer never comes: this must run out. The others must come within it, however slow the machine is.
-        configuration.timeLimit = .seconds(patience)
         let reasons = Mutex<[String]>([])
-        let cards = GuardedCards(try GuardedFetcher(configuration: configuration, resolver: resolver)) { _, refusal in
-            reasons.withLock { $0.append(refusal.code) }
+        func cards(within limit: Duration) throws -> GuardedCards {
+            var configuration = GuardedFetcher.Configuration()
+            configuration.policy = AddressPolicy(allowsPrivate: true)
+            configuration.timeLimit = limit
+            return GuardedCards(try GuardedFetcher(configuration: configuration, resolver: resolver)) { _, refusal in
+                reasons.withLock { $0.append(refusal.code) }
+            }
         }
+        // The one answer that never comes is not waited for; the others have all the time that the machine needs.
+        let (patient, hasty) = (try cards(within: unhurried), try cards(within: .milliseconds(200)))
         for (host, port) in [
             ("127.0.7.30", port), ("127.0.7.31", silent.port), ("127.0.7.32", other.port), ("127.0.7.33", large.port),
             ("meta.test", 7_700), ("gone.test", 7_700),
         ] {
             let endpoint = try #require(Endpoint("ws://\(host):\(port)"))
             do throws(Refusal) {
-                _ = try await cards.card(at: endpoint)
+                _ = try await (host == "127.0.7.31" ? hasty : patient).card(at: endpoint)
                 Issue.record("\(endpoint) has a card")
             } catch {
                 #expect(error.code == "endpoint.unproven" && error.kind == .conflict)

@@ -3,7 +3,8 @@ import Foundation
 import NIOCore
 import NIOPosix
 import NIOSSL
-import TestPatience
+import Synchronization
+import TestKit
 import Testing
 
 @testable import FederationTransport
@@ -89,11 +90,10 @@ struct PeerTLSTests {
         let tls = PeerTLS(trustRoots: .file("/nowhere.pem"))
         let here = try #require(NetworkAddress("127.0.0.1"))
         let group = MultiThreadedEventLoopGroup.singleton
-        let exchange = FetchExchange(group: group, tls: tls)
         let request = try request(server.port, secure: true)
         do throws(FetchFailure) {
-            _ = try await exchange.run(request, at: [here], by: .now() + .seconds(Int64(20 * patience)))
-            Issue.record("somebody answered")
+            _ = try await FetchExchange(with: request.origin, group: group, tls: tls)
+            Issue.record("roots were found")
         } catch {
             guard case .noRoots(let reason) = error else {
                 Issue.record("\(error)")
@@ -107,5 +107,26 @@ struct PeerTLSTests {
         #expect(findings.map { "\($0.check) \($0.code)" } == ["dns ok", "tls tls.failed"])
         #expect(server.asked.isEmpty)
         try await server.stop()
+    }
+
+    @Test(
+        "strangers are told so too, before anything is known of an address",
+        arguments: ["wss://gone.test", "wss://127.0.0.1", "wss://10.0.0.1:7700"])
+    func told(_ address: String) async throws {
+        var configuration = configuration(PeerTLS(trustRoots: .file("/nowhere.pem")))
+        configuration.policy = .publicOnly
+        let reasons = Mutex<[String]>([])
+        let fetcher = GuardedFetcher(
+            unprepared: configuration, resolver: ScriptedResolver([:]), group: MultiThreadedEventLoopGroup.singleton)
+        let cards = GuardedCards(fetcher) { _, refusal in reasons.withLock { $0.append(refusal.reason) } }
+        let endpoint = try #require(Endpoint(address))
+        do throws(Refusal) {
+            _ = try await cards.card(at: endpoint, forStrangerIn: nil, denied: [])
+            Issue.record("\(endpoint) has a card")
+        } catch {
+            #expect(error.code == "tls.failed" && error.kind == .unavailable && !error.reason.contains("nowhere"))
+        }
+        let told = reasons.withLock { $0 }
+        #expect(told.count == 1 && told.first?.contains("cannot be read") == true, "\(told)")
     }
 }

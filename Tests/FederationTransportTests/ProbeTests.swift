@@ -3,12 +3,12 @@ import FederationService
 import NIOCore
 import NIOPosix
 import NIOSSL
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationTransport
 
-@Suite("Probing an endpoint, stage by stage", .timeLimit(.minutes(patience)))
+@Suite("Probing an endpoint, stage by stage", .timeLimit(.minutes(5 * patience)))
 struct ProbeTests {
     private func examiner(
         _ resolver: any NameResolver = ScriptedResolver([:]), allowsPrivate: Bool = false,

@@ -1,5 +1,6 @@
 import NIOCore
 import NIOWebSocket
+import TestKit
 import Testing
 
 @testable import FederationWebSocket
@@ -22,7 +23,7 @@ import Testing
 
     @Test("UTF-8 is judged as the standard library judges it, in one piece and byte by byte")
     func utf8() {
-        var generator = Splitmix(state: 7)
+        var generator = SeededGenerator(seed: 7)
         let interesting: [UInt8] = [
             0x00, 0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xEC, 0xED, 0xEE,
             0xEF, 0xF0, 0xF1, 0xF3, 0xF4, 0xF5, 0xFF,
@@ -84,18 +85,5 @@ import Testing
         let wire = Array(writer.takeBatch()?.readableBytesView ?? ByteBuffer().readableBytesView)
         let keys = Set(stride(from: 2, to: wire.count, by: 6).map { Array(wire[$0..<$0 + 4]) })
         #expect(keys.count > 990)
-    }
-}
-
-/// A small seeded generator (Steele, Lea and Flood 2014).
-struct Splitmix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }

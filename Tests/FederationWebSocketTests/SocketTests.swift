@@ -3,7 +3,7 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 import Synchronization
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationWebSocket

@@ -1,5 +1,6 @@
 import FederationModel
 import FederationWire
+import TestKit
 import Testing
 
 @Suite("FrameCodec")

@@ -109,6 +109,9 @@ extension FederationServer {
             // What this server cannot do now says nothing of the other one. But only calls that an address policy lets through
             // are counted and last, so where others' words lead, that there were too many would tell what is there.
             guard error.code != "fetch.busy" || !isChosen else { return [Self.busy] }
+            guard error.code != Refusal.cannotLook else {
+                return [Finding("endpoint", .cannotLook(at: endpoint), .warning)]
+            }
             return await unproven(server, since: start)
         }
         guard card.status != .wrong else { return await unproven(server, since: start) }

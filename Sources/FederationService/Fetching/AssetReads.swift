@@ -26,7 +26,7 @@ struct AssetReads {
 
     /// Whether another reader must come for what waits. The one that is on its way takes what comes until it is there.
     mutating func needsReader() -> Bool {
-        guard !isReaderComing, readers < Self.groupsAtOnce else { return false }
+        guard !waiting.isEmpty, !isReaderComing, readers < Self.groupsAtOnce else { return false }
         isReaderComing = true
         readers += 1
         return true

@@ -4,6 +4,8 @@ public import FederationModel
 public protocol CardSource: Sendable {
     /// The card that is served at `endpoint` under `/.well-known/aether-federation`, as compact JWS. No redirect is followed: what
     /// answers behind one is not there. Nothing about the card is verified.
+    ///
+    /// - Throws: also `tls.failed` when this server can ask nobody over TLS, whatever is at `endpoint`.
     func card(at endpoint: Endpoint) async throws(Refusal) -> String
 
     /// The same where an operator has chosen the server by hand: then it may be at an address that strangers' words may not
@@ -33,5 +35,18 @@ extension CardSource {
         at endpoint: Endpoint, forStrangerIn network: AddressRange?, denied: [AddressRange]
     ) async throws(Refusal) -> String {
         try await card(at: endpoint, isOperatorsChoice: false, denied: denied)
+    }
+}
+
+extension Refusal {
+    /// The code of what keeps a server from asking anybody over TLS: it knows no roots.
+    package static let cannotLook = "tls.failed"
+
+    /// What others are told of it, who cannot mend it.
+    package static func cannotLook(at endpoint: Endpoint) -> Refusal {
+        Refusal(
+            .unavailable, code: cannotLook,
+            reason: "\(endpoint) was not asked: this server has no root certificates to ask over TLS",
+            remedy: "tell its operator, or name an address without TLS")
     }
 }

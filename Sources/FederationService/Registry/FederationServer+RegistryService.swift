@@ -30,7 +30,8 @@ extension FederationServer {
     /// ``register(_:)`` checks, each address in the card that is new here must answer with a card of the same id and key.
     ///
     /// - Parameter caller: the network that it comes from, which gets no more than its share of what strangers may bring about.
-    /// - Throws: as ``register(_:)``; `registry.full`; `endpoint.unproven` when an address does not answer so.
+    /// - Throws: as ``register(_:)``; `registry.full`; `endpoint.unproven` when an address does not answer so; `tls.failed` when
+    ///   this server can ask no address over TLS.
     public func registerStranger(
         _ compact: String, from caller: AddressRange? = nil
     ) async throws(Refusal) -> FederatedServer {
@@ -90,9 +91,14 @@ extension FederationServer {
             reason: "\(endpoint) does not answer with a card of \(card.id) and its key",
             remedy: "run the server there, reachable from here, before registering it", step: .registry)
         let denied = node.policy.deniedAddresses
-        guard let cardSource,
-            let answer = try? await cardSource.card(at: endpoint, forStrangerIn: caller, denied: denied),
-            let shown = try? ServerCard.verify(answer, at: clock.now().timestamp), shown.id == card.id,
+        guard let cardSource else { throw refusal }
+        let answer: String
+        do throws(Refusal) {
+            answer = try await cardSource.card(at: endpoint, forStrangerIn: caller, denied: denied)
+        } catch {
+            throw error.code == Refusal.cannotLook ? error : refusal
+        }
+        guard let shown = try? ServerCard.verify(answer, at: clock.now().timestamp), shown.id == card.id,
             shown.publicKey == card.publicKey, shown.endpoints.contains(endpoint)
         else { throw refusal }
     }

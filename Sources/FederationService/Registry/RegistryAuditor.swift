@@ -197,10 +197,12 @@ public struct RegistryAuditor: Sendable {
         for id in listed.keys.sorted() {
             run.servers += 1
             let findings = run.audit.check(listed: id, listed[id] ?? nil, later: later[id] ?? [], at: now)
-            // Several entries about one server in the meantime, or it left while it was listed: the next audit sees what became
-            // of it.
-            if let code = findings.first?.code, ["card.unlogged", "card.missing"].contains(code), later[id] != nil {
-                continue
+            // Several entries about one server in the meantime, or it left by its own word while it was listed: the next audit
+            // sees what became of it.
+            switch findings.first?.code {
+            case "card.unlogged" where later[id] != nil: continue
+            case "card.missing" where later[id] != nil && run.audit.subjects[id]?.kind == .deregistered: continue
+            default: break
             }
             run.findings += findings
         }

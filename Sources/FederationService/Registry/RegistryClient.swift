@@ -45,6 +45,8 @@ public actor RegistryClient {
     private var unlogged: [String: UnloggedCards] = [:]
     /// Servers that were left out in this round, by address, because their registry has no more room here.
     private var skipped: [String: Int] = [:]
+    /// What this round must wait with until this machine's clock has come so far. A registry may answer with any code.
+    private var ahead: [String: Refusal] = [:]
 
     public init(
         server: FederationServer, addresses: [String], link: any RegistryLink,
@@ -79,7 +81,7 @@ public actor RegistryClient {
             switch await visit(address) {
             case .done: failures = 0
             // Clocks a second apart are enough for it, and a server that registers all the time: no reason to appear less often.
-            case .failed(let code) where code == Self.clock: failures = 0
+            case .waits: failures = 0
             case .failed, .overtaken: failures += 1
             }
             do {
@@ -107,7 +109,9 @@ public actor RegistryClient {
     /// How a round ended.
     private enum RoundEnd: Hashable {
         case done
-        case failed(String)
+        /// Only for this machine's clock to reach a card's.
+        case waits
+        case failed
         /// By a readmission: it counts for nothing.
         case overtaken
     }
@@ -115,6 +119,7 @@ public actor RegistryClient {
     private func visit(_ address: String) async -> RoundEnd {
         let round = await server.beginRound(with: address)
         var failure: Refusal?
+        var waits = false
         do {
             let registry = try await meet(address)
             // A registry that does not want this server may still be read.
@@ -126,9 +131,12 @@ public actor RegistryClient {
             }
             try await follow(round, registry)
         } catch {
-            // What is wrong with its log matters more than that it does not take this server.
+            waits = failure == nil && ahead[address] == error
+            // What is wrong with its log matters more than that it does not take this server; and a clock that is behind may be
+            // why it does not.
             failure = error
         }
+        ahead[address] = nil
         if let skipped = skipped.removeValue(forKey: address) {
             server.logger.warning(
                 "there is no more room for what the registry \(address) lists: \(skipped) servers were left out",
@@ -143,7 +151,7 @@ public actor RegistryClient {
         guard let failure else { return .done }
         server.logger.info("the registry \(address) failed: \(failure)")
         Counter(label: "aether_registry_failures_total", dimensions: [("code", failure.code)]).increment()
-        return .failed(failure.code)
+        return waits ? .waits : .failed
     }
 
     /// Leaves a registry: the server is listed there no more.
@@ -382,10 +390,12 @@ public actor RegistryClient {
         }
         if let issued = taken.firstAhead, issued <= head.issuedAt + Limits.clockSkew {
             let seconds = (issued.milliseconds - clock.now().timestamp.milliseconds) / 1_000
-            throw Refusal(
+            let refusal = Refusal(
                 .conflict, code: Self.clock,
                 reason: "\(round.address) lists a card that was issued \(seconds) s ahead of this machine's clock",
                 remedy: "set this machine's clock, or tell the registry's operator; a few seconds pass by themselves")
+            ahead[round.address] = refusal
+            throw refusal
         }
     }
 

@@ -6,15 +6,30 @@ import NIOSSL
 
 /// One HTTP/1.1 request on one connection to an address that was checked.
 struct FetchExchange: Sendable {
-    let group: any EventLoopGroup
-    let tls: PeerTLS
+    private let group: any EventLoopGroup
+    /// nil in clear.
+    private let context: NIOSSLContext?
+
+    /// Asynchronous, so that nobody's actor waits while the roots are read.
+    ///
+    /// - Throws: `noRoots`, whatever is at the address, or none.
+    init(with origin: Endpoint, group: any EventLoopGroup, tls: PeerTLS) async throws(FetchFailure) {
+        self.group = group
+        guard origin.isSecure else {
+            context = nil
+            return
+        }
+        do throws(PeerTLS.Unusable) {
+            context = try tls.context()
+        } catch {
+            throw .noRoots(connectionFailureText(error))
+        }
+    }
 
     /// Tries the addresses in turn; whoever takes the connection gets the request.
     func run(
         _ request: FetchRequest, at addresses: [NetworkAddress], by deadline: NIODeadline
     ) async throws(FetchFailure) -> FetchedDocument {
-        // Here, and not where the connection is made: the roots may have to be read.
-        let context = try context(for: request.origin)
         var failure = FetchFailure.unreachable("no address")
         for (index, address) in addresses.enumerated() {
             let left = deadline - .now()
@@ -23,7 +38,7 @@ struct FetchExchange: Sendable {
             let answer: EventLoopFuture<FetchedDocument>
             do {
                 (channel, answer) = try await connect(
-                    request, to: address, context, by: deadline,
+                    request, to: address, by: deadline,
                     within: .nanoseconds(left.nanoseconds / Int64(addresses.count - index)))
             } catch {
                 failure = NIODeadline.now() >= deadline ? .timedOut : FetchFailure(connection: error)
@@ -41,19 +56,8 @@ struct FetchExchange: Sendable {
         throw failure
     }
 
-    /// nil in clear.
-    private func context(for origin: Endpoint) throws(FetchFailure) -> NIOSSLContext? {
-        guard origin.isSecure else { return nil }
-        do throws(PeerTLS.Unusable) {
-            return try tls.context()
-        } catch {
-            throw .noRoots(connectionFailureText(error))
-        }
-    }
-
     private func connect(
-        _ request: FetchRequest, to address: NetworkAddress, _ context: NIOSSLContext?, by deadline: NIODeadline,
-        within limit: TimeAmount
+        _ request: FetchRequest, to address: NetworkAddress, by deadline: NIODeadline, within limit: TimeAmount
     ) async throws -> (any Channel, EventLoopFuture<FetchedDocument>) {
         let socket = try SocketAddress(ipAddress: "\(address)", port: Int(request.origin.port))
         return try await ClientBootstrap(group: group)

@@ -1,4 +1,5 @@
 public import FederationModel
+import FederationService
 
 /// Why nothing was fetched.
 public enum FetchFailure: Error, Hashable, Sendable {
@@ -49,7 +50,7 @@ public enum FetchFailure: Error, Hashable, Sendable {
                 remedy: fault.remedy)
         case .noRoots(let reason):
             return Refusal(
-                .unavailable, code: "tls.failed", reason: "\(base) was not asked: \(reason)",
+                .unavailable, code: Refusal.cannotLook, reason: "\(base) was not asked: \(reason)",
                 remedy: PeerTLS.Unusable.remedy)
         case .timedOut:
             return Refusal(

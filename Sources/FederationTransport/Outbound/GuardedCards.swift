@@ -5,7 +5,7 @@ public import FederationService
 /// Looks for servers' cards where they, or others, say that they are.
 ///
 /// Whoever makes this server look is told the same whatever is behind an address: that no card was found. What it was is
-/// for the operator's log.
+/// for the operator's log. Only that this server can ask nobody over TLS is told too: it is so wherever it would look.
 public struct GuardedCards: CardSource {
     private let fetcher: GuardedFetcher
     private let failed: @Sendable (Endpoint, Refusal) -> Void
@@ -47,6 +47,7 @@ public struct GuardedCards: CardSource {
             return try await Self.card(request, by: fetcher).compact
         } catch {
             failed(endpoint, error)
+            guard error.code != Refusal.cannotLook else { throw .cannotLook(at: endpoint) }
         }
         throw Refusal(
             .conflict, code: "endpoint.unproven", reason: "no card was found at \(endpoint)",

@@ -37,11 +37,15 @@ public actor GuardedFetcher {
         configuration: Configuration = Configuration(), resolver: any NameResolver = SystemResolver.shared,
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
     ) throws {
+        try configuration.tls.prepare()
+        self.init(unprepared: configuration, resolver: resolver, group: group)
+    }
+
+    init(unprepared configuration: Configuration, resolver: any NameResolver, group: any EventLoopGroup) {
         self.configuration = configuration
         budget = TargetBudget(perAddress: configuration.provokedPerAddress)
         self.resolver = resolver
         self.group = group
-        try configuration.tls.prepare()
     }
 
     /// Carries out a request.
@@ -85,6 +89,8 @@ public actor GuardedFetcher {
     private func exchange(_ request: FetchRequest, by deadline: NIODeadline) async throws(FetchFailure)
         -> FetchedDocument
     {
+        // First: that nobody can be asked over TLS then tells nothing of the address.
+        let exchange = try await FetchExchange(with: request.origin, group: group, tls: configuration.tls)
         let guarded = GuardedResolver(resolver: resolver, eventLoop: group.next())
         let addresses: [NetworkAddress]
         do throws(GuardedResolver.Failure) {
@@ -104,7 +110,7 @@ public actor GuardedFetcher {
                 throw .busy
             }
         }
-        return try await FetchExchange(group: group, tls: configuration.tls).run(request, at: addresses, by: deadline)
+        return try await exchange.run(request, at: addresses, by: deadline)
     }
 
     /// What another server sent, for one line on a terminal.

@@ -43,7 +43,8 @@ public enum TLSFault: Hashable, Sendable, CaseIterable {
         switch self {
         case .notSpoken: "write its address with http:// or ws://, or let it speak TLS"
         case .otherName: "use the name that the certificate is for, or get one there for this name"
-        case .untrusted: "renew it there, set this machine's clock, or trust its root here with tls.trustRoots"
+        case .untrusted:
+            "renew it there, set this machine's clock, or put its root into the file of tls.trustRoots, which replaces the system's roots"
         }
     }
 }

@@ -143,7 +143,9 @@ struct RunningServer {
     /// Fetches what strangers and peers name, within bounds; what was behind an address is for this log only.
     private func cards(_ fetching: GuardedFetcher.Configuration) throws -> GuardedCards {
         GuardedCards(try GuardedFetcher(configuration: fetching)) { [logger] endpoint, refusal in
-            logger.info("no card at \(endpoint): \(refusal.reason)", metadata: ["code": "\(refusal.code)"])
+            // What this server lacks itself is its operator's to mend.
+            let level: Logger.Level = refusal.code == Refusal.cannotLook ? .error : .info
+            logger.log(level: level, "no card at \(endpoint): \(refusal.reason)", metadata: ["code": "\(refusal.code)"])
         }
     }
 

@@ -1,6 +1,6 @@
 import Foundation
 import Synchronization
-import TestPatience
+import TestKit
 import Testing
 
 /// A process of the test, which does not outlive it: its standard input is a pipe that closes when the test ends, and

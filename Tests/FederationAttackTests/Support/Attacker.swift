@@ -4,7 +4,7 @@ import Foundation
 import NIOCore
 import NIOPosix
 import Synchronization
-import TestPatience
+import TestKit
 
 /// A TCP connection that says what it likes, from an address of its own in 127.0.0.0/8.
 final class Attacker: Sendable {
@@ -30,7 +30,7 @@ final class Attacker: Sendable {
         let received = Inbox<Received>(high: 1 << 20) {}
         let bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .bind(to: try SocketAddress(ipAddress: address, port: 0))
-            .connectTimeout(.seconds(10 * Int64(patience)))
+            .connectTimeout(.minutes(Int64(patience)))
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {

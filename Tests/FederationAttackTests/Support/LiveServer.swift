@@ -12,7 +12,7 @@ import MetricsTestKit
 import NIOCore
 import NIOPosix
 import ServiceLifecycle
-import TestPatience
+import TestKit
 import Testing
 
 /// A whole server on a port of 127.0.0.1: core, service, transport and the one listener, over memory stores.
@@ -33,10 +33,12 @@ final class LiveServer: Sendable {
 
     /// - Parameters:
     ///   - seed: tells apart two servers that claim one id.
-    ///   - clock: of the server; sockets and dials have the machine's.
+    ///   - clock: of the server; sockets have the machine's.
+    ///   - dialClock: of the pauses between dials.
     static func start(
         _ id: String, seed: UInt8 = 1, transport configuration: WebSocketPeerTransport.Configuration = .patient,
-        limits: ListenerLimits = .patient, clock: any FederationClock = SystemClock()
+        limits: ListenerLimits = .patient, clock: any FederationClock = SystemClock(),
+        dialClock: any FederationClock = SystemClock()
     ) async throws -> LiveServer {
         let identity = try identity(id, seed: seed)
         let metrics = TestMetrics()
@@ -45,7 +47,8 @@ final class LiveServer: Sendable {
             configuration: NodeConfiguration(name: id, endpoint: Endpoint(unchecked: 1)), store: MemoryStore(),
             assets: MemoryAssetStore(), clock: clock, logger: quiet)
         let host = WatchedHost(server)
-        let transport = try WebSocketPeerTransport(host: host, configuration: configuration, metrics: metrics)
+        let transport = try WebSocketPeerTransport(
+            host: host, configuration: configuration, clock: dialClock, metrics: metrics)
         let route = WebSocketRoute(path: PeerRoute.path, subprotocol: PeerRoute.subprotocol) { channel, head in
             transport.accept(channel, head: head)
         }
@@ -148,6 +151,17 @@ extension WebSocketPeerTransport.Configuration {
         configuration.handshakeTimeout *= patience
         return configuration
     }
+
+    /// No time-out of a socket runs out before the test's own deadline: what happens, happens for another reason.
+    static var unhurried: Self {
+        let ever = Duration.seconds(3_600)
+        var configuration = Self()
+        configuration.connectTimeout = ever
+        configuration.upgradeTimeout = ever
+        configuration.handshakeTimeout = ever
+        configuration.idleTimeout = ever
+        return configuration
+    }
 }
 
 extension ListenerLimits {
@@ -155,6 +169,13 @@ extension ListenerLimits {
     static var patient: Self {
         var limits = Self()
         limits.firstRequestTimeout = limits.firstRequestTimeout * patience
+        return limits
+    }
+
+    /// Nobody is given up for being slow before the test's own deadline.
+    static var unhurried: Self {
+        var limits = Self()
+        limits.firstRequestTimeout = .hours(1)
         return limits
     }
 }

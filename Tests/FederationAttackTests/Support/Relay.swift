@@ -131,7 +131,10 @@ final class Relay: Sendable {
     {
         let far: WebSocketConnection
         do {
-            far = try await WebSocketDialer(group: MultiThreadedEventLoopGroup.singleton).connect(
+            // It is never the relay that gives up: how long a dial may take is for those at its two ends to say.
+            far = try await WebSocketDialer(
+                group: MultiThreadedEventLoopGroup.singleton, connectTimeout: .hours(1), upgradeTimeout: .hours(1)
+            ).connect(
                 to: .init(host: "127.0.0.1", port: target, path: PeerRoute.path, subprotocol: PeerRoute.subprotocol)
             ) { [self] channel in
                 state.withLock { $0.sockets += [nearChannel, channel] }

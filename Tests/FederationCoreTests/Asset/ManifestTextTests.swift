@@ -1,6 +1,7 @@
 import FederationCore
 import FederationCrypto
 import FederationModel
+import TestKit
 import Testing
 
 @Suite("The canonical text of a manifest")

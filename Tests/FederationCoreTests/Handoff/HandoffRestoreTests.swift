@@ -1,5 +1,6 @@
 import FederationCrypto
 import FederationModel
+import TestKit
 import Testing
 
 @testable import FederationCore

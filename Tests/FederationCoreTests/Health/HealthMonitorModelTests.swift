@@ -1,5 +1,6 @@
 import FederationCore
 import FederationModel
+import TestKit
 import Testing
 
 /// The monitor against the simplest thing that could be right: every peer looked at on every tick.

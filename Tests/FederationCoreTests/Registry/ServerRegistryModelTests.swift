@@ -1,5 +1,6 @@
 import FederationCore
 import FederationModel
+import TestKit
 import Testing
 
 /// The registry against the simplest thing that could be right: a dictionary and scans.

@@ -1,5 +1,6 @@
 import FederationCore
 import FederationModel
+import TestKit
 import Testing
 
 @Suite("RoutingTable")

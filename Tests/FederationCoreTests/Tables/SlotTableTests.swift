@@ -1,4 +1,5 @@
 import FederationModel
+import TestKit
 import Testing
 
 @testable import FederationCore

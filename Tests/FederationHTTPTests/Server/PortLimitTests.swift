@@ -1,6 +1,6 @@
 import FederationWebSocket
 import NIOCore
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationHTTP

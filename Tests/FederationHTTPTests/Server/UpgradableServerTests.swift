@@ -4,7 +4,7 @@ import HummingbirdCore
 import NIOCore
 import NIOPosix
 import NIOSSL
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationHTTP

@@ -2,7 +2,7 @@ import NIOCore
 import NIOEmbedded
 import NIOPosix
 import NIOSSL
-import TestPatience
+import TestKit
 import Testing
 
 @testable import FederationHTTP

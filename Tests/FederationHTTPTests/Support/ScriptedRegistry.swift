@@ -23,6 +23,8 @@ final class ScriptedRegistry: RegistryLink {
         var spoilsProofs = false
         /// Cards that are shown in the place of the listed ones.
         var forged: [ServerID: String] = [:]
+        /// The code with which whoever registers is refused; nil for nobody.
+        var refusing: String?
     }
 
     private let script: Mutex<Script>
@@ -73,10 +75,11 @@ final class ScriptedRegistry: RegistryLink {
     }
 
     func ask(_ request: RegistryRequest) async throws(Refusal) -> [UInt8] {
-        guard request.method == "GET", let path = request.path.split(separator: "?").first else {
-            return JSONValue.object([:]).serialized()
-        }
         let script = script.withLock(\.self)
+        guard request.method == "GET", let path = request.path.split(separator: "?").first else {
+            guard let code = script.refusing else { return JSONValue.object([:]).serialized() }
+            throw Refusal(.unavailable, code: code, reason: "it will not", remedy: "none")
+        }
         switch path {
         case "/.well-known/aether-federation":
             let parts = script.identity.card.split(separator: ".").map { JSONValue.string(String($0)) }

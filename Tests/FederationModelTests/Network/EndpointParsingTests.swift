@@ -1,4 +1,5 @@
 import FederationModel
+import TestKit
 import Testing
 
 @Suite("Endpoints by their bytes")
@@ -79,7 +80,7 @@ struct EndpointParsingTests {
         "texts that chance puts together are what the plain reading says",
         arguments: [1, 2, 3, UInt64.random(in: 0...UInt64.max)])
     func random(seed: UInt64) {
-        var random = SplitMix(seed: seed)
+        var random = SeededGenerator(seed: seed)
         var read = 0
         for _ in 0..<20_000 {
             var text = ""
@@ -139,20 +140,5 @@ struct EndpointParsingTests {
 extension String {
     fileprivate func replacingCharacters(at place: Index, with text: String) -> String {
         String(self[..<place]) + text + String(self[index(after: place)...])
-    }
-}
-
-/// SplitMix64: the same numbers from the same seed everywhere.
-private struct SplitMix: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }

@@ -5,6 +5,7 @@ import FederationService
 import Logging
 import ServiceTestKit
 import Synchronization
+import TestKit
 import Testing
 
 /// A whole server over memory stores, whose clock a test moves.
@@ -148,23 +149,14 @@ struct TestPair: Sendable {
 
 /// Entropy that is the same in every run.
 final class SeededEntropy: EntropySource {
-    private let state: Mutex<UInt64>
+    private let generator: Mutex<SeededGenerator>
 
     init(seed: UInt64) {
-        state = Mutex(seed)
+        generator = Mutex(SeededGenerator(seed: seed))
     }
 
     func bytes(_ count: Int) -> [UInt8] {
-        state.withLock { state in
-            (0..<count).map { _ in
-                // SplitMix64.
-                state &+= 0x9E37_79B9_7F4A_7C15
-                var z = state
-                z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-                z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-                return UInt8(truncatingIfNeeded: z ^ (z >> 31))
-            }
-        }
+        generator.withLock { $0.bytes(count) }
     }
 }
 

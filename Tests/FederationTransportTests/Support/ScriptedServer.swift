@@ -12,12 +12,17 @@ final class ScriptedServer: Sendable {
         case chunks(count: Int, bytes: Int)
         /// A head, and then a byte now and again without end.
         case drip(every: TimeAmount)
+        /// Nothing, until ``ScriptedServer/breakSilence()``.
         case silence
     }
+
+    private struct BreakSilence {}
 
     private let script: @Sendable (HTTPRequestHead) -> Answer
     private let heads = Mutex<[HTTPRequestHead]>([])
     private let channel = Mutex<(any Channel)?>(nil)
+    /// On which nothing was answered.
+    private let silent = Mutex<[any Channel]>([])
 
     var asked: [HTTPRequestHead] { heads.withLock { $0 } }
 
@@ -50,6 +55,15 @@ final class ScriptedServer: Sendable {
         try await channel.withLock { $0 }?.close().get()
     }
 
+    /// Answers with 404 whatever has been asked and was met with silence.
+    func breakSilence() {
+        let channels = silent.withLock { silent in
+            defer { silent = [] }
+            return silent
+        }
+        for channel in channels { channel.pipeline.fireUserInboundEventTriggered(BreakSilence()) }
+    }
+
     private final class Handler: ChannelInboundHandler {
         typealias InboundIn = HTTPServerRequestPart
         typealias OutboundOut = HTTPServerResponsePart
@@ -67,9 +81,17 @@ final class ScriptedServer: Sendable {
             case .body: break
             case .end:
                 guard let head else { return }
+                // Known as silent before it is known as asked: whoever has seen it asked can break the silence.
+                let answer = server.script(head)
+                if case .silence = answer { server.silent.withLock { $0.append(context.channel) } }
                 server.heads.withLock { $0.append(head) }
-                answer(server.script(head), context)
+                self.answer(answer, context)
             }
+        }
+
+        func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+            if event is BreakSilence { answer(.full(.notFound), context) }
+            context.fireUserInboundEventTriggered(event)
         }
 
         private func answer(_ answer: Answer, _ context: ChannelHandlerContext) {

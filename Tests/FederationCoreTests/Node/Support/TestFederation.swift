@@ -2,6 +2,7 @@ import FederationCore
 import FederationCrypto
 import FederationModel
 import FederationWire
+import TestKit
 
 /// A few nodes joined by a network that does as the test says: it delivers, loses, repeats and reorders frames, cuts
 /// channels, and lets nodes die between any two effects. Handshakes are real; nothing else has time or chance.
