@@ -76,6 +76,7 @@ class Federation:
         for server in self.servers.values():
             async with server.changing:
                 await server.stop()
+                server.retire()
 
 
 def portal(destination: str) -> str:

@@ -200,10 +200,18 @@ class Server:
             log.seek(max(self._log_start, log.seek(0, os.SEEK_END) - _LAST_BYTES))
             if b"*** Signal " not in log.read():
                 return False
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(_BACKTRACE_SECONDS):
                 await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+        self.api.forget()
         return True
+
+    def retire(self) -> None:
+        """It is not started again, whatever it ended by."""
+        self._process = None
 
     def signal(self, number: signal.Signals) -> bool:
         """Whether there was a process to send it to."""

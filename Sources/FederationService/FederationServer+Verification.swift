@@ -153,6 +153,7 @@ extension FederationServer {
         }
         var done = 0
         return try await verifyAssets(wanted, of: key.peer) { asset in
+            self.assertIsolated()
             done += files[asset.hash] ?? 0
             for follower in verifications[key]?.followers ?? [] {
                 subscribers.tell(
@@ -190,11 +191,13 @@ extension FederationServer {
         return (proofs, fetched)
     }
 
-    /// Performs each piece of work, a few at a time, and hands over the results as they come.
+    /// Performs each piece of work, a few at a time, and hands over the results as they come, on this actor.
     private func severalAtOnce<Work: Sendable, Result: Sendable>(
         _ works: [Work], _ perform: @escaping @Sendable (Work) async throws -> Result, then take: (Result) -> Void
     ) async throws {
         try await withThrowingTaskGroup(of: Result.self) { group in
+            // Also makes it so: a body that does not name the actor runs anywhere, and what it calls with it (SE-0313, SE-0420).
+            self.assertIsolated()
             for (index, work) in works.enumerated() {
                 if index >= Self.assetsAtOnce, let result = try await group.next() { take(result) }
                 group.addTask { try await perform(work) }

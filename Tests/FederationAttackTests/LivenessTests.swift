@@ -100,11 +100,19 @@ import Testing
             return pause > Limits.dialBackoffMaximum / 2
         }
         await eventually { await direction(beta, to: alpha) == .incoming }
+        let doubled = CloseCode.duplicateChannel
+        func refusals() -> Int64 { alpha.closed(doubled) + alpha.wasClosed(doubled) }
+        let before = refusals()
         try await toBeta.stop()
-        // As long as alpha does not know, it keeps the dead channel and refuses another.
-        await eventually { await direction(alpha, to: beta) == nil }
-        await passFirstPause(of: beta, before: alpha)
-        await eventually { await direction(beta, to: alpha) == .outgoing }
+        await eventually {
+            let pause = await pause(beta, before: alpha)
+            if pause > .zero, pause <= Limits.dialBackoffMinimum { clock.advance(by: Limits.dialBackoffMinimum) }
+            // As long as alpha does not know, it keeps the dead channel and refuses another, which makes beta rest once more.
+            if pause > Limits.dialBackoffMaximum / 2, refusals() > before, await direction(alpha, to: beta) == nil {
+                clock.advance(by: Limits.dialBackoffMaximum)
+            }
+            return await direction(beta, to: alpha) == .outgoing
+        }
         try await toAlpha.stop()
         try await alpha.stop()
         try await beta.stop()

@@ -71,7 +71,7 @@ extension ServerRegistry.Failure {
         case .keyMismatch(let id):
             refusal(
                 .conflict, "keyMismatch", "\(id) is bound to another key than the one presented",
-                "compare the fingerprints with its operator, who makes others follow with: aether keys revoke")
+                "compare the fingerprints with its operator; who knows its recovery key follows: aether keys revoke")
         case .heartbeatBackwards(let id, let newest, let offered):
             refusal(
                 .conflict, "heartbeatBackwards",

@@ -107,13 +107,7 @@ public struct KeyBinding: Hashable, Sendable {
         guard !changed.isDead else { throw .revoked(server) }
         if card.publicKey != changed.key {
             guard !changed.retired.contains(where: { $0.key == card.publicKey }) else { throw .retiredKey(server) }
-            do throws(Failure) {
-                change = try changed.follow(card.rotations, to: card.publicKey, change: change, at: now)
-            } catch {
-                // What its owner did is not enough here, and would not be by doing it again.
-                let isVain = error == .keyMismatch(server) && card.revocation != nil && commitment.recovery == nil
-                throw isVain ? .noRecovery(server) : error
-            }
+            change = try changed.follow(card.rotations, to: card.publicKey, change: change, at: now)
             changed.forgetOldest(keeping: isNamed)
         } else if commitment == KeyCommitment(), retired.isEmpty {
             // Bound without a card, on first use or by what was stored: this may be the first one.

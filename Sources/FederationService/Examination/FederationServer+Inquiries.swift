@@ -110,7 +110,7 @@ extension FederationServer {
             // are counted and last, so where others' words lead, that there were too many would tell what is there.
             guard error.code != "fetch.busy" || !isChosen else { return [Self.busy] }
             guard error.code != Refusal.cannotLook else {
-                return [Finding("endpoint", .cannotLook(at: endpoint), .warning)]
+                return [Finding("endpoint", .toldCannotLook, .warning)]
             }
             return await unproven(server, since: start)
         }

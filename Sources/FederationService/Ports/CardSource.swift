@@ -43,10 +43,7 @@ extension Refusal {
     package static let cannotLook = "tls.failed"
 
     /// What others are told of it, who cannot mend it.
-    package static func cannotLook(at endpoint: Endpoint) -> Refusal {
-        Refusal(
-            .unavailable, code: cannotLook,
-            reason: "\(endpoint) was not asked: this server has no root certificates to ask over TLS",
-            remedy: "tell its operator, or name an address without TLS")
-    }
+    package static let toldCannotLook = Refusal(
+        .unavailable, code: cannotLook, reason: "this server has no root certificates, and can ask nobody over TLS",
+        remedy: "tell its operator, or name an address without TLS")
 }

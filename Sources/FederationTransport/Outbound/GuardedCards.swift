@@ -47,7 +47,7 @@ public struct GuardedCards: CardSource {
             return try await Self.card(request, by: fetcher).compact
         } catch {
             failed(endpoint, error)
-            guard error.code != Refusal.cannotLook else { throw .cannotLook(at: endpoint) }
+            guard error.code != Refusal.cannotLook else { throw .toldCannotLook }
         }
         throw Refusal(
             .conflict, code: "endpoint.unproven", reason: "no card was found at \(endpoint)",
