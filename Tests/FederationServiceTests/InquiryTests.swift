@@ -270,6 +270,17 @@ struct InquiryTests {
         #expect(findings.map(\.code) == ["inquiry.busy"] && findings.map(\.status) == [.warning], "\(findings)")
     }
 
+    /// Would fail if it were held against the peer, came late, or named the address, which may be known to the operator alone.
+    @Test("that this server can ask nobody over TLS is no word about a peer, and comes at once, without an address")
+    func blind() async throws {
+        var scene = try await Scene()
+        scene.examiner.put(StubExaminer.Place(isBlind: true), at: try Scene.home)
+        let inquiry = try scene.inquiry()
+        let findings = try await scene.ask(inquiry).get().findings
+        #expect(findings.map(\.code) == ["tls.failed"] && findings.map(\.status) == [.warning], "\(findings)")
+        #expect(!"\(findings)".contains("alpha.example"))
+    }
+
     @Test(
         "where a pinned peer's later card leads is not the operator's choice, until the operator pins it there",
         arguments: ["ws://10.0.0.5:22", "ws://alpha.example:22", "ws://other.example:7700"])

@@ -13,6 +13,8 @@ final class StubExaminer: ExaminationLink {
         var address = NetworkAddress(ipv4: 0xC000_0201)
         /// Whether this server has looked there too often.
         var isBusy = false
+        /// Whether this server knows no roots, and can ask nobody over TLS.
+        var isBlind = false
         /// Only the operator's word leads there.
         var isPrivate = false
         var answer: @Sendable (String) async throws(Refusal) -> String = { _ throws(Refusal) in
@@ -62,6 +64,10 @@ final class StubExaminer: ExaminationLink {
         guard let place = visit("card", endpoint, reach.isOperatorsChoice) else { throw Self.closed }
         guard !place.isBusy else {
             throw Refusal(.overloaded, code: "fetch.busy", reason: "too much at once", remedy: "wait")
+        }
+        guard !place.isBlind else {
+            throw Refusal(
+                .unavailable, code: "tls.failed", reason: "\(endpoint) was not asked", remedy: "install roots")
         }
         guard let card = place.card else { throw Self.closed }
         guard reach.isOperatorsChoice || !place.isPrivate else { throw Self.refused }
