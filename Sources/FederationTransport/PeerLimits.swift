@@ -23,7 +23,7 @@ enum PeerLimits {
     static let sealingRun = 64
     /// Received frames that are handed to the server together: a visit costs more than what most frames are there for.
     static let handlingRun = 16
-    /// Bytes of their payloads: larger ones would not be in the caches any more when their turn comes.
+    /// Bytes of their payloads, unless one alone has more: what is handed over together stays in memory together.
     static let handlingBytes = 1 << 20
 }
 
