@@ -34,6 +34,11 @@ struct Bench: AsyncParsableCommand {
     @Option(help: "Sends sealed messages of so many bytes for ten seconds and does nothing else: for a profiler.")
     var profileChannel: Int?
 
+    @Option(
+        help: "Makes so many handshakes at once through sockets for ten seconds, and does nothing else: for a profiler."
+    )
+    var profileHandshakes: Int?
+
     // MARK: As a process of another one of these
 
     @Option(help: .hidden)
@@ -69,6 +74,7 @@ struct Bench: AsyncParsableCommand {
     func run() async throws {
         if let role { return try await run(as: role) }
         if let profileChannel { return try await ChannelPart.profile(profileChannel) }
+        if let profileHandshakes { return try await SocketHandshakePart.profile(profileHandshakes) }
         if build == ChannelPart.name { return print(try await ChannelPart.peak(count)) }
         if let build { return print(try CorePart.build(build, count)) }
         if markdown { return print(try ResultTable.markdown(of: results)) }

@@ -15,17 +15,22 @@ final class PeerHost: PeerChannelHost {
         case established
     }
 
-    private final class Channel {
-        var handshake: Handshake?
-        var records: RecordLayer?
-        var stage = Stage.awaitingHello
+    /// Each has its own lock: handshakes of several channels do not wait for each other.
+    private final class Channel: Sendable {
+        struct State: ~Copyable {
+            var handshake: Handshake?
+            var records: RecordLayer?
+            var stage = Stage.awaitingHello
+        }
+
         let server: ServerID
         let sink: any PeerChannel
+        let state: Mutex<State>
 
-        init(_ handshake: consuming Handshake, of server: ServerID, _ sink: any PeerChannel) {
-            self.handshake = consume handshake
+        init(_ handshake: consuming sending Handshake, of server: ServerID, _ sink: any PeerChannel) {
             self.server = server
             self.sink = sink
+            state = Mutex(State(handshake: consume handshake))
         }
     }
 
@@ -45,7 +50,8 @@ final class PeerHost: PeerChannelHost {
     private let state = Mutex(State())
 
     init(_ id: String, suites: [CipherSuite]) throws {
-        let seed = Array(repeating: UInt8(id.utf8.reduce(0) { $0 &+ $1 }), count: ServerIdentity.seedBytes)
+        let seed = Array(
+            (Array(id.utf8) + Array(repeating: 0, count: ServerIdentity.seedBytes)).prefix(ServerIdentity.seedBytes))
         identity = try ServerIdentity(id: ServerID(unchecked: id), seed: seed)
         self.suites = suites
     }
@@ -66,16 +72,16 @@ final class PeerHost: PeerChannelHost {
         _ direction: ChannelDirection, peer: ServerID?, remote: String, sink: any PeerChannel
     ) async throws(ChannelFailure) -> OpenedChannel {
         do {
-            return try state.withLock { state in
-                var generator = SystemRandomNumberGenerator()
-                let identity = state.appearance ?? identity
-                let handshake = try Handshake(
-                    identity: identity, expecting: peer, configuration: HandshakeConfiguration(suites: suites),
-                    entropy: HandshakeEntropy(using: &generator), at: clock.now().timestamp)
-                let hello = handshake.helloMessage
+            let identity = state.withLock { $0.appearance } ?? identity
+            let handshake = try Handshake(
+                identity: identity, expecting: peer, configuration: HandshakeConfiguration(suites: suites),
+                entropy: HandshakeEntropy(drawing: SystemEntropy().bytes), at: clock.now().timestamp)
+            let hello = handshake.helloMessage
+            let channel = Channel(handshake, of: identity.id, sink)
+            return state.withLock { state in
                 state.lastNumber += 1
                 let id = ChannelID(state.lastNumber)
-                state.channels[id] = Channel(handshake, of: identity.id, sink)
+                state.channels[id] = channel
                 return OpenedChannel(id: id, hello: hello)
             }
         } catch {
@@ -84,30 +90,32 @@ final class PeerHost: PeerChannelHost {
     }
 
     func receiveHandshake(_ message: [UInt8], on id: ChannelID) async -> FederationNode.ChannelStep {
-        state.withLock { state in
-            guard let channel = state.channels[id] else { return .close(.internalError) }
-            return (try? step(message, channel)) ?? .close(.protocolError)
+        guard let channel = state.withLock({ $0.channels[id] }) else { return .close(.internalError) }
+        return channel.state.withLock { state in
+            (try? step(message, &state, channel.server)) ?? .close(.protocolError)
         }
     }
 
-    private func step(_ message: [UInt8], _ channel: Channel) throws -> FederationNode.ChannelStep {
-        switch channel.stage {
+    private func step(
+        _ message: [UInt8], _ state: inout Channel.State, _ server: ServerID
+    ) throws -> FederationNode.ChannelStep {
+        switch state.stage {
         case .awaitingHello:
-            channel.stage = .awaitingSignature
-            guard let reply = try channel.handshake?.receive(hello: message, at: clock.now().timestamp) else { break }
+            state.stage = .awaitingSignature
+            guard let reply = try state.handshake?.receive(hello: message, at: clock.now().timestamp) else { break }
             return .send([reply])
         case .awaitingSignature:
-            channel.stage = .awaitingReady
-            guard let claim = try channel.handshake?.receive(signature: message),
-                var records = try channel.handshake?.complete(trusting: claim.publicKey).records()
+            state.stage = .awaitingReady
+            guard let claim = try state.handshake?.receive(signature: message),
+                var records = try state.handshake?.complete(trusting: claim.publicKey).records()
             else { break }
-            let ready = try FrameCodec.encode(.ready(.init(server: channel.server)))
+            let ready = try FrameCodec.encode(.ready(.init(server: server)))
             let sealed = try records.seal(ready, at: clock.now().instant)
-            channel.records = consume records
+            state.records = consume records
             return .send(sealed)
         case .awaitingReady:
-            guard case .frame? = try channel.records?.open(message) else { break }
-            channel.stage = .established
+            guard case .frame? = try state.records?.open(message) else { break }
+            state.stage = .established
             return .established([])
         case .established:
             break
@@ -116,7 +124,7 @@ final class PeerHost: PeerChannelHost {
     }
 
     func takeRecords(for id: ChannelID) async -> sending RecordLayer? {
-        let records = state.withLock { $0.channels[id]?.records.take() }
+        let records = state.withLock({ $0.channels[id] })?.state.withLock { $0.records.take() }
         established.add()
         return records
     }

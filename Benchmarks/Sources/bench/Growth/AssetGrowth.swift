@@ -41,7 +41,11 @@ struct AssetGrowth {
                     GrowthPart.name, "\(what), \(short(count)), lstat", cost: contest, to: 1, by: \.processor,
                     unit: "ns",
                     nanoseconds: 1))
-            curve.add(count, ours: contest.cost(0, by: \.processor), lookUp: contest.cost(1, by: \.processor))
+            curve.add(
+                count,
+                zip(contest.costs(0, by: \.processor), contest.costs(1, by: \.processor)).map {
+                    CostSample(ours: $0, lookUp: $1)
+                })
         }
         for row in curve.rows() { table.add(row) }
     }

@@ -13,10 +13,15 @@ struct GrowthPart {
     }
 }
 
+/// What one operation cost in one round, ours and what stands beside it, in nanoseconds.
+struct CostSample {
+    let ours: Double
+    let lookUp: Double
+}
+
 /// The cost of one operation at different sizes, and of what stands beside it.
 struct GrowthCurve {
-    /// Ours, and the look-up, in nanoseconds.
-    private var costs: [(count: Int, ours: Double, lookUp: Double)] = []
+    private var costs: [(count: Int, samples: [CostSample])] = []
     private let what: String
     private let beside: String
 
@@ -26,22 +31,37 @@ struct GrowthCurve {
         self.beside = beside
     }
 
-    mutating func add(_ count: Int, ours: Double, lookUp: Double) {
-        costs.append((count, ours, lookUp))
+    /// - Parameter samples: one of each round, never empty, and as many at each size.
+    mutating func add(_ count: Int, _ samples: [CostSample]) {
+        costs.append((count, samples))
     }
 
     /// How many times the cost at the largest size is that at the smallest: against the logarithm, and against the look-up.
+    /// The noise is that of the rounds, each with the round of the same number at the other size.
     func rows() -> [Row] {
         guard let small = costs.first, let large = costs.last, small.count < large.count else { return [] }
-        let grown = large.ours / small.ours
+        let logarithm = log(Double(large.count)) / log(Double(max(small.count, 2)))
+        let rounds = zip(large.samples, small.samples).map { large, small in
+            (grown: large.ours / small.ours, lookUp: large.lookUp / small.lookUp)
+        }
         let name = "\(what), \(short(small.count)) to \(short(large.count))"
         return [
             Row(
-                GrowthPart.name, "\(name), against the logarithm", ours: grown,
-                theirs: log(Double(large.count)) / log(Double(max(small.count, 2))), unit: "×", atMost: 1),
+                GrowthPart.name, "\(name), against the logarithm", grown: rounds.map { ($0.grown, logarithm) },
+                atMost: 1),
             Row(
-                GrowthPart.name, "\(name), against \(beside)", ours: grown, theirs: large.lookUp / small.lookUp,
-                unit: "×", atMost: nil),
+                GrowthPart.name, "\(name), against \(beside)", grown: rounds.map { ($0.grown, $0.lookUp) }, atMost: nil),
         ]
+    }
+}
+
+extension Row {
+    /// How many times a cost has grown, against how many times it may have; of each round.
+    init(_ part: String, _ name: String, grown rounds: [(ours: Double, theirs: Double)], atMost aim: Double?) {
+        let ratios = rounds.map { $0.ours / $0.theirs }
+        self.init(
+            part, name, ours: median(rounds.map(\.ours)), theirs: median(rounds.map(\.theirs)), unit: "×",
+            ratios: ratios,
+            aim: aim.map { "<= \($0)" }, met: aim.map { median(ratios) <= $0 })
     }
 }

@@ -42,12 +42,12 @@ struct GrowthProbe {
         let comparison = try compare(picks, bytes, body)
         table.add(
             Row(GrowthPart.name, "\(what), \(short(count)), a look-up in as many bytes", comparison, atMost: nil))
-        everywhere.add(count, ours: comparison.ours, lookUp: comparison.theirs)
+        everywhere.add(count, comparison.samples)
         guard kind != .addition else { return }
         let same = try compare(picks.indices.map { picks[$0 % Self.few] }, bytes, body)
         table.add(
             Row(GrowthPart.name, "\(what), the same \(Self.few), \(short(count)), bytes", same, atMost: nil))
-        again.add(count, ours: same.ours, lookUp: same.theirs)
+        again.add(count, same.samples)
     }
 
     private func compare(

@@ -5,7 +5,8 @@ struct PeerGrowth {
     private static let counts = [1, 10, 100, 500, 1_000]
     /// Between these the memory of one peer is told: what the first ones bring with them is not theirs.
     private static let memory = (from: 100, to: 1_000)
-    private static let window = Duration.seconds(20)
+    private static let windows = 7
+    private static let window = Duration.seconds(3)
     private static let aim = 32.0
 
     func run(_ table: inout ResultTable) async throws {
@@ -24,17 +25,14 @@ struct PeerGrowth {
                 connected += 1
             }
             try await Task.sleep(for: .seconds(2))
-            let (processor, heartbeats) = (try hub.number("processor"), try crowd.number("heartbeats"))
-            try await Task.sleep(for: Self.window)
-            let sent = try crowd.number("heartbeats") - heartbeats
-            let cost = (try hub.number("processor") - processor) / max(sent, 1)
+            let costs = try await Self.heartbeats(hub, crowd)
             residents[count] = try hub.number("resident")
             table.add(
                 Row(
-                    GrowthPart.name, "processor time of a heartbeat, \(short(count)) connected", values: [cost / 1_000],
-                    unit: "µs", atMost: nil))
+                    GrowthPart.name, "processor time of a heartbeat, \(short(count)) connected",
+                    values: costs.map { $0 / 1_000 }, unit: "µs", atMost: nil))
             // With one peer there are too few heartbeats to tell their cost from that of doing nothing.
-            if count >= Self.memory.from { curve.add(count, ours: cost, lookUp: .nan) }
+            if count >= Self.memory.from { curve.add(count, costs.map { CostSample(ours: $0, lookUp: .nan) }) }
         }
         for row in curve.rows().prefix(1) { table.add(row) }
         guard let ours = Self.slope(residents), let theirs = Self.slope(bare) else { return }
@@ -45,6 +43,18 @@ struct PeerGrowth {
             Row(
                 GrowthPart.name, "\(name), above the socket's own", values: [ours - theirs], unit: "KiB",
                 atMost: Self.aim))
+    }
+
+    /// What a heartbeat costs, in each window of time.
+    private static func heartbeats(_ hub: Child, _ crowd: Child) async throws -> [Double] {
+        var costs: [Double] = []
+        for _ in 0..<windows {
+            let (processor, heartbeats) = (try hub.number("processor"), try crowd.number("heartbeats"))
+            try await Task.sleep(for: window)
+            let sent = try crowd.number("heartbeats") - heartbeats
+            costs.append((try hub.number("processor") - processor) / max(sent, 1))
+        }
+        return costs
     }
 
     /// Bytes with so many sockets that have only a WebSocket.

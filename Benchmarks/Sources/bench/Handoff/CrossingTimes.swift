@@ -16,8 +16,8 @@ struct CrossingTimes: Codable {
     }
 
     /// The least value that so many thousandths of all values do not exceed; NaN of nothing.
-    static func quantile(_ thousandths: Int, of values: [Int64]) -> Double {
-        let sorted = values.sorted()
+    func quantile(_ thousandths: Int, of values: KeyPath<Self, [Int64]>) -> Double {
+        let sorted = self[keyPath: values].sorted()
         guard !sorted.isEmpty else { return .nan }
         let place = (sorted.count * thousandths + 999) / 1_000 - 1
         return Double(sorted[min(max(place, 0), sorted.count - 1)])

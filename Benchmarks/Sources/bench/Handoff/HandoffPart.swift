@@ -73,19 +73,24 @@ struct HandoffPart {
             Row(
                 Self.name, "processor time of a crossing, \(load), bare commits", cost: contest, to: 1, by: \.processor,
                 unit: "µs", nanoseconds: 1_000))
+        rounds = rounds.suffix(Contest.rounds)
         var times = CrossingTimes()
-        for round in rounds.suffix(Contest.rounds) { times += round }
+        for round in rounds { times += round }
         // A transaction of so many crossings' steps is what each of them waits for.
-        let together = contest.cost(1, by: \.wall) * Double(min(atOnce, crossings))
-        let needed = try pair.roundTrip() + together
+        let together = Double(min(atOnce, crossings))
+        let roundTrip = try pair.roundTrip()
+        let needed = roundTrip + contest.cost(1, by: \.wall) * together
         for (name, thousandths, values) in [
-            ("p50", 500, times.crossings), ("p99", 990, times.crossings), ("p99.9", 999, times.crossings),
-            ("to the redirect, p50", 500, times.redirects), ("to the redirect, p99", 990, times.redirects),
-        ] where !values.isEmpty {
+            ("p50", 500, \CrossingTimes.crossings), ("p99", 990, \.crossings), ("p99.9", 999, \.crossings),
+            ("to the redirect, p50", 500, \.redirects), ("to the redirect, p99", 990, \.redirects),
+        ] where !times[keyPath: values].isEmpty {
+            let ratios = zip(rounds, contest.costs(1, by: \.wall)).map { round, floor in
+                round.quantile(thousandths, of: values) / (roundTrip + floor * together)
+            }
             table.add(
                 Row(
-                    Self.name, "latency, \(load), \(name)", ours: CrossingTimes.quantile(thousandths, of: values) / 1e6,
-                    theirs: needed / 1e6, unit: "ms", atMost: name == "p99" ? Self.latencyAim : nil))
+                    Self.name, "latency, \(load), \(name)", ours: times.quantile(thousandths, of: values) / 1e6,
+                    theirs: needed / 1e6, unit: "ms", rounds: ratios, atMost: name == "p99" ? Self.latencyAim : nil))
         }
         table.add(
             Row(

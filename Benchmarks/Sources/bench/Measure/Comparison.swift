@@ -8,6 +8,8 @@ struct Comparison {
     /// Median nanoseconds of processor time for one operation.
     let ours: Double
     let theirs: Double
+    /// The nanoseconds of one operation in each pair.
+    let samples: [CostSample]
     /// The median of the pairs' ratios, and the lowest and highest: what the noise is.
     let ratio: Double
     let lowest: Double
@@ -25,6 +27,7 @@ struct Comparison {
             pairs.append(isSwapped ? (second, first) : (first, second))
         }
         let ratios = pairs.map { $0.ours / $0.theirs }
+        samples = pairs.map { CostSample(ours: $0.ours / Double(operations), lookUp: $0.theirs / Double(operations)) }
         self.ours = median(pairs.map(\.ours)) / Double(operations)
         self.theirs = median(pairs.map(\.theirs)) / Double(operations)
         ratio = median(ratios)

@@ -67,7 +67,12 @@ struct Contest {
 
     /// Nanoseconds of one operation by a contender.
     func cost(_ contender: Int, by time: KeyPath<Sample, Double>) -> Double {
-        median(samples.map { $0[contender][keyPath: time] }) / Double(operations)
+        median(costs(contender, by: time))
+    }
+
+    /// The same of each round.
+    func costs(_ contender: Int, by time: KeyPath<Sample, Double>) -> [Double] {
+        samples.map { $0[contender][keyPath: time] / Double(operations) }
     }
 
     /// Of each round, ours ÷ theirs.

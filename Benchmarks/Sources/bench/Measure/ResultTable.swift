@@ -110,13 +110,10 @@ struct ResultTable {
         return (head + lines).joined(separator: "\n")
     }
 
-    /// What the row said on an earlier day, and whether that lies outside the noise of now.
+    /// What the row said on an earlier day, and whether that is further from now than the noise.
     private static func before(_ row: Row) -> String {
         guard let previous = row.previous, let figure = previous.ratio ?? previous.ours else { return "" }
         let text = previous.ratio == nil ? number(figure) : ratio(figure)
-        // As exactly as it is shown.
-        func shown(_ value: Double) -> Double { (value * 100).rounded() }
-        let isOutside = row.spread.map { shown(figure) < shown($0[0]) || shown(figure) > shown($0[1]) } ?? false
-        return text + (previous.date.map { " on \($0)" } ?? "") + (isOutside ? ", outside" : "")
+        return text + (previous.date.map { " on \($0)" } ?? "") + (row.isOutside ? ", outside" : "")
     }
 }

@@ -7,8 +7,8 @@ struct Row: Codable {
     var theirs: Double?
     let unit: String
     var ratio: Double?
-    /// The lowest and highest ratio of a pair, of all runs of the day. Of a row without pairs, those of the runs' own figures; nil
-    /// after one run.
+    /// The lowest and highest ratio of a pair or of a round, of all runs of the day. Of a row with neither, those of the runs' own
+    /// figures; nil after one run.
     var spread: [Double]?
     /// What the ratio is to be; nil where no aim is set.
     let aim: String?
@@ -26,6 +26,8 @@ struct Row: Codable {
         let ratio: Double?
         /// Only where there was no ratio.
         let ours: Double?
+        /// The noise of then; nil where it was not known.
+        let spread: [Double]?
     }
 
     init(_ part: String, _ name: String, _ comparison: Comparison, unit: String = "ns", atMost aim: Double?) {
@@ -40,8 +42,10 @@ struct Row: Codable {
         met = aim.map { comparison.ratio <= $0 }
     }
 
+    /// - Parameter rounds: what the ratio was in each round, for the noise; empty where there are no rounds.
     init(
-        _ part: String, _ name: String, ours: Double, theirs: Double?, unit: String, atMost aim: Double?
+        _ part: String, _ name: String, ours: Double, theirs: Double?, unit: String, rounds: [Double] = [],
+        atMost aim: Double?
     ) {
         self.part = part
         self.name = name
@@ -49,7 +53,7 @@ struct Row: Codable {
         self.theirs = theirs
         self.unit = unit
         ratio = theirs.map { ours / $0 }
-        spread = nil
+        spread = rounds.count > 1 ? [rounds.min() ?? 0, rounds.max() ?? 0] : nil
         self.aim = aim.map { "<= \($0)" }
         met = aim.flatMap { aim in theirs.map { ours / $0 <= aim } }
     }
@@ -111,12 +115,27 @@ extension Row {
         row.date = day
         guard let old else { return row }
         guard old.date == day else {
-            row.previous = Previous(date: old.date, ratio: old.ratio, ours: old.ratio == nil ? old.ours : nil)
+            row.previous = Previous(
+                date: old.date, ratio: old.ratio, ours: old.ratio == nil ? old.ours : nil, spread: old.spread)
             return row
         }
         row.previous = old.previous
         if !anew { row.join((old.runs ?? [Run(old)]) + [Run(self)]) }
         return row
+    }
+
+    /// Whether the figure of the day before and that of now are further apart than their noise: neither lies in that of the
+    /// other. Each is taken as exactly as it is shown.
+    var isOutside: Bool {
+        guard let previous, let before = previous.ratio ?? previous.ours else { return false }
+        func shown(_ value: Double) -> Double { (value * 100).rounded() }
+        func contains(_ spread: [Double], _ figure: Double) -> Bool {
+            shown(spread[0]) <= shown(figure) && shown(figure) <= shown(spread[1])
+        }
+        let spreads = [(spread, before), (previous.spread, ratio ?? ours)].compactMap { spread, figure in
+            spread.map { ($0, figure) }
+        }
+        return !spreads.isEmpty && !spreads.contains { contains($0, $1) }
     }
 
     private mutating func join(_ runs: [Run]) {

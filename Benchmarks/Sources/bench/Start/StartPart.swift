@@ -65,11 +65,9 @@ struct StartPart {
             guard let smaller = sample.smaller, let large = starts[sample.name], let small = starts[smaller],
                 let more = bytes[sample.name], let less = bytes[smaller]
             else { continue }
-            let time = median(large.map(\.nanoseconds)) / median(small.map(\.nanoseconds))
+            let rounds = zip(large, small).map { ($0.nanoseconds / $1.nanoseconds, more / less) }
             table.add(
-                Row(
-                    Self.name, "time grows against data, \(smaller) to \(sample.name)", ours: time, theirs: more / less,
-                    unit: "×", atMost: 1))
+                Row(Self.name, "time grows against data, \(smaller) to \(sample.name)", grown: rounds, atMost: 1))
         }
     }
 }
