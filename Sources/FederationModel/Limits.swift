@@ -170,6 +170,8 @@ public enum Limits {
     public static let registries = 32
     /// Entries of a registry that one search looks at before it hands out a cursor to go on from.
     public static let searchedServers = 10_000
+    /// Searches of a registry under way at one time that look at more entries than a page may have.
+    public static let longSearches = 16
     /// Bytes of a search text.
     public static let searchTextBytes = 64
     /// Bytes of one line of a finding that goes to another server.

@@ -13,8 +13,8 @@ public actor SQLiteStore: FederationStore {
     /// Calls that share one transaction at most. It bounds how long the first of them waits for the last.
     private static let groupLimit = 256
     /// How long a lock that another process holds is waited for, in seconds.
-    private static let busySeconds = 5.0
-    private static let fileName = "federation.sqlite3"
+    static let busySeconds = 5.0
+    static let fileName = "federation.sqlite3"
 
     private struct Waiting {
         let changes: [StoreChange]
@@ -184,13 +184,26 @@ extension SQLiteStore {
         guard try String.fetchOne(database, sql: "PRAGMA journal_mode") == "wal" else {
             throw StorageRefusal.failed(path, "SQLite does not accept WAL mode on this file system")
         }
+        try checkContents(database, path)
+    }
+
+    /// What is looked at before anything is read, also where nothing is to be written.
+    static func checkContents(_ database: Database, _ path: String) throws {
         let application = try Int64.fetchOne(database, sql: "PRAGMA application_id") ?? 0
-        let isEmpty = try Int64.fetchOne(database, sql: "SELECT count(*) FROM sqlite_master") == 0
-        guard application == Schema.applicationID || application == 0 && isEmpty else {
+        guard try application == Schema.applicationID || application == 0 && isUnbegun(database) else {
             throw StorageRefusal.foreign(path)
         }
         guard try !Schema.migrator.hasBeenSuperseded(database) else { throw StorageRefusal.newer(path) }
         let verdict = try String.fetchOne(database, sql: "PRAGMA quick_check(1)") ?? "no answer to quick_check"
         guard verdict == "ok" else { throw StorageRefusal.corrupt(path, verdict) }
+    }
+
+    /// Whether nothing is in it but what a first start leaves that was broken off before its first migration: the empty
+    /// table of migrations, which has a transaction of its own, and the index of its key.
+    private static func isUnbegun(_ database: Database) throws -> Bool {
+        let names = try String.fetchAll(database, sql: "SELECT name FROM sqlite_master ORDER BY rowid")
+        guard !names.isEmpty else { return true }
+        guard names == ["grdb_migrations", "sqlite_autoindex_grdb_migrations_1"] else { return false }
+        return try Int64.fetchOne(database, sql: "SELECT count(*) FROM grdb_migrations") == 0
     }
 }

@@ -36,7 +36,7 @@ extension FederationServer {
     public func openChannel(
         _ direction: ChannelDirection, peer: ServerID?, remote: String, sink: any PeerChannel
     ) throws(ChannelFailure) -> OpenedChannel {
-        guard !isStopping else { throw ChannelFailure(code: .goingAway) }
+        guard !node.isWindingDown else { throw ChannelFailure(code: .goingAway) }
         let address = Endpoint("ws://\(remote)")?.host.address
         if let address, node.policy.denies(address) {
             logger.info("refused a channel with an address that the deny list names", metadata: ["remote": "\(remote)"])
@@ -58,7 +58,7 @@ extension FederationServer {
 
     /// A handshake message has arrived; do as the answer says.
     public func receiveHandshake(_ message: [UInt8], on id: ChannelID) -> FederationNode.ChannelStep {
-        guard !isStopping else { return .close(.goingAway) }
+        guard !node.isWindingDown else { return .close(.goingAway) }
         guard let channel = channels[id] else { return .close(.internalError) }
         let (step, effects) = node.receiveHandshake(message, on: id, direction: channel.direction, at: clock.now())
         if case .close(let code) = step {
@@ -85,8 +85,8 @@ extension FederationServer {
     public func receive(_ frames: [FederationFrame], on id: ChannelID) async {
         for (number, frame) in frames.enumerated() {
             guard !isStopping else { return }
-            let effects = node.receive(frame, on: id, at: clock.now())
-            if queue.count < Self.queuedBatches {
+            let effects = tellAnswers(in: node.receive(frame, on: id, at: clock.now()))
+            if effects.isEmpty || queue.count < Self.queuedBatches {
                 enqueue(effects)
             } else {
                 await carryOut(effects)
@@ -113,7 +113,7 @@ extension FederationServer {
         let peer = node.peer(on: id)?.serverID
         enqueue(node.channelClosed(id, at: clock.now()))
         // Whichever side had dialled it: both try to replace it now.
-        if let peer, !isStopping { enqueue(node.dialEffects(for: peer)) }
+        if let peer { enqueue(node.dialEffects(for: peer)) }
     }
 
     /// Whether a channel with the peer is established, whoever dialled it.

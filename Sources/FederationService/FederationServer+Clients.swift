@@ -2,10 +2,19 @@ public import FederationCore
 import FederationCrypto
 public import FederationModel
 
+/// A player who is here, and what happens to their crossings from the moment on of which the record tells.
+public struct FollowedPlayer: Sendable {
+    public let record: PlayerRecord
+    /// In order: everything that changes the record, and nothing that it contains already.
+    public let updates: AsyncStream<PlayerUpdate>
+
+    public var player: PlayerID { record.player }
+}
+
 /// Where a player's client belongs now.
 public enum ClientStanding: Sendable {
     /// Here: the client may follow the player's crossings.
-    case here(PlayerRecord)
+    case here(FollowedPlayer)
     /// The player has travelled on since the ticket was issued, and the client has missed it.
     case moved(HandoffID, Crossing.Redirect)
 }
@@ -27,7 +36,7 @@ extension FederationServer {
     /// moment: when the client is the faster one, its answer waits for the decision, for at most `patience`.
     public func arrive(
         token: String, proof: [UInt8]?, challenge: [UInt8], within patience: Duration
-    ) async throws(Refusal) -> PlayerRecord {
+    ) async throws(Refusal) -> FollowedPlayer {
         if let handoff = node.reservation(for: token, at: clock.now()) {
             // Subscribed in the same turn of the actor as the look at the ledger, so that the decision cannot fall between.
             let updates = try updates(of: handoff.player)

@@ -7,6 +7,36 @@ import Metrics
 /// moves it away or puts another in its place takes a turn, and looks again first: what was damaged a moment ago may be
 /// whole by now, and must not be moved away.
 extension FederationServer {
+    /// Reads an asset again and compares it with its hash. One that is damaged is moved out of sight, so that it can be
+    /// uploaded again.
+    ///
+    /// - Throws: `asset.unknown`; `asset.damaged`; `assets.failed`.
+    public func verify(asset hash: ContentHash) async throws(Refusal) -> VerifiedAsset {
+        let found: HeldAsset
+        var held: HeldAsset
+        do {
+            found = try await assets.verify([hash]).first ?? .missing
+            held = found
+            if case .damaged = found { held = try await putAway(damaged: hash) }
+        } catch let refusal as Refusal {
+            throw refusal
+        } catch {
+            throw Self.storeFailed(error)
+        }
+        if case .whole(let proof) = held { return proof }
+        guard case .damaged = found else { throw Self.unknownAsset(hash) }
+        throw Refusal(
+            .conflict, code: "asset.damaged", reason: "asset \(hash) is damaged on disk and was moved away",
+            remedy: "publish its world again: aether worlds add; or upload it: PUT /v1/assets/\(hash)",
+            step: .verification)
+    }
+
+    public static func unknownAsset(_ hash: ContentHash) -> Refusal {
+        Refusal(
+            .notFound, code: "asset.unknown", reason: "there is no asset \(hash) here",
+            remedy: "see the manifest of its world", step: .verification)
+    }
+
     /// Moves an asset that was found damaged out of sight, unless it has been replaced since.
     ///
     /// - Returns: what is held now, which is not damaged.

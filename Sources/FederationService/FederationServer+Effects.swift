@@ -12,16 +12,19 @@ struct EffectBatch {
         case caller(CheckedContinuation<Refusal?, Never>)
         /// Waits until the effects are carried out, however long the store fails.
         case patient(CheckedContinuation<Void, Never>)
+        /// As a caller; follows the player from this place in the queue on.
+        case follower(CheckedContinuation<Result<AsyncStream<PlayerUpdate>, Refusal>, Never>, of: PlayerID)
     }
 
     let effects: [Effect]
     var waiter: Waiter?
 
-    /// Lets who waits go on; with the effects carried out, or given up for a reason.
-    func release(_ refusal: Refusal? = nil) {
+    /// Lets who waits go on, although the effects are not carried out.
+    func refuse(_ refusal: Refusal) {
         switch waiter {
         case .caller(let continuation): continuation.resume(returning: refusal)
         case .patient(let continuation): continuation.resume()
+        case .follower(let continuation, of: _): continuation.resume(returning: .failure(refusal))
         case nil: break
         }
     }
@@ -42,6 +45,23 @@ extension FederationServer {
             drain()
         }
         if let refusal { throw refusal }
+    }
+
+    /// As ``commit(_:)``, and follows a player from there on: their updates bring everything that the state at the time of the
+    /// call does not contain, and nothing that waits in the queue and is contained in it.
+    func commit(
+        _ effects: [Effect], following player: PlayerID
+    ) async throws(Refusal) -> AsyncStream<PlayerUpdate> {
+        keepTime()
+        if let storageFailure {
+            enqueue(effects)
+            throw storageFailure
+        }
+        let outcome = await withCheckedContinuation { waiter in
+            queue.append(EffectBatch(effects: effects, waiter: .follower(waiter, of: player)))
+            drain()
+        }
+        return try outcome.get()
     }
 
     /// Waits until what has been done so far is durable.
@@ -82,7 +102,7 @@ extension FederationServer {
         if queue.count == 1, !queue[0].effects.contains(where: \.needsSuspension) {
             let batch = queue.removeFirst()
             for effect in batch.effects { perform(effect) }
-            batch.release()
+            release(batch)
             return
         }
         isDraining = true
@@ -101,6 +121,8 @@ extension FederationServer {
             for batch in batches {
                 for effect in batch.effects {
                     switch effect {
+                    // It has waited for the store, and the server is to stop since.
+                    case .dial where node.isWindingDown, .dialNow where node.isWindingDown: break
                     case .dial(let server, let endpoints): await transport?.dial(server, at: endpoints)
                     case .dialNow(let server):
                         logger.info("\(server) says that it is back")
@@ -114,16 +136,31 @@ extension FederationServer {
                         perform(effect)
                     }
                 }
-                batch.release()
+                release(batch)
             }
         }
         isDraining = false
     }
 
+    /// Lets who waits for a batch go on: its effects are carried out.
+    private func release(_ batch: EffectBatch) {
+        switch batch.waiter {
+        case .caller(let continuation): continuation.resume(returning: nil)
+        case .patient(let continuation): continuation.resume()
+        case .follower(let continuation, of: let player):
+            do throws(Refusal) {
+                continuation.resume(returning: .success(try subscribe(to: player)))
+            } catch {
+                continuation.resume(returning: .failure(error))
+            }
+        case nil: break
+        }
+    }
+
     /// The store fails while the server stops: what is not durable never happened, so nothing that follows from it is done.
     private func giveUp(_ batches: [EffectBatch]) {
         hasGivenUp = true
-        for batch in batches + queue { batch.release(storageFailure) }
+        for batch in batches + queue { batch.refuse(storageFailure ?? Self.stopping) }
         queue = []
         isDraining = false
     }
@@ -165,9 +202,12 @@ extension FederationServer {
 
     private static func tellCallers(of batches: inout [EffectBatch], _ refusal: Refusal) {
         for index in batches.indices {
-            guard case .caller = batches[index].waiter else { continue }
-            batches[index].release(refusal)
-            batches[index].waiter = nil
+            switch batches[index].waiter {
+            case .caller, .follower:
+                batches[index].refuse(refusal)
+                batches[index].waiter = nil
+            case .patient, nil: break
+            }
         }
     }
 
@@ -203,6 +243,16 @@ extension FederationServer {
         case .report(let event):
             report(event)
         }
+    }
+
+    /// Hands the answers of peers to those who asked, ahead of the queue: nothing durable justifies them, and behind a store
+    /// that is late they would count as late themselves, against the peer.
+    ///
+    /// - Returns: the other effects.
+    func tellAnswers(in effects: [Effect]) -> [Effect] {
+        guard effects.contains(where: \.isAnswer) else { return effects }
+        for effect in effects where effect.isAnswer { perform(effect) }
+        return effects.filter { !$0.isAnswer }
     }
 
     private func report(_ event: NodeEvent) {
@@ -314,6 +364,14 @@ extension Effect {
     /// The changes that must be durable before what follows.
     var changes: [StoreChange] {
         if case .persist(let changes) = self { changes } else { [] }
+    }
+
+    /// Whether it is a peer's answer to a question of this server.
+    var isAnswer: Bool {
+        switch self {
+        case .assetAnswered, .worldAnswered: true
+        case .persist, .send, .close, .dial, .dialNow, .hangUp, .serveAsset, .notify, .report, .fetchCard: false
+        }
     }
 
     /// Whether carrying it out takes an `await`.

@@ -17,11 +17,11 @@ extension FederationServer {
         let keeper = try beginKeyChange()
         defer { isChangingKeys = false }
         // A change whose caller was told that the store failed may have become durable since.
-        try await keeper.adopt(node.identity.publicKey)
+        try await keeper.adopt(node.identity.publicKey, promising: node.commitment)
         let successor = try await keeper.next()
         let next = try await keeper.commitmentAfterNext()
         try await commit(node.rotate(to: successor, next: next, at: clock.now()))
-        try await keeper.adopt(successor.publicKey)
+        try await keeper.adopt(successor.publicKey, promising: node.commitment)
         return successor.publicKey
     }
 
@@ -36,7 +36,7 @@ extension FederationServer {
         if successor.publicKey != node.identity.publicKey {
             try await commit(node.replace(by: revocation, with: successor, at: clock.now()))
         }
-        try await keeper.adopt(successor.publicKey)
+        try await keeper.adopt(successor.publicKey, promising: node.commitment)
         return successor.publicKey
     }
 

@@ -201,8 +201,8 @@ extension FederationServer {
         ).issue(by: node.identity)
     }
 
-    /// Checks a ticket that a client shows.
-    public func redeem(ticket: String) async throws(Refusal) -> PlayerRecord {
+    /// Checks a ticket that a client shows, and follows its player from the answer on.
+    public func redeem(ticket: String) async throws(Refusal) -> FollowedPlayer {
         let verified: ClientTicket
         do {
             verified = try self.verified(ticket: ticket)
@@ -211,14 +211,19 @@ extension FederationServer {
                 .forbidden, code: "ticket.refused", reason: "the ticket \(error.reason)",
                 remedy: "ask the world server for a new one")
         }
-        let record = try await player(verified.player)
+        guard let record = node.players[verified.player] else {
+            throw PlayerTable.Failure.notFound(verified.player).refusal
+        }
         guard record.epoch == verified.epoch else {
+            // What has made it stale is durable before it is told.
+            try await commit([])
             throw Refusal(
                 .forbidden, code: "ticket.stale",
                 reason: "\(verified.player) has travelled since the ticket was issued",
                 remedy: "ask the world server for a new one")
         }
-        return record
+        try checkReady()
+        return FollowedPlayer(record: record, updates: try await commit([], following: record.player))
     }
 
     /// The ticket, when this server has signed it with a key that counts now and its time is not over.
@@ -228,11 +233,12 @@ extension FederationServer {
     }
 
     /// A client that came through a portal shows its session token, once; see ``FederationNode/redeem(_:proof:challenge:at:)``.
-    public func arrive(token: String, proof: [UInt8]?, challenge: [UInt8]) async throws(Refusal) -> PlayerRecord {
+    /// Its player is followed from the answer on.
+    public func arrive(token: String, proof: [UInt8]?, challenge: [UInt8]) async throws(Refusal) -> FollowedPlayer {
         try checkReady()
         let (record, effects) = try node.redeem(token, proof: proof, challenge: challenge, at: clock.now())
         do {
-            try await commit(effects)
+            return FollowedPlayer(record: record, updates: try await commit(effects, following: record.player))
         } catch {
             // The client is told that it may try again, so it must be able to.
             for case .putHandoff(let handoff) in effects.flatMap(\.changes) {
@@ -240,7 +246,6 @@ extension FederationServer {
             }
             throw error
         }
-        return record
     }
 
     /// Fresh bytes for a client to sign.

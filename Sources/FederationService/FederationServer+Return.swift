@@ -9,8 +9,9 @@ extension FederationServer {
     public func dialFailed(_ peer: ServerID, at endpoint: Endpoint) {
         let now = clock.now()
         // Whoever was suspended or denied while it was dialled hears nothing any more.
-        guard let heartbeats, !isStopping, !isConnected(to: peer), let standing = node.standing(of: peer, at: now),
-            standing.isPeer, standing.refusal == nil, returnNotices.begin(peer, at: now.instant)
+        guard let heartbeats, !node.isWindingDown, !isConnected(to: peer),
+            let standing = node.standing(of: peer, at: now), standing.isPeer, standing.refusal == nil,
+            returnNotices.begin(peer, at: now.instant)
         else { return }
         let statement = heartbeatStatement(to: peer)
         let isChosen = node.isChosen(endpoint, of: peer)

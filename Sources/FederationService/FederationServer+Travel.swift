@@ -57,8 +57,9 @@ extension FederationServer {
         try checkReady()
         if node.ledger.record(id) == nil, let crossing = crossings[id] {
             guard crossing.phase == .verifying else { throw HandoffLedger.Failure.invalidState(id, .aborted).refusal }
-            // The ledger does not know of it yet; whoever verifies finds it aborted.
+            // The ledger does not know of it yet; whoever verifies finds it over.
             fail(id, of: crossing.player, because: Self.calledOff, since: clock.now().instant)
+            stopFollowing(id, because: Self.calledOff)
             return
         }
         try await commit(node.callOff(id, at: clock.now()))
@@ -117,6 +118,11 @@ extension FederationServer {
     /// What happens to a player's crossings from now on.
     public func updates(of player: PlayerID) throws(Refusal) -> AsyncStream<PlayerUpdate> {
         guard !isStopping else { throw Self.stopping }
+        return try subscribe(to: player)
+    }
+
+    /// As ``updates(of:)``, also while the server stops: ``stop()`` ends the stream when the queue is empty.
+    func subscribe(to player: PlayerID) throws(Refusal) -> AsyncStream<PlayerUpdate> {
         let stream = subscribers.subscribe(player) { token in
             Task { await self.unsubscribe(token, of: player) }
         }
@@ -142,7 +148,8 @@ extension FederationServer {
         do {
             let (manifest, fetched) = try await verifyWorld(
                 plan.route.world, of: plan.peer.serverID, for: Follower(crossing: id, player: player))
-            guard crossings[id]?.phase != .aborted else { return }
+            // One that is over may have been forgotten since; none that is being verified is.
+            guard crossings[id]?.phase == .verifying else { return }
             let size = manifest.manifest.totalSize
             pass(
                 .verification, of: id, since: started,
@@ -152,12 +159,14 @@ extension FederationServer {
             handoffStarted[id] = clock.now().instant
             let epoch = plan.player.epoch
             try await commit(
-                node.depart(player, epoch: epoch, through: portal, as: id, assets: manifest, at: clock.now()))
+                node.depart(
+                    player, epoch: epoch, through: portal, to: plan.destination.id, as: id, assets: manifest,
+                    at: clock.now()))
         } catch {
             // A crossing that the ledger knows of ends by the ledger's rules; the store repeats until it is durable.
             guard node.ledger.record(id) == nil else { return }
             handoffStarted[id] = nil
-            guard crossings[id]?.phase != .aborted else { return }
+            guard crossings[id]?.phase == .verifying else { return }
             fail(id, of: player, because: error, since: started)
         }
     }

@@ -19,7 +19,8 @@ struct WorldVerification {
     typealias Outcome = Result<(VerifiedManifest, fetched: Int64), Refusal>
 
     var followers: [Follower]
-    var waiting: [CheckedContinuation<Outcome, Never>] = []
+    /// In the order in which they came.
+    var waiting: [(crossing: HandoffID, continuation: CheckedContinuation<Outcome, Never>)] = []
 }
 
 /// Worlds that were verified in the life of this process, by the hash of their manifest; bounded by the files they name.
@@ -105,15 +106,29 @@ extension FederationServer {
         let outcome: WorldVerification.Outcome
         if verifications[key] != nil {
             verifications[key]?.followers.append(follower)
-            outcome = await withCheckedContinuation { verifications[key]?.waiting.append($0) }
+            outcome = await withCheckedContinuation { verifications[key]?.waiting.append((follower.crossing, $0)) }
         } else {
             verifications[key] = WorldVerification(followers: [follower])
             outcome = await verification(of: world, key, size: size)
-            for waiting in verifications.removeValue(forKey: key)?.waiting ?? [] { waiting.resume(returning: outcome) }
+            for waiting in verifications.removeValue(forKey: key)?.waiting ?? [] {
+                waiting.continuation.resume(returning: outcome)
+            }
         }
         let (proof, fetched) = try outcome.get()
         try Self.check(proof.manifest, isOf: world, from: peer)
         return (proof, fetched)
+    }
+
+    /// A crossing has ended before its world was verified: it is told nothing more, and waits no longer. The verification itself
+    /// goes on, for the others and for the next one.
+    func stopFollowing(_ crossing: HandoffID, because refusal: Refusal) {
+        for key in Array(verifications.keys) {
+            verifications[key]?.followers.removeAll { $0.crossing == crossing }
+            guard let place = verifications[key]?.waiting.firstIndex(where: { $0.crossing == crossing }) else {
+                continue
+            }
+            verifications[key]?.waiting.remove(at: place).continuation.resume(returning: .failure(refusal))
+        }
     }
 
     private func verification(

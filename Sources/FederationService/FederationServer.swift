@@ -62,6 +62,8 @@ public actor FederationServer {
     var hasGivenUp = false
     /// Registrations of strangers whose addresses are being proved.
     var proofsUnderWay = 0
+    /// Searches that look at more than ``searchedAtOnce`` entries.
+    var searchesUnderWay = 0
     /// How much of the registry log is durable, and so may be shown.
     var durableLog: Int
     /// The newest head that was signed.
@@ -89,26 +91,30 @@ public actor FederationServer {
     ) async throws -> FederationServer {
         try await open(
             configuration: configuration, store: store, assets: assets, clock: clock, entropy: entropy, logger: logger
-        ) { _ in (identity, configuration.commitment) }
+        ) { _ in identity }
     }
 
     /// As ``open(identity:configuration:store:assets:clock:entropy:logger:)``, for a server whose keys may have changed.
     ///
-    /// - Parameter identify: the identity that belongs to what is stored of key changes, and what it has committed to.
+    /// - Parameter identify: the identity that belongs to what is stored of this server's keys. What it learns of them besides
+    ///   (the first start has nothing stored) it puts there, and it is durable before anything is shown.
     public static func open(
         configuration: NodeConfiguration, store: any FederationStore, assets: any AssetStore,
         clock: any FederationClock = SystemClock(), entropy: any EntropySource = SystemEntropy(), logger: Logger,
-        identify: (OwnKeys) async throws -> (ServerIdentity, KeyCommitment)
+        identify: (inout OwnKeys) async throws -> ServerIdentity
     ) async throws -> FederationServer {
-        let stored = try await store.load()
+        var stored = try await store.load()
         guard !stored.ownKeys.isDead else {
             throw Refusal(
                 .forbidden, code: "keys.revoked", reason: "the owner has revoked this server for good",
                 remedy: "make a server with a new id: aether init")
         }
-        var configuration = configuration
-        let identity: ServerIdentity
-        (identity, configuration.commitment) = try await identify(stored.ownKeys)
+        var keys = stored.ownKeys
+        let identity = try await identify(&keys)
+        if keys != stored.ownKeys {
+            try await store.apply([.putOwnKeys(keys)])
+            stored.ownKeys = keys
+        }
         let now = clock.now()
         let node = try FederationNode(identity: identity, configuration: configuration, restoring: stored, at: now)
         return FederationServer(
@@ -154,13 +160,23 @@ public actor FederationServer {
         try await commit(node.start(at: clock.now()))
     }
 
-    /// Stops keeping time, refuses what comes, and waits until everything that was promised is durable and sent. A store
-    /// that fails is tried once more; what it refuses then was promised to nobody and is dropped.
+    /// The server is about to stop: from now on it dials nobody, opens no channel, lets no newcomer in and sends nobody off.
+    /// What is decided, or for which a place is kept, is answered and made durable as before, until ``stop()``.
+    ///
+    /// Say it before the port closes. World servers go with the port, and nobody may enter their worlds behind their backs.
+    public func windDown() async {
+        if !node.isWindingDown { logger.notice("\(id) is stopping") }
+        enqueue(node.windDown())
+        for peer in node.peers.keys.sorted() { await transport?.hangUp(peer) }
+    }
+
+    /// Winds down, stops keeping time, refuses what comes, and waits until everything that was promised is durable and sent. A
+    /// store that fails is tried once more; what it refuses then was promised to nobody and is dropped.
     public func stop() async {
         isStopping = true
         timer?.task.cancel()
         timer = nil
-        for peer in node.peers.keys.sorted() { await transport?.hangUp(peer) }
+        await windDown()
         endRequests(requests.takeAll(), .failure(.disconnected))
         storeRest?.cancel()
         await carryOut([])

@@ -156,8 +156,8 @@ extension Simulation {
         let effects: [Effect]
         do {
             effects = try server.node.depart(
-                player, epoch: record.epoch, through: Self.portal(to: serverID(peer)), as: id, assets: manifests[peer],
-                at: now(of: server))
+                player, epoch: record.epoch, through: Self.portal(to: serverID(peer)), to: serverID(peer), as: id,
+                assets: manifests[peer], at: now(of: server))
         } catch {
             return note(.refused, number, UInt64(peer)) { "\(server.id): \(player) may not depart: \(error.code)" }
         }

@@ -2,7 +2,8 @@ import ArgumentParser
 import FederationModel
 import Foundation
 
-/// The command line. Exit codes: 0 done, 1 refused (one line says what, why and what to do), 2 not confirmed, 64 misuse.
+/// The command line. Exit codes: 0 done, 1 refused (one line says what, why and what to do), 2 not confirmed, 64 misuse,
+/// 141 when nobody reads standard output any more.
 @main
 struct Aether: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -20,6 +21,8 @@ struct Aether: AsyncParsableCommand {
         ])
 
     static func main() async {
+        // Writing says that a reader has gone; what has to be tidied up then still is.
+        _ = signal(SIGPIPE, SIG_IGN)
         do {
             var command = try parseAsRoot()
             if var command = command as? any AsyncParsableCommand {
@@ -30,6 +33,8 @@ struct Aether: AsyncParsableCommand {
         } catch let refusal as Refusal {
             Terminal.error("aether: \(refusal)")
             Foundation.exit(1)
+        } catch let failure as OutputFailure {
+            Terminal.end(failure)
         } catch let misuse as ValidationError {
             Terminal.error("aether: \(misuse.message) — see aether --help")
             Foundation.exit(ExitCode.validationFailure.rawValue)

@@ -51,7 +51,7 @@ extension Programs {
                 "players reclaim alice --reason lost --yes",
                 "assets list", "assets verify w", "travel alice p", "keys show", "serve",
                 "serve --check",
-                "worlds add w World",
+                "worlds add w World", "routes add p b w --spawn -1,2,-3",
             ])
         func noServer(line: String) async throws {
             try await Scratch.use { scratch in
@@ -216,6 +216,28 @@ extension Programs {
                 let right = try await scratch.aether(
                     "status", "--server", node.address + "/", environment: ["AETHER_ADMIN_KEY": node.key])
                 #expect(right.code == 0 && right.out.hasPrefix("alpha"), "\(right.err)")
+                func status(_ key: String) async throws -> Child.End {
+                    try await scratch.aether(
+                        "status", "--server", node.address, environment: ["AETHER_ADMIN_KEY": key])
+                }
+                for end in ["\n", "\r\n", " \n\n"] {
+                    let trimmed = try await status(node.key + end)
+                    #expect(trimmed.code == 0, "\(trimmed.err)")
+                }
+                let half = String(node.key.prefix(32))
+                for key in [half + "\n" + half, half + "\r" + half, half + " " + half, half + "\u{7F}", half + "é"] {
+                    let malformed = try await status(key)
+                    #expect(malformed.code == 1 && isOneLine(malformed), "\(malformed.err)")
+                    #expect(
+                        malformed.err.contains("AETHER_ADMIN_KEY") && malformed.err.contains("[admin.keyMalformed]")
+                            && !malformed.err.contains(half), "\(malformed.err)")
+                }
+                let file = URL(fileURLWithPath: node.home + "/admin.key")
+                try Data((half + "\n" + half).utf8).write(to: file)
+                let damaged = try await scratch.aether("status", "--data", node.home)
+                #expect(damaged.code == 1 && isOneLine(damaged), "\(damaged.err)")
+                #expect(
+                    damaged.err.contains("[admin.keyMalformed]") && !damaged.err.contains(half), "\(damaged.err)")
                 chmod(node.home + "/admin.key", 0o644)
                 let open = try await scratch.aether("status", "--data", node.home)
                 #expect(open.code == 1 && isOneLine(open) && open.err.contains("can be read by others"), "\(open.err)")
@@ -262,7 +284,7 @@ extension Programs {
             }
         }
 
-        @Test("A folder with links or without files is no world; a damaged asset is found")
+        @Test("A folder with links or without files is no world; a damaged asset is found, and replaced as is advised")
         func worlds() async throws {
             try await Scratch.use { scratch in
                 let node = try await Node("alpha", in: scratch)
@@ -291,19 +313,33 @@ extension Programs {
                 #expect(added.code == 0 && added.out.contains("3 files"), "\(added.err)")
                 let verified = try await scratch.aether("assets", "verify", "w", "--data", node.home)
                 #expect(verified.code == 0 && verified.out == "3 of 3 assets are valid.\n", "\(verified.err)")
-                let manifest = try await node.get("/v1/worlds/w/manifest")
-                for (index, damage) in ["text x", nil, "longer than before"].enumerated() {
-                    let hash = manifest["files"].list[index]["sha256"].string ?? ""
+                let hashes = try await node.get("/v1/worlds/w/manifest")["files"].list.map { $0["sha256"].string ?? "" }
+                func damage(_ hash: String, to text: String?) throws {
                     let file = "\(node.home)/assets/\(hash.prefix(2))/\(hash.dropFirst(2))"
                     try FileManager.default.removeItem(atPath: file)
-                    if let damage { try Data(damage.utf8).write(to: URL(fileURLWithPath: file)) }
+                    if let text { try Data(text.utf8).write(to: URL(fileURLWithPath: file)) }
                 }
+                for (hash, text) in zip(hashes, ["text x", nil, "longer than before"]) { try damage(hash, to: text) }
                 let damaged = try await scratch.aether("assets", "verify", "w", "--data", node.home)
                 #expect(damaged.code == 1 && isOneLine(damaged), "\(damaged.err)")
                 #expect(
                     damaged.out.contains("0: hash mismatch") && damaged.out.contains("1: missing"), "\(damaged.out)")
                 #expect(
                     damaged.out.contains("2: ") && damaged.out.contains("0 of 3 assets are valid"), "\(damaged.out)")
+                #expect(damaged.err.contains("publish the world again: aether worlds add"), "\(damaged.err)")
+                let again = try await add("good")
+                #expect(again.code == 0 && again.out.contains("(18 B uploaded)"), "\(again.out) \(again.err)")
+                let mended = try await scratch.aether("assets", "verify", "w", "--data", node.home)
+                #expect(mended.code == 0 && mended.out == "3 of 3 assets are valid.\n", "\(mended.out)")
+                #expect(try await add("good").out.contains("(0 B uploaded)"))
+                // One file by itself, which the advice is for then.
+                try damage(hashes[0], to: "text y")
+                let alone = try await scratch.aether("assets", "verify", hashes[0], "--data", node.home)
+                #expect(alone.code == 1, "\(alone.out)")
+                #expect(alone.err.contains("upload the file again: aether assets add"), "\(alone.err)")
+                _ = try await scratch.aether("assets", "add", scratch.path + "/good/0", "--data", node.home)
+                let whole = try await scratch.aether("assets", "verify", hashes[0], "--data", node.home)
+                #expect(whole.code == 0, "\(whole.out)")
             }
         }
 

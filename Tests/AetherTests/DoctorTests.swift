@@ -305,11 +305,22 @@ extension Programs {
                 try node.set("listen", ["host": "127.0.0.1", "port": node.port])
                 try await node.start()
                 _ = try await node.stop()
+                let before = try Self.contents(home)
                 try await expect("store ok ok")
+                #expect(try Self.contents(home) == before, "something was changed")
                 try await swap("federation.sqlite3", String(repeating: "no database", count: 1_000)) {
                     try await expect("store store.corrupt wrong")
                 }
             }
+        }
+
+        /// Every file in a directory by its name.
+        private static func contents(_ directory: String) throws -> [String: Data] {
+            var found: [String: Data] = [:]
+            for name in try FileManager.default.contentsOfDirectory(atPath: directory) {
+                found[name] = FileManager.default.contents(atPath: directory + "/" + name)
+            }
+            return found
         }
 
         @Test("An address of one's own that leads nowhere, or to somebody else, is named")

@@ -120,6 +120,35 @@ extension Programs {
             }
         }
 
+        @Test("Peers take a revocation also after the owner's clock was set back, running or not")
+        func clockSetBack() async throws {
+            try await Scratch.use { scratch in
+                let pair = try await Pair(in: scratch)
+                let alpha = pair.alpha
+                _ = try await alpha.stop()
+                try alpha.set("clock", ["offsetSeconds": 86_400])
+                var keys = [try #require(try await revoke(alpha, in: scratch)["fingerprint"].string)]
+                try alpha.set("clock", ["offsetSeconds": 0])
+                try await alpha.start()
+                try await awaitPinned(pair, keys[0])
+
+                // Numbered by the clock alone, these would be older than the one of tomorrow.
+                keys.append(try #require(try await revoke(alpha, in: scratch)["fingerprint"].string))
+                try await awaitPinned(pair, keys[1])
+                _ = try await alpha.stop()
+                keys.append(try #require(try await revoke(alpha, in: scratch)["fingerprint"].string))
+                try await alpha.start()
+                try await awaitPinned(pair, keys[2])
+                #expect(Set(keys).count == 3)
+            }
+        }
+
+        private func revoke(_ node: Node, in scratch: Scratch) async throws -> JSON {
+            let end = try await aether("keys revoke --json", on: node, in: scratch, input: node.recovery + "\n")
+            #expect(end.code == 0, "\(end.err)")
+            return JSON(end.out)
+        }
+
         @Test("An id that is revoked for good is dead on the peers at once, and does not start again")
         func forGood() async throws {
             try await Scratch.use { scratch in

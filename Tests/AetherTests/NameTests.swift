@@ -49,7 +49,7 @@ extension Programs {
                 try await node.start()
                 let end = try await node.stop()
                 #expect(end.code == 0, "\(end.err)")
-                #expect(end.err.contains(#"sl-services=["federation", "http", "input"]"#), "\(end.err)")
+                #expect(end.err.contains(#"sl-services=["federation", "http", "winding down", "input"]"#), "\(end.err)")
             }
         }
     }

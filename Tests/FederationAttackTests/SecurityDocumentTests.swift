@@ -201,6 +201,7 @@ import Testing
         ],
         "Registries": [
             "endpointProofs": .count(Limits.endpointProofs), "searchedServers": .count(Limits.searchedServers),
+            "longSearches": .count(Limits.longSearches),
             "searchTextBytes": .bytes(Limits.searchTextBytes),
             "registryAnswerBytes": .bytes(Limits.registryAnswerBytes), "registries": .count(Limits.registries),
             "listingsPerRegistry": .count(Limits.listingsPerRegistry),
@@ -221,6 +222,7 @@ import Testing
             "bodyTimeout": .time(.nanoseconds(ListenerLimits().bodyTimeout.nanoseconds)),
             "bodyBytesPerSecond": .bytes(ListenerLimits().bodyBytesPerSecond),
             "writeStallTimeout": .time(.nanoseconds(ListenerLimits().writeStallTimeout.nanoseconds)),
+            "stopTimeout": .time(.nanoseconds(ListenerLimits().stopTimeout.nanoseconds)),
             "jsonBytes": .bytes(Limits.jsonBytes), "jsonDepth": .count(Limits.jsonDepth),
             "clientMessageBytes": .bytes(ClientSocket.configuration.maximumMessageBytes),
             "maximumFragments": .count(ClientSocket.configuration.maximumFragments),

@@ -105,6 +105,21 @@ struct StatementTests {
         #expect(read.endpoints == [endpoint, endpoint, endpoint, endpoint] && read.contact == card.contact)
     }
 
+    @Test(
+        "a revocation is numbered by the time, and above the earlier ones whatever the time is",
+        arguments: [
+            ([], 1_000, 1_000), ([], 0, 1), ([], -5, 1), ([999], 1_000, 1_000), ([1_000], 1_000, 1_001),
+            ([5_000], 1_000, 5_001), ([5_000, 7_000, 6_000], 1_000, 7_001), ([5_000], .min, 5_001),
+        ] as [([UInt64], Int64, UInt64)])
+    func revocationNumber(_ earlier: [UInt64], _ time: Int64, _ number: UInt64) {
+        let revocations = earlier.map {
+            KeyRevocation(issuer: Sample.alpha, number: $0, replacement: nil, issuedAt: Sample.time).issue(by: alpha)
+        }
+        let time = Timestamp(milliseconds: time)
+        #expect(KeyRevocation.number(at: time, after: revocations) == number)
+        #expect(KeyRevocation.number(at: time, after: revocations + ["", "a.b.c"]) == number)
+    }
+
     @Test("a statement changed anywhere is refused")
     func everyCharacter() throws {
         let text = try card().issue(by: alpha)

@@ -108,6 +108,27 @@ struct AssetTests {
         }
     }
 
+    @Test(
+        "one that is damaged on disk is found when it is verified, and not held until it is uploaded again",
+        arguments: [[UInt8](), [1, 2, 3], [UInt8](repeating: 0, count: content.count)])
+    func verify(_ damage: [UInt8]) async throws {
+        try await withAsset { server, path async throws in
+            let whole = try await server.request("POST", path + "/verify")
+            #expect(whole.status == 200)
+            #expect(try whole.json == .object(["sha256": .string("\(Self.hash)"), "size": .integer(700_001)]))
+            await server.assets.damage(Self.hash, to: damage)
+            #expect(try await server.request("HEAD", path, as: .stranger).status == 200)
+            let damaged = try await server.request("POST", path + "/verify")
+            #expect(damaged.status == 409 && damaged.code == "asset.damaged", "\(damaged)")
+            #expect(try await server.request("HEAD", path, as: .stranger).status == 404)
+            #expect(try await server.assets.listQuarantine().map(\.hash) == [Self.hash])
+            let gone = try await server.request("POST", path + "/verify")
+            #expect(gone.status == 404 && gone.code == "asset.unknown", "\(gone)")
+            #expect(try await server.request("PUT", path, body: Self.content).status == 201)
+            #expect(try await server.request("POST", path + "/verify").status == 200)
+        }
+    }
+
     @Test("a client that asks before it uploads is told to go on")
     func expect() async throws {
         try await TestServer.run { server async throws in

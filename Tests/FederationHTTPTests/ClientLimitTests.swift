@@ -61,6 +61,40 @@ import Testing
         }
     }
 
+    @Test("a client that does not read gets no more time by talking")
+    func talkingSlowReader() async throws {
+        // It takes the welcome and the answer to its opening.
+        let socket = StuckSocket(taking: 2)
+        try await TestServer.run(client: socket.route) { server async throws in
+            try await server.publish()
+            let ticket = try await server.enter("ada")
+            let client = try await ClientProbe.connect(
+                to: server, saying: "{\"type\":\"join\",\"ticket\":\"\(ticket)\"}")
+            #expect(try await client.receive().type == "joined")
+            // Apart from the limit of that answer, which may not be over yet.
+            server.clock.advance(by: .milliseconds(1))
+            // The client is told that this one is refused, and does not take it.
+            let travel = try await server.request("POST", "/v1/portals/nowhere/travel", json: #"{"player":"ada"}"#)
+            #expect(travel.code != nil)
+            await server.clock.sleeper(for: ClientSocket.sendTimeout)
+            let reads = socket.reads
+            try await client.connection.send("{}")
+            try await eventually { socket.reads > reads }
+            // What the message brings about is brought about.
+            for _ in 0..<1_000 { await Task.yield() }
+            server.clock.advance(by: ClientSocket.sendTimeout)
+            #expect(await socket.closeCode() == CloseCode.overloaded.rawValue)
+            try await counted("client_slow_reader", on: server)
+        }
+    }
+
+    private func eventually(_ condition: () async throws -> Bool) async throws {
+        while try await !condition() {
+            try Task.checkCancellation()
+            await Task.yield()
+        }
+    }
+
     /// Waits until this bound, and no other one, has been counted: the client sees the Close frame before.
     private func counted(_ limit: String, on server: TestServer) async throws {
         let eventLoop = MultiThreadedEventLoopGroup.singleton.any()

@@ -164,6 +164,31 @@ struct ClientTests {
         }
     }
 
+    @Test("a client that joins while its player's crossing ends is told the end")
+    func joinedAtTheEnd() async throws {
+        try await withTwoServers { a, _, link async throws in
+            let ticket = try await a.enter("ada", world: "garden")
+            let first = try await ClientProbe.connect(to: a, saying: join(ticket))
+            link.back.hold("accept")
+            let id = try await travel(a)
+            _ = try await first.receive(until: "offered")
+            // What comes now becomes durable together, behind bob.
+            await a.store.hold()
+            let entering = Task { try await a.enter("bob", world: "garden") }
+            await a.store.waitUntilHeld()
+            let client = try await ClientProbe.connect(to: a, saying: join(ticket))
+            try await a.waits(1)
+            let callingOff = Task { try await a.request("DELETE", "/v1/handoffs/\(id)").status }
+            try await a.waits(2)
+            await a.store.release()
+            _ = try await entering.value
+            #expect(try await callingOff.value == 200)
+            let told = try await client.receive(until: "returned")
+            #expect(told.map(\.type) == ["joined", "offered", "progress", "returned"])
+            #expect(told.first?["presence"]?.text == "departing")
+        }
+    }
+
     @Test("a refused crossing tells the client which step it was, and the player goes on")
     func refused() async throws {
         try await withTwoServers { a, b, _ async throws in
@@ -208,22 +233,14 @@ struct ClientTests {
 
     @Test("a client that does not read is dropped as overloaded")
     func slowReader() async throws {
-        let (closes, sent) = AsyncStream.makeStream(of: UInt16.self)
-        let stuck: @Sendable (WebSocketRoute) -> WebSocketRoute = { route in
-            WebSocketRoute(path: route.path) { channel, head in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(StuckHandler(sent), position: .first)
-                }.flatMap { route.upgrade(channel, head) }
-            }
-        }
-        try await TestServer.run(client: stuck) { server async throws in
+        let socket = StuckSocket(taking: 1)
+        try await TestServer.run(client: socket.route) { server async throws in
             try await server.publish()
             // The welcome gets through, and nothing after it.
             _ = try await ClientProbe.connect(to: server, saying: join(try await server.enter("ada")))
             await server.clock.sleeper(for: ClientSocket.sendTimeout)
             server.clock.advance(by: ClientSocket.sendTimeout)
-            var codes = closes.makeAsyncIterator()
-            #expect(await codes.next() == CloseCode.overloaded.rawValue)
+            #expect(await socket.closeCode() == CloseCode.overloaded.rawValue)
             #expect(try server.limit("client_slow_reader") == 1)
         }
     }
@@ -325,39 +342,5 @@ struct ClientTests {
             #expect(await last.closeCode() == CloseCode.overloaded.rawValue)
             for client in clients { await client.connection.close() }
         }
-    }
-}
-
-/// The socket of a client that stops reading after the first message.
-private final class StuckHandler: ChannelOutboundHandler {
-    typealias OutboundIn = ByteBuffer
-
-    private let closes: AsyncStream<UInt16>.Continuation
-    private var isStuck = false
-    private var waiting: [EventLoopPromise<Void>] = []
-
-    init(_ closes: AsyncStream<UInt16>.Continuation) {
-        self.closes = closes
-    }
-
-    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        guard isStuck else {
-            isStuck = true
-            context.write(data, promise: promise)
-            return
-        }
-        if let promise { waiting.append(promise) }
-        let bytes = unwrapOutboundIn(data)
-        // A Close frame: opcode 8, no mask, and the code behind the length (RFC 6455 §5.5.1).
-        if let code = bytes.getInteger(at: bytes.readerIndex + 2, as: UInt16.self),
-            bytes.readableBytesView.first == 0x88
-        {
-            closes.yield(code)
-            context.close(promise: nil)
-        }
-    }
-
-    func handlerRemoved(context: ChannelHandlerContext) {
-        for promise in waiting { promise.fail(ChannelError.ioOnClosedChannel) }
     }
 }

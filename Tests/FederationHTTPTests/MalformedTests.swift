@@ -230,6 +230,32 @@ struct MalformedTests {
         }
     }
 
+    /// Would fail if only the first request of a connection were looked at, or if what comes behind were answered.
+    @Test(
+        "a request of HTTP/1.1 that does not name its host once is refused",
+        arguments: ["", "Host: a\r\nHost: a\r\n"])
+    func hosts(_ lines: String) async throws {
+        try await TestServer.run { server async throws in
+            let good = "GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n"
+            let bad = "GET /healthz HTTP/1.1\r\n\(lines)\r\n"
+            for (text, answered) in [(bad, 0), (good + bad, 1), (good + bad + good, 1)] {
+                let received = String(
+                    decoding: try await server.exchange(Array(text.utf8), closing: false), as: UTF8.self)
+                #expect(received.ranges(of: "HTTP/1.1 200").count == answered, "\(received)")
+                #expect(received.ranges(of: "HTTP/1.1 400").count == 1 && received.contains("request.malformed"))
+            }
+            let old = Array("GET /healthz HTTP/1.0\r\nConnection: close\r\n\r\n".utf8)
+            let received = String(decoding: try await server.exchange(old, closing: false), as: UTF8.self)
+            #expect(received.contains(" 200 OK"))
+        }
+    }
+
+    @Test("what cannot be had at this moment says when to try again, also when no refusal of the service is behind it")
+    func unavailable() {
+        #expect(Problem(.serviceUnavailable, code: "server.stopping", "a", remedy: "b").headers[.retryAfter] == "5")
+        #expect(Problem(.internalServerError, code: "server.failed", "a", remedy: "b").headers[.retryAfter] == nil)
+    }
+
     @Test("a WebSocket's path says so to who does not upgrade, on a new connection and on a used one")
     func sockets() async throws {
         try await TestServer.run { server async throws in

@@ -46,6 +46,45 @@ struct Damage: Sendable, CustomTestStringConvertible {
         Damage("UPDATE policy SET json = replace(json, 'deny', 'Deny')", "column json holds \"{"),
         Damage("UPDATE policy SET json = replace(json, 'id:b*', 'id:B*')", "which is no TrustPolicy"),
     ]
+
+    /// Numbers that would be counted on from, added up or taken for a size.
+    static let numbers = [
+        Damage(
+            "INSERT INTO node VALUES (1, -1)",
+            "table node, row 1, column card_sequence holds -1, which is not from 0 to 9223372036854775807"),
+        Damage("INSERT INTO decisions VALUES ('a', -1)", "table decisions, row \"a\", column count holds -1"),
+        Damage(
+            "INSERT INTO recalls VALUES ('mira@a', 0)",
+            "table recalls, row \"mira@a\", column epoch holds 0, which is not from 1 to 281474976710655"),
+        Damage("INSERT INTO recalls VALUES ('mira@a', 281474976710656)", "column epoch holds 281474976710656"),
+        Damage(
+            "INSERT INTO brought VALUES ('a', 9223372036854775807), ('b', 1)",
+            "table brought, row \"a\", column count holds 9223372036854775807, which is not from 0 to 2147483647"),
+        Damage("INSERT INTO brought VALUES ('a', -1)", "table brought, row \"a\", column count holds -1"),
+        Damage("UPDATE players SET revision = -1", "table players, row \"mira@home\", column revision holds -1"),
+        Damage("UPDATE players SET epoch = 0", "table players, row \"mira@home\", column epoch holds 0"),
+        Damage("UPDATE servers SET record_sequence = -1", "table servers, row \"a\", column record_sequence holds -1"),
+        Damage("UPDATE tombstones SET record_sequence = -1", "table tombstones, row \"a\", column record_sequence"),
+        Damage("UPDATE handoffs SET epoch = -1", "column epoch holds -1"),
+        Damage("UPDATE handoffs SET revision = -1", "column revision holds -1"),
+        Damage("UPDATE handoffs SET snapshot_size = -1", "column snapshot_size holds -1, which is not from 0 to"),
+        Damage("UPDATE handoffs SET snapshot_size = 1048577", "column snapshot_size holds 1048577"),
+        Damage("UPDATE handoffs SET decision = 0", "column decision holds 0, which is not from 1 to"),
+        Damage("INSERT INTO passages VALUES ('a mira@a', 'a', 'mira@a', 0, 't')", "column decision holds 0"),
+        Damage("INSERT INTO reclaims VALUES ('mira@a', 'b', 0, 1, 'lost', 0)", "column voided holds 0"),
+        Damage("INSERT INTO reclaims VALUES ('mira@a', 'b', 1, -1, 'lost', 0)", "column epoch holds -1"),
+        Damage("UPDATE worlds SET manifest_size = -1", "table worlds, row \"w\", column manifest_size holds -1"),
+        Damage("UPDATE worlds SET assets = 65537", "table worlds, row \"w\", column assets holds 65537"),
+        Damage("UPDATE worlds SET total_size = -1", "table worlds, row \"w\", column total_size holds -1"),
+        Damage(
+            """
+            INSERT INTO registries (address, registry, head, size, hashes)
+            VALUES ('https://r', 'b', 'h.p.s', 9223372036854775807, '')
+            """, "table registries, row \"https://r\", column size holds 9223372036854775807"),
+        Damage(
+            "INSERT INTO bindings SELECT id, public_key, NULL, NULL, '', -1, 0, 0 FROM servers",
+            "table bindings, row \"a\", column revocation holds -1"),
+    ]
 }
 
 @Suite("A damaged store")
@@ -56,7 +95,7 @@ struct DamageTests {
         .putHandoff(Sample.handoff(1)), .trust(.putPolicy(TrustPolicy(deny: [.id("b*")]))),
     ]
 
-    @Test("names the row that cannot be read, on one line", arguments: Damage.rows)
+    @Test("names the row that cannot be read, on one line", arguments: Damage.rows + Damage.numbers)
     func badRow(_ damage: Damage) async throws {
         let scratch = Scratch()
         try await withStore(scratch.data) { try await $0.apply(Self.full) }
@@ -117,19 +156,81 @@ struct DamageTests {
         }
         #expect(
             names == [
-                "1-federation", "10-brought-by-registry", "2-passages", "3-keys", "4-registry", "5-policy",
-                "6-registry-faults", "7-pins", "8-suspensions", "9-brought", "99-from-the-future",
+                "1-federation", "10-brought-by-registry", "11-own-commitment", "2-passages", "3-keys", "4-registry",
+                "5-policy", "6-registry-faults", "7-pins", "8-suspensions", "9-brought", "99-from-the-future",
             ])
     }
 
-    @Test("of another program is refused")
-    func foreign() async throws {
+    @Test(
+        "of another program is refused and left as it is",
+        arguments: [
+            ["CREATE TABLE bookmarks (url TEXT)"],
+            ["CREATE TABLE bookmarks (url TEXT)", Self.migrations],
+            [Self.migrations, "CREATE TABLE bookmarks (url TEXT)"],
+            [Self.migrations, "INSERT INTO grdb_migrations VALUES ('1-bookmarks')"],
+            [Self.migrations, "INSERT INTO grdb_migrations VALUES ('1-federation')"],
+            [Self.migrations, "CREATE VIEW bookmarks AS SELECT identifier FROM grdb_migrations"],
+            [Self.migrations, "PRAGMA application_id = 252006673"],
+        ])
+    func foreign(_ statements: [String]) async throws {
         let scratch = Scratch()
         mkdir(scratch.data, 0o700)
         let other = try DatabaseQueue(path: scratch.database)
-        try await other.write { try $0.execute(sql: "CREATE TABLE bookmarks (url TEXT)") }
+        try await other.write { for sql in statements { try $0.execute(sql: sql) } }
         try other.close()
         #expect(await refusal { try await withStore(scratch.data) { _ in } }?.code == "store.foreign")
+        let tables = try await DatabaseQueue(path: scratch.database).read {
+            try String.fetchAll($0, sql: "SELECT name FROM sqlite_master WHERE name = 'servers'")
+        }
+        #expect(tables.isEmpty)
+    }
+
+    /// As GRDB makes it before the first migration, in a transaction of its own.
+    private static let migrations = "CREATE TABLE grdb_migrations (identifier TEXT NOT NULL PRIMARY KEY)"
+
+    private struct BrokenOff: Error {}
+
+    @Test("whose first start was broken off before the first migration is begun again")
+    func unbegun() async throws {
+        let scratch = Scratch()
+        mkdir(scratch.data, 0o700)
+        let queue = try DatabaseQueue(path: scratch.database)
+        var migrator = DatabaseMigrator()
+        migrator.registerMigration("0-never") { _ in throw BrokenOff() }
+        #expect(throws: BrokenOff.self) { try migrator.migrate(queue) }
+        let left = try await queue.read { try String.fetchAll($0, sql: "SELECT name FROM sqlite_master") }
+        #expect(left.contains("grdb_migrations"))
+        try queue.close()
+        let server = Sample.server("a")
+        try await withStore(scratch.data) { try await $0.apply([.putServer(server, card: nil)]) }
+        #expect(try await withStore(scratch.data) { try await $0.load() }.servers == [server])
+    }
+
+    @Test("whose first start found no space is begun again once there is some", arguments: [40, 48, 64, 96] as [UInt])
+    func noSpace(_ kibibytes: UInt) async throws {
+        let scratch = Scratch()
+        let data = scratch.data
+        await #expect(processExitsWith: .exitCode(0)) { [data = data as String, kibibytes = kibibytes as UInt] in
+            // The bound on a file's size stands in for a full disk: the same call fails in the same place.
+            signal(SIGXFSZ, SIG_IGN)
+            let bytes = rlim_t(kibibytes * 1_024)
+            var limit = rlimit(rlim_cur: bytes, rlim_max: bytes)
+            #if canImport(Darwin)
+                let resource = RLIMIT_FSIZE
+            #else
+                let resource = __rlimit_resource_t(RLIMIT_FSIZE.rawValue)
+            #endif
+            guard setrlimit(resource, &limit) == 0 else { exit(10) }
+            do {
+                _ = try await SQLiteStore.open(in: DataDirectory(at: data))
+                exit(11)
+            } catch is Refusal {
+                exit(0)
+            }
+        }
+        let server = Sample.server("a")
+        try await withStore(scratch.data) { try await $0.apply([.putServer(server, card: nil)]) }
+        #expect(try await withStore(scratch.data) { try await $0.load() }.servers == [server])
     }
 
     @Test(

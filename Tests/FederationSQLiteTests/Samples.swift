@@ -5,6 +5,9 @@ import Testing
 
 /// Records for tests; every optional field is set in one of them and missing in another.
 enum Sample {
+    /// The largest count that a store takes.
+    static let largest = UInt64(Int64.max)
+
     static func key(_ byte: UInt8) -> PublicKey {
         must(PublicKey(bytes: [UInt8](repeating: byte, count: 32)))
     }
@@ -12,6 +15,10 @@ enum Sample {
     static func hash(_ byte: UInt8) -> ContentHash {
         must(ContentHash(bytes: [UInt8](repeating: byte, count: 32)))
     }
+
+    static let ownKeys = OwnKeys(
+        past: [key(1), key(2)], rotations: ["a.b.c", "d.e.f"],
+        commitment: KeyCommitment(next: hash(1), recovery: hash(2)))
 
     static func handoffID(_ number: UInt8) -> HandoffID {
         must(HandoffID(bytes: [UInt8](repeating: 0, count: 15) + [number]))
@@ -22,7 +29,7 @@ enum Sample {
             id: ServerID(unchecked: id), name: "Häfen & „Gärten“ 🌊",
             endpoint: must(Endpoint("wss://[2001:db8::1]:7701")), publicKey: key(7),
             registeredAt: Timestamp(milliseconds: 1_700_000_000_123), lastHeartbeat: heartbeat, status: status,
-            recordSequence: .max)
+            recordSequence: largest)
     }
 
     static func movedServer(_ id: String) -> FederatedServer {
@@ -48,7 +55,7 @@ enum Sample {
                 : [
                     .init(key: key(1), until: Timestamp(milliseconds: 5)),
                     .init(key: key(2), until: Timestamp(milliseconds: .max)),
-                ], revocation: isPlain ? 0 : .max, isDead: !isPlain, since: Timestamp(milliseconds: 6))
+                ], revocation: isPlain ? 0 : largest, isDead: !isPlain, since: Timestamp(milliseconds: 6))
     }
 
     static func exhibitor(_ id: String) -> FederatedServer {
@@ -59,7 +66,7 @@ enum Sample {
     }
 
     static func departed(_ id: String) -> ServerTombstone {
-        ServerTombstone(server: ServerID(unchecked: id), publicKey: key(3), isSuspended: false, sequence: .max)
+        ServerTombstone(server: ServerID(unchecked: id), publicKey: key(3), isSuspended: false, sequence: largest)
     }
 
     static func registry(_ address: String, entries: Int) -> KnownRegistry {
@@ -98,10 +105,10 @@ enum Sample {
             isActive: isActive)
     }
 
-    static func world(_ id: String, totalSize: Int64 = .max) -> WorldRecord {
+    static func world(_ id: String, totalSize: Int64 = Limits.worldBytes) -> WorldRecord {
         WorldRecord(
-            world: WorldID(unchecked: id), name: "Harbour", manifest: hash(5), manifestSize: 900, assets: .max,
-            totalSize: totalSize)
+            world: WorldID(unchecked: id), name: "Harbour", manifest: hash(5),
+            manifestSize: Int64(Limits.manifestBytes), assets: Limits.manifestEntries, totalSize: totalSize)
     }
 
     static func player(
@@ -110,7 +117,7 @@ enum Sample {
     ) -> PlayerRecord {
         PlayerRecord(
             player: PlayerID(name: PlayerName(unchecked: name), home: ServerID(unchecked: home)),
-            world: WorldID(unchecked: "harbour"), presence: presence, epoch: isPlain ? .first : Epoch(.max),
+            world: WorldID(unchecked: "harbour"), presence: presence, epoch: isPlain ? .first : .last,
             revision: revision, state: state,
             spawn: isPlain ? nil : SpawnPoint(x: -1.5, y: 0.000_001, z: 999_999_999.25),
             clientKey: isPlain ? nil : key(200))
@@ -129,7 +136,7 @@ enum Sample {
             player: PlayerID(name: PlayerName(unchecked: "mira"), home: ServerID(unchecked: "home")),
             peer: ServerID(unchecked: "away"), portal: PortalID(unchecked: "north-gate"),
             world: WorldID(unchecked: "harbour"), spawn: isPlain ? nil : SpawnPoint(x: 1, y: 2, z: 3), epoch: Epoch(2),
-            revision: 1 << 63, snapshotHash: hash(8), snapshot: snapshot, clientKey: isPlain ? nil : key(1),
+            revision: largest, snapshotHash: hash(8), snapshot: snapshot, clientKey: isPlain ? nil : key(1),
             state: state, openedAt: Timestamp(milliseconds: 0), changedAt: Timestamp(milliseconds: -1),
             abortCode: isPlain ? nil : "world.full", abortReason: isPlain ? nil : "it is full; 'try' \"later\"",
             receipt: isPlain ? nil : "aaa.bbb.ccc", redeemedAt: isPlain ? nil : Timestamp(milliseconds: .max))
@@ -295,9 +302,16 @@ struct StoreCase: Sendable, CustomTestStringConvertible {
             "the server's own key changes, replaced",
             [
                 .putOwnKeys(OwnKeys(revocation: "r.r.r", present: Sample.key(1), isDead: true)),
-                .putOwnKeys(OwnKeys(past: [Sample.key(1), Sample.key(2)], rotations: ["a.b.c", "d.e.f"])),
+                .putOwnKeys(Sample.ownKeys),
             ]
-        ) { $0.ownKeys = OwnKeys(past: [Sample.key(1), Sample.key(2)], rotations: ["a.b.c", "d.e.f"]) },
+        ) { $0.ownKeys = Sample.ownKeys },
+        StoreCase(
+            "the server's own promises, one of them taken out",
+            [
+                .putOwnKeys(Sample.ownKeys),
+                .putOwnKeys(OwnKeys(present: Sample.key(1), commitment: KeyCommitment(recovery: Sample.hash(2)))),
+            ]
+        ) { $0.ownKeys = OwnKeys(present: Sample.key(1), commitment: KeyCommitment(recovery: Sample.hash(2))) },
         StoreCase(
             "a policy, replaced",
             [
@@ -324,8 +338,8 @@ struct StoreCase: Sendable, CustomTestStringConvertible {
                 .trust(.removeIntroduction(introducer: ServerID(unchecked: "x"), subject: ServerID(unchecked: "b"))),
             ]
         ) { $0.introductions = [introduction("a", of: "x", at: 5), introduction("b", of: "x", at: 9)] },
-        StoreCase("the card's sequence number", [.putCardSequence(3), .putCardSequence(.max)]) {
-            $0.cardSequence = .max
+        StoreCase("the card's sequence number", [.putCardSequence(3), .putCardSequence(Sample.largest)]) {
+            $0.cardSequence = Sample.largest
         },
     ]
 

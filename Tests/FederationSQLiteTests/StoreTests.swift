@@ -138,6 +138,31 @@ struct StoreTests {
         #expect(state.registries == known + [idle] && state.brought == [ServerID(unchecked: "keeper"): 7])
     }
 
+    @Test("of the time before own promises were kept knows the keys, and takes the promises from then on")
+    func ownCommitment() async throws {
+        let scratch = Scratch()
+        try await withStore(scratch.data) { try await $0.apply([.putOwnKeys(Sample.ownKeys)]) }
+        let shell = try DatabaseQueue(path: scratch.database)
+        try await shell.write {
+            try $0.execute(
+                sql: """
+                    ALTER TABLE own_keys DROP COLUMN next_hash;
+                    ALTER TABLE own_keys DROP COLUMN recovery_hash;
+                    DELETE FROM grdb_migrations WHERE identifier = '11-own-commitment';
+                    """)
+        }
+        try shell.close()
+        var expected = Sample.ownKeys
+        expected.commitment = nil
+        let kept = try await withStore(scratch.data) { store in
+            let kept = try await store.load().ownKeys
+            try await store.apply([.putOwnKeys(Sample.ownKeys)])
+            return kept
+        }
+        #expect(kept == expected)
+        #expect(try await withStore(scratch.data) { try await $0.load() }.ownKeys == Sample.ownKeys)
+    }
+
     @Test("keeps what many callers write at the same time")
     func concurrentCallers() async throws {
         let scratch = Scratch()

@@ -149,6 +149,37 @@ struct EffectQueueTests {
         try await alpha.enter("third")
     }
 
+    @Test("a peer that answers in time is not blamed for this server's own store")
+    func ownStoreIsLate() async throws {
+        let pair = try await TestPair.make()
+        // From now on alpha knows beta's world, and asks one question about it.
+        try await pair.cross()
+        try await pair.alpha.enter("bob")
+        let answer = Mutex<FederationFrame?>(nil)
+        pair.link.back.decide { frame in
+            guard case .worldResponse = frame else { return .delivered }
+            answer.withLock { $0 = frame }
+            return .lost
+        }
+        let bob = try pair.alpha.player("bob")
+        let updates = try await pair.alpha.server.updates(of: bob)
+        _ = try await pair.alpha.travel("bob")
+        try await eventually { answer.withLock { $0 != nil } }
+        await pair.alpha.store.failNext(2)
+        #expect(await refusal { try await pair.alpha.enter("carol") } == "store.failed")
+        await pair.alpha.server.receive(try #require(answer.withLock { $0 }), on: ChannelID(1))
+        // For as long as a peer may take to answer; by then the store's own pause has begun.
+        await pair.alpha.clock.sleeper(for: .milliseconds(100))
+        pair.alpha.clock.advance(by: .seconds(10))
+        let seen = try await updates.until(.returned)
+        #expect(seen.last?.refusal?.code == "store.failed")
+        // The store was tried again meanwhile, in vain.
+        await pair.alpha.clock.sleeper(for: .milliseconds(200))
+        pair.alpha.clock.advance(by: .milliseconds(200))
+        try await eventually { await pair.alpha.server.summary().storageFailure == nil }
+        #expect(try await pair.alpha.server.player(bob).presence == .playable)
+    }
+
     @Test("a failing store loses nothing: the handoff goes on where it stood", arguments: Moment.allCases)
     func handoffGoesOn(_ moment: Moment) async throws {
         let pair = try await TestPair.make()

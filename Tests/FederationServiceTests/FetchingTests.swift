@@ -201,15 +201,18 @@ struct FetchingTests {
 
     // MARK: A channel whose end is told late
 
-    /// Replaces the pair's channel while alpha's store is held: it hears of the old one's end once that is let go.
+    /// Replaces the pair's channel while alpha's store is held: it hears of the old one's end once that is let go. Answers of
+    /// this name are held on the new one: alpha would not wait with them for the store.
     private func replaceChannel(
-        of pair: TestPair
+        of pair: TestPair, holding answer: String
     ) async throws -> (link: Link, entering: Task<PlayerRecord, any Error>) {
         await pair.alpha.store.hold()
         let entering = Task { try await pair.alpha.enter("bob") }
         await pair.alpha.store.waitUntilHeld()
         await pair.link.close()
-        return (try await Link.open(pair.alpha.server, pair.beta.server), entering)
+        let link = try await Link.open(pair.alpha.server, pair.beta.server)
+        link.back.hold(answer)
+        return (link, entering)
     }
 
     /// Would fail if a chunk were given up that was asked for on the channel which is open when another's end is told.
@@ -228,14 +231,17 @@ struct FetchingTests {
         try await scene.windowIsOpen()
         for request in scene.open.prefix(ChunkWindow.group) { scene.answer(request) }
         try await eventually { await writes.waiting == 1 }
-        let (link, entering) = try await replaceChannel(of: pair)
+        let (link, entering) = try await replaceChannel(of: pair, holding: "assetResponse")
         await writes.release()
         try await eventually { link.there.sent.count { $0 == "assetRequest" } == ChunkWindow.group }
         await pair.alpha.store.release()
+        // The last group once more, with what had been asked for on the old channel.
+        let all = ChunkWindow.group + Limits.assetRequestsInFlight
+        try await eventually { link.there.sent.count { $0 == "assetRequest" } == all }
+        link.back.release()
         try await fetch.value
         #expect(gathered.isPart(0..<20, of: scene.bytes))
-        // The last group once more, with what had been asked for on the old channel.
-        #expect(link.there.sent.count { $0 == "assetRequest" } == ChunkWindow.group + Limits.assetRequestsInFlight)
+        #expect(link.there.sent.count { $0 == "assetRequest" } == all)
         #expect(await scene.isForgotten())
         _ = try await entering.value
     }
@@ -245,10 +251,12 @@ struct FetchingTests {
     func questionBeforeTheEnd() async throws {
         let pair = try await TestPair.make()
         let updates = try await pair.alpha.server.updates(of: pair.ada)
-        let (link, entering) = try await replaceChannel(of: pair)
+        let (link, entering) = try await replaceChannel(of: pair, holding: "worldResponse")
         _ = try await pair.alpha.travel()
         try await eventually { link.there.sent.contains("worldRequest") }
         await pair.alpha.store.release()
+        try await eventually { link.there.sent.count { $0 == "worldRequest" } == 2 }
+        link.back.release()
         try await updates.until(.completed)
         #expect(link.there.sent.count { $0 == "worldRequest" } == 2)
         _ = try await entering.value

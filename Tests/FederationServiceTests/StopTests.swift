@@ -87,6 +87,122 @@ struct StopTests {
         #expect(try await pair.alpha.server.player(pair.ada).presence == .playable)
     }
 
+    // MARK: Winding down
+
+    /// Would fail if a channel that closes were still dialled anew, as the port's closing makes it do.
+    @Test("a server that is about to stop dials nobody and opens no channel, also none whose handshake has begun")
+    func dialsNobody() async throws {
+        let pair = try await TestPair.make()
+        let gamma = try await TestServer.start("gamma", seed: 3, clock: pair.alpha.clock)
+        let card = try #require(await gamma.server.card()?.compact)
+        let half = try await pair.alpha.server.openChannel(.incoming, peer: nil, remote: "", sink: Pipe())
+        await pair.alpha.server.windDown()
+        let calls = pair.alpha.transport.calls
+        #expect(calls.last == "hang up beta")
+        #expect(await pair.alpha.server.receiveHandshake([], on: half.id) == .close(.goingAway))
+        await #expect(throws: ChannelFailure(code: .goingAway)) {
+            try await pair.alpha.server.openChannel(.incoming, peer: nil, remote: "", sink: Pipe())
+        }
+        await pair.link.close()
+        #expect(await !pair.alpha.server.isConnected(to: pair.beta.id))
+        _ = try await pair.alpha.server.addPeer(card)
+        try await pair.alpha.server.settle()
+        #expect(pair.alpha.transport.calls == calls)
+        await pair.alpha.server.stop()
+        #expect(!pair.alpha.transport.calls[calls.count...].contains { $0.hasPrefix("dial") })
+    }
+
+    @Test("a dial that waits for the store goes nowhere once the server is about to stop")
+    func lateDial() async throws {
+        let alpha = try await TestServer.start("alpha")
+        let gamma = try await TestServer.start("gamma", seed: 3, clock: alpha.clock)
+        let card = try #require(await gamma.server.card()?.compact)
+        await alpha.store.hold()
+        let adding = Task { try await alpha.server.addPeer(card) }
+        await alpha.store.waitUntilHeld()
+        await alpha.server.windDown()
+        await alpha.store.release()
+        _ = try await adding.value
+        #expect(!alpha.transport.calls.contains("dial gamma"))
+    }
+
+    /// Would fail if a guarded world whose guard goes with the port let everybody in.
+    @Test(
+        "a server that is about to stop keeps no place for newcomers, who go on where they are",
+        arguments: [true, false])
+    func noNewcomers(isGuarded: Bool) async throws {
+        let pair = try await TestPair.make()
+        let forest = try #require(WorldID("forest"))
+        let events = try await pair.beta.server.worldEvents(of: forest, guarding: isGuarded)
+        let updates = try await pair.alpha.server.updates(of: pair.ada)
+        pair.link.there.hold("offer")
+        _ = try await pair.alpha.travel()
+        try await eventually { pair.link.there.sent.contains("offer") }
+        await pair.beta.server.windDown()
+        // Its world server goes, as it does when the port closes.
+        let follower = Task { for await _ in events {} }
+        follower.cancel()
+        await follower.value
+        try await eventually { await !pair.beta.server.isGuarded(forest) }
+        pair.link.there.release()
+        #expect(try await updates.until(.returned).last?.refusal?.code == "server.stopping")
+        #expect(try await pair.beta.store.load().handoffs.isEmpty)
+        #expect(try await pair.alpha.server.player(pair.ada).presence == .playable)
+        await pair.beta.server.stop()
+        #expect(try await pair.beta.store.load().handoffs.isEmpty)
+    }
+
+    @Test("whoever waits at a door is turned away when the server is about to stop")
+    func turnedAway() async throws {
+        let pair = try await TestPair.make()
+        let forest = try #require(WorldID("forest"))
+        let events = try await pair.beta.server.worldEvents(of: forest, guarding: true)
+        let updates = try await pair.alpha.server.updates(of: pair.ada)
+        let crossing = try await pair.alpha.travel()
+        try await events.until("arriving")
+        await pair.beta.server.windDown()
+        #expect(try await updates.until(.returned).last?.refusal?.code == "server.stopping")
+        #expect(try await events.until("turnedAway").last?.refusal?.code == "server.stopping")
+        let late = await refusal { try await pair.beta.server.answerArrival(crossing.id, in: forest, refusal: nil) }
+        #expect(late == "arrival.unknown")
+        #expect(try await pair.beta.store.load().handoffs.isEmpty)
+    }
+
+    @Test("nobody departs from a server that is about to stop, also not whose world is being verified")
+    func noDepartures() async throws {
+        let pair = try await TestPair.make()
+        let updates = try await pair.alpha.server.updates(of: pair.ada)
+        pair.link.there.hold("worldRequest")
+        _ = try await pair.alpha.travel()
+        try await eventually { pair.link.there.sent.contains("worldRequest") }
+        await pair.alpha.server.windDown()
+        pair.link.there.release()
+        #expect(try await updates.until(.returned).last?.refusal?.code == "server.stopping")
+        #expect(await refusal { _ = try await pair.alpha.travel() } == "server.stopping")
+        #expect(!pair.link.there.sent.contains("offer"))
+        #expect(try await pair.alpha.server.player(pair.ada).presence == .playable)
+    }
+
+    /// Would fail if winding down refused what comes as stopping does.
+    @Test(
+        "a crossing for which a place is kept is decided, answered and durable although a server is about to stop",
+        arguments: [true, false])
+    func decided(atSource: Bool) async throws {
+        let pair = try await TestPair.make()
+        let side = atSource ? pair.alpha : pair.beta
+        let pipe = atSource ? pair.link.back : pair.link.there
+        let frame = atSource ? "accept" : "commit"
+        let updates = try await pair.alpha.server.updates(of: pair.ada)
+        pipe.hold(frame)
+        _ = try await pair.alpha.travel()
+        try await eventually { pipe.sent.contains(frame) }
+        await side.server.windDown()
+        pipe.release()
+        try await updates.until(.completed)
+        await side.server.stop()
+        #expect(try await side.store.load().handoffs.map(\.state) == [atSource ? .completed : .admitted])
+    }
+
     // MARK: Time
 
     @Test("heartbeats go out on time, interval after interval, and an early deadline does not lose a later one")

@@ -1,10 +1,11 @@
 import FederationCore
 import FederationModel
-import FederationService
 import FederationWire
 import ServiceTestKit
 import TestKit
 import Testing
+
+@testable import FederationService
 
 @Suite("FederationServer, crossings", .timeLimit(.minutes(patience)))
 struct TravelTests {
@@ -116,6 +117,24 @@ struct TravelTests {
         #expect(try await pair.alpha.server.player(pair.ada).presence == .playable)
     }
 
+    @Test("a portal that leads to another server's world of the same name meanwhile leads nobody there unverified")
+    func destinationChanges() async throws {
+        let pair = try await TestPair.make()
+        let gamma = try await TestServer.start("gamma", seed: 3, clock: pair.alpha.clock)
+        try await gamma.publish("forest", ["other.bin": [7]])
+        let link = try await Link.connect(pair.alpha.server, gamma.server)
+        pair.link.there.hold("worldRequest")
+        let updates = try await pair.alpha.server.updates(of: pair.ada)
+        _ = try await pair.alpha.travel()
+        try await eventually { pair.link.there.sent.contains("worldRequest") }
+        try await pair.alpha.server.removeRoute(try #require(PortalID("gate")))
+        try await pair.alpha.route(to: gamma, world: "forest")
+        pair.link.there.release()
+        #expect(try await updates.until(.returned).last?.refusal?.code == "route.changed")
+        #expect(try await pair.alpha.server.player(pair.ada).presence == .playable)
+        #expect(!link.there.sent.contains("offer"))
+    }
+
     @Test("the destination's refusal reaches the player, who goes on at home")
     func refusedThere() async throws {
         let pair = try await TestPair.make()
@@ -163,6 +182,22 @@ struct TravelTests {
         pipe.release()
         try await pair.cross()
         #expect(try await pair.alpha.server.crossing(crossing.id).phase == .aborted)
+    }
+
+    @Test("a crossing that was called off, and forgotten before its world was verified, carries nobody off")
+    func calledOffAndForgotten() async throws {
+        let pair = try await TestPair.make()
+        pair.link.there.hold("worldRequest")
+        let first = try await pair.alpha.travel()
+        try await eventually { pair.link.there.sent.contains("worldRequest") }
+        try await pair.alpha.server.callOff(first.id)
+        for _ in 0..<CrossingLog.kept { try await pair.alpha.server.callOff(try await pair.alpha.travel().id) }
+        try #require(await refusal { _ = try await pair.alpha.server.crossing(first.id) } == "handoff.unknown")
+        pair.link.there.release()
+        // Whoever had waited for the same answer goes on before this one does.
+        try await pair.cross()
+        #expect(await refusal { _ = try await pair.alpha.server.crossing(first.id) } == "handoff.unknown")
+        #expect(pair.link.there.sent.count { $0 == "offer" } == 1)
     }
 
     @Test("only what was begun here can be called off")

@@ -91,7 +91,7 @@ extension FederationNode {
         return waiting
     }
 
-    private func turnAway(_ waiting: WaitingArrival, code: String, reason: String) -> [Effect] {
+    func turnAway(_ waiting: WaitingArrival, code: String, reason: String) -> [Effect] {
         let refusal = Refusal(
             .conflict, code: code, reason: reason, remedy: "the player stays where they are", step: .handoff)
         return [

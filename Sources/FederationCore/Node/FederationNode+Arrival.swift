@@ -72,6 +72,7 @@ extension FederationNode {
                 }
                 return .record(try ledger.reserve(envelope, known: nil, at: now), isNew: false)
             }
+            if isWindingDown { throw windingDown }
             // What was agreed before the scope was taken away goes on: the source may have decided it.
             if let refusal = missing(.handoff, of: peer.serverID) { throw refusal }
             guard !isRecalled(envelope.token.player, at: envelope.token.epoch) else {
@@ -317,8 +318,8 @@ extension FederationNode {
 
     private func receipt(of record: HandoffRecord, on channel: ChannelID) -> [Effect] {
         guard var receipt = record.receipt else { return [] }
-        // After a change of keys the source may believe the present one only.
-        if !ownKeys.past.isEmpty, CompactJWS.unverifiedKey(receipt) != identity.publicKey {
+        // After a change of keys the source may believe the present one only; after a revocation no other.
+        if CompactJWS.unverifiedKey(receipt) != identity.publicKey {
             receipt =
                 AdmissionReceipt(
                     issuer: id, audience: record.peer, handoff: record.id, player: record.player, epoch: record.epoch,

@@ -33,6 +33,7 @@ extension FederationNode {
     public func plan(
         _ player: PlayerID, epoch: Epoch?, through portal: PortalID, at now: Now
     ) throws(Refusal) -> CrossingPlan {
+        if isWindingDown { throw windingDown }
         let resolved = try resolve(portal, at: now)
         let record: PlayerRecord
         do {
@@ -56,14 +57,15 @@ extension FederationNode {
     ///
     /// - Parameters:
     ///   - epoch: which stay of the player is meant, as for ``plan(_:epoch:through:at:)``.
+    ///   - destination: the server whose world was verified: the portal must still lead there.
     ///   - id: from entropy.
     ///   - manifest: the proof of step 5 for the destination's world.
     public mutating func depart(
-        _ player: PlayerID, epoch claimed: Epoch?, through portal: PortalID, as id: HandoffID,
+        _ player: PlayerID, epoch claimed: Epoch?, through portal: PortalID, to destination: ServerID, as id: HandoffID,
         assets manifest: VerifiedManifest, at now: Now
     ) throws(Refusal) -> [Effect] {
         let plan = try plan(player, epoch: claimed, through: portal, at: now)
-        guard manifest.manifest.world == plan.route.world else {
+        guard plan.destination.id == destination, manifest.manifest.world == plan.route.world else {
             throw Refusal(
                 .conflict, code: "route.changed",
                 reason: "the portal \(portal) leads elsewhere since the crossing began",

@@ -216,7 +216,7 @@ extension FederationNode {
         guard successor.id == id, successor.publicKey.commitment == commitment.next else {
             throw Refusal(
                 .conflict, code: "keys.notCommitted", reason: "\(id) has not committed to that key as its next",
-                remedy: "rotate to the key in next.key, or revoke the present key with the recovery key")
+                remedy: "put the promised key into next.key, or replace every key with: aether keys revoke")
         }
         let rotation = KeyRotation(issuer: id, to: successor.publicKey, next: next, issuedAt: now.timestamp)
         ownKeys.rotations = (ownKeys.rotations + [rotation.issue(by: identity)]).suffix(ServerCard.maximumRotations)
@@ -231,18 +231,17 @@ extension FederationNode {
     public mutating func replace(
         by revocation: String, with successor: ServerIdentity, at now: Now
     ) throws(Refusal) -> [Effect] {
-        guard let recovery = commitment.recovery,
-            let statement = try? KeyRevocation.verify(revocation, server: id, recovery: recovery),
-            let replacement = statement.replacement, successor.id == id, replacement.key == successor.publicKey
+        guard let recovery = commitment.recovery, successor.id == id,
+            let keys = OwnKeys(replacedBy: revocation, of: id, with: successor.publicKey, recovery: recovery),
+            let promised = keys.commitment
         else {
             throw Refusal(
                 .conflict, code: "keys.badRevocation",
                 reason: "the revocation is not one of \(id), for this key, under its recovery key",
                 remedy: "make it with aether keys revoke, and the recovery key that aether init has printed")
         }
-        ownKeys = OwnKeys(revocation: revocation)
-        commitment = KeyCommitment(
-            next: replacement.commitment.next, recovery: replacement.commitment.recovery ?? recovery)
+        ownKeys = keys
+        commitment = promised
         return change(to: successor, at: now)
     }
 
@@ -277,6 +276,7 @@ extension FederationNode {
 
     private mutating func change(to successor: ServerIdentity, at now: Now) -> [Effect] {
         ownKeys.present = successor.publicKey
+        ownKeys.commitment = commitment
         identity = successor
         handshakes.identity = successor
         var effects: [Effect] = [.persist([.putOwnKeys(ownKeys)])]

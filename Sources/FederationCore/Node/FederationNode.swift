@@ -43,6 +43,8 @@ public struct FederationNode: ~Copyable, Sendable {
     public internal(set) var recalls: [PlayerID: Epoch] = [:]
     /// Worlds that have a say in who enters; see ``setGuarded(_:_:)``.
     public internal(set) var guardedWorlds: Set<WorldID> = []
+    /// Whether this server is about to stop; see ``windDown()``.
+    public internal(set) var isWindingDown = false
     /// This server's own signed card; see ``refreshCard(at:)``.
     public internal(set) var card: SignedCard?
 
@@ -137,7 +139,7 @@ public struct FederationNode: ~Copyable, Sendable {
         probeQuestions = IndirectProbeQuestions(interval: configuration.health.interval)
         probeAnswers = IndirectProbeAnswers(interval: configuration.health.interval)
         ownKeys = stored.ownKeys
-        commitment = configuration.commitment
+        commitment = stored.ownKeys.commitment ?? configuration.commitment
         cardSequence = stored.cardSequence
         for binding in stored.bindings { bindings[binding.server] = binding }
         for equivocation in stored.equivocations {
@@ -283,9 +285,9 @@ public struct FederationNode: ~Copyable, Sendable {
         return peer
     }
 
-    /// What brings a channel to a peer about; nothing for others and for suspended ones.
+    /// What brings a channel to a peer about; nothing for others and for suspended ones, nor from a server that is about to stop.
     public func dialEffects(for server: ServerID) -> [Effect] {
-        guard let record = peers[server], !denied.contains(server), record.scopes.contains(.heartbeat),
+        guard !isWindingDown, let record = peers[server], !denied.contains(server), record.scopes.contains(.heartbeat),
             let entry = registry.server(server), entry.status != .suspended
         else { return [] }
         return [.dial(server, configuration.addresses[server].map { [$0] } ?? [entry.endpoint] + entry.alternatives)]

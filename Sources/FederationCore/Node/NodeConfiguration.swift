@@ -13,7 +13,7 @@ public struct NodeConfiguration: Sendable {
     public var addresses: [ServerID: Endpoint] = [:]
     /// How people reach the operator; see ``ServerCard/contact``.
     public var contact: String?
-    /// What this server's present key commits to.
+    /// What this server's present key commits to, where the store does not know (``OwnKeys/commitment``).
     public var commitment: KeyCommitment
     /// Whether strangers may register here: then every change of the registry is logged.
     public var servesRegistry: Bool

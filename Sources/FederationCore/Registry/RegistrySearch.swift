@@ -17,16 +17,16 @@ public struct RegistrySearch: Hashable, Sendable {
 
 extension ServerRegistry {
     /// Up to `limit` servers that match, sorted by id, from the first one after `cursor` on, and where to go on; nil at
-    /// the end. It looks at no more than ``Limits/searchedServers`` entries, so a page may hold fewer than there are.
+    /// the end. It looks at no more than `bound` entries, so a page may hold fewer than there are.
     public func search(
-        _ search: RegistrySearch, after cursor: ServerID?, limit: Int
+        _ search: RegistrySearch, after cursor: ServerID?, limit: Int, examining bound: Int = Limits.searchedServers
     ) -> (servers: [FederatedServer], next: ServerID?) {
         let text = search.text.map { Array($0.lowercased().utf8) }
         var found: [FederatedServer] = []
         var last = cursor
         var examined = 0
-        while examined < Limits.searchedServers {
-            let portion = min(text == nil && search.world == nil ? limit : 512, Limits.searchedServers - examined)
+        while examined < bound {
+            let portion = min(text == nil && search.world == nil ? limit : 512, bound - examined)
             let servers = list(world: search.world, status: search.status, after: last, limit: portion)
             for server in servers {
                 last = server.id

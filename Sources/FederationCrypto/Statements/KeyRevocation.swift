@@ -47,6 +47,15 @@ public struct KeyRevocation: SignedStatement {
         try KeyRevocation(claims: try CompactJWS.unverified(text, for: use))
     }
 
+    /// The number of a revocation that its owner makes now: above those of `earlier` ones of the same server, as compact JWS,
+    /// whatever the clock says; and the time in milliseconds where that is higher, so that it is also above those that were
+    /// lost with what a backup did not hold. What is no revocation has no number.
+    public static func number(at time: Timestamp, after earlier: some Sequence<String>) -> UInt64 {
+        let last = earlier.compactMap { try? unverified($0).number }.max() ?? 0
+        // Statements hold at most 2^53-1.
+        return max(last + 1, UInt64(max(0, time.milliseconds)))
+    }
+
     public var claims: [String: JSONValue] {
         var members: [String: JSONValue] = [
             "iss": Claims.value(issuer), "n": Claims.unsigned(number), "iat": Claims.time(issuedAt),

@@ -15,6 +15,11 @@ extension FederationRoutes {
             APIRoute(.put, "/v1/assets/{sha256}", .admin) { request, context in
                 try await putAsset(request, try context.hash())
             },
+            APIRoute(.post, "/v1/assets/{sha256}/verify", .admin) { request, context in
+                _ = try await request.bytes(upTo: Limits.jsonBytes)
+                let proof = try await server.verify(asset: try context.hash())
+                return .json(Self.json(proof.hash, size: proof.size))
+            },
         ]
     }
 
@@ -28,7 +33,7 @@ extension FederationRoutes {
         let held = try await storage { try await server.assets.list() }
         let found = held.lazy.filter { asset in after.map { $0 < asset.hash } ?? true }.prefix(limit)
         return .page(
-            "assets", found.map { .object(["sha256": .string("\($0.hash)"), "size": .integer($0.size)]) }, limit: limit,
+            "assets", found.map { Self.json($0.hash, size: $0.size) }, limit: limit,
             next: found.last.map { "\($0.hash)" })
     }
 
@@ -39,9 +44,7 @@ extension FederationRoutes {
             throw Query.invalid("type", type, "a media type such as image/png")
         }
         guard let size = try await storage({ try await server.assets.size(of: hash) }) else {
-            throw Refusal(
-                .notFound, code: "asset.unknown", reason: "there is no asset \(hash) here",
-                remedy: "see the manifest of its world", step: .verification)
+            throw FederationServer.unknownAsset(hash)
         }
         let tag = EntityTag(hash)
         var headers: HTTPFields = [
@@ -112,8 +115,11 @@ extension FederationRoutes {
             throw problem
         }
         return .json(
-            .object(["sha256": .string("\(hash)"), "size": .integer(size)]), status: isHeld ? .ok : .created,
-            headers: [.location: "/v1/assets/\(hash)"])
+            Self.json(hash, size: size), status: isHeld ? .ok : .created, headers: [.location: "/v1/assets/\(hash)"])
+    }
+
+    private static func json(_ hash: ContentHash, size: Int64) -> JSONValue {
+        .object(["sha256": .string("\(hash)"), "size": .integer(size)])
     }
 
     /// What the asset store does, with its failures put for people.

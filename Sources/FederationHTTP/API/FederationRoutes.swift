@@ -79,7 +79,8 @@ public struct FederationRoutes: Sendable {
         case .admin, .localOrAdmin:
             let verdict = admin.check(request.headers, from: context.remote, at: clock.now().instant)
             guard let problem = verdict.problem else { return }
-            if verdict != .missing {
+            // Further wrong keys of an address that has to wait would only fill the log.
+            if verdict == .wrong {
                 context.logger.warning(
                     "an admin key was refused",
                     metadata: ["remote": "\(context.remote.text)", "code": "\(problem.code)"])

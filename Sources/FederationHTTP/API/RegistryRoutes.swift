@@ -80,9 +80,9 @@ extension FederationRoutes {
         let after = try query.identifier("after", as: ServerID.self)
         let (found, next): (servers: [(entry: FederatedServer, card: String?)], next: ServerID?)
         if withCards {
-            (found, next) = await server.searchWithCards(search, after: after, limit: min(limit, 200))
+            (found, next) = try await server.searchWithCards(search, after: after, limit: min(limit, 200))
         } else {
-            let (servers, last) = await server.search(search, after: after, limit: limit)
+            let (servers, last) = try await server.search(search, after: after, limit: limit)
             (found, next) = (servers.map { ($0, nil) }, last)
         }
         var entries: [JSONValue] = []
@@ -113,18 +113,15 @@ extension FederationRoutes {
         return members
     }
 
-    /// Counts what a stranger does to a registry that is open to everybody.
+    /// Counts what a stranger does, whether or not this server is a registry for everybody: a listing costs it the same.
     ///
     /// - Returns: whether it is a stranger, and not whoever holds the admin key.
     @discardableResult
     func limit(
         _ act: RegistryGate.Act, _ request: Request, _ context: FederationRequestContext
-    ) throws -> Bool {
-        guard registryAccess == .signed else { return false }
-        let now = clock.now().instant
+    ) throws(Problem) -> Bool {
         if request.headers.contains(.authorization) {
-            let verdict = admin.check(request.headers, from: context.remote, at: now)
-            if let problem = verdict.problem { throw problem }
+            try authorise(.admin, request, context)
             return false
         }
         try restrain(act, context)
@@ -136,7 +133,7 @@ extension FederationRoutes {
         let now = clock.now().instant
         guard let seconds = gate.wait(for: act, from: context.remote.network, at: now) else { return }
         var problem = Problem(
-            .tooManyRequests, code: "registry.tooManyRequests", "too many requests came to this registry",
+            .tooManyRequests, code: "registry.tooManyRequests", "too many requests came to this server",
             remedy: "wait \(seconds) s, then go on more slowly")
         problem.headers[.retryAfter] = String(seconds)
         throw problem

@@ -6,8 +6,10 @@ import Synchronization
 /// Checks the operator's key. It holds the SHA-256 of the key and never the key; a caller shows the key as
 /// `Authorization: Bearer <key>` (RFC 6750 §2.1).
 ///
-/// After ``AttemptLimiter/allowed`` wrong keys within a minute an address has to wait, even with the right one: the
-/// answer to a guess is what is being limited.
+/// After ``AttemptLimiter/allowed`` wrong keys within a minute an address has to wait before it may show another one.
+/// The right key is let in all the same: behind a proxy strangers have the operator's address, and could keep them out.
+/// So each guess gets an answer, which helps nobody: 256 bits of chance are not found however many are tried, and the
+/// comparison tells no two wrong keys apart. What the limit bounds is the warnings in the log.
 public final class AdminAuthenticator: Sendable {
     private let hash: [UInt8]
     private let attempts = Mutex(AttemptLimiter())
@@ -34,10 +36,12 @@ public final class AdminAuthenticator: Sendable {
     func check(_ headers: HTTPFields, from remote: RemoteAddress, at now: Instant) -> Verdict {
         let fields = headers[values: .authorization]
         guard !fields.isEmpty else { return .missing }
-        if let wait = attempts.withLock({ $0.wait(for: remote.network, at: now) }) { return .limited(seconds: wait) }
         if fields.count == 1, let key = Self.bearer(fields[0]), isKey(key) { return .granted }
-        attempts.withLock { $0.recordFailure(of: remote.network, at: now) }
-        return .wrong
+        return attempts.withLock { attempts in
+            if let wait = attempts.wait(for: remote.network, at: now) { return .limited(seconds: wait) }
+            attempts.recordFailure(of: remote.network, at: now)
+            return .wrong
+        }
     }
 
     /// Compares hashes, and all of their bytes: neither the length nor the beginning of a wrong key shows in the time.

@@ -22,6 +22,7 @@ struct Problem: Error, Sendable {
         self.code = code
         self.detail = detail
         self.remedy = remedy
+        if status == .serviceUnavailable { headers[.retryAfter] = String(Self.retrySeconds) }
     }
 
     /// What the service refused. Malformed requests never get as far as the service, so what it calls invalid parses and
@@ -37,7 +38,6 @@ struct Problem: Error, Sendable {
             }
         self.init(status, code: refusal.code, refusal.reason, remedy: refusal.remedy)
         step = refusal.step
-        if status == .serviceUnavailable { headers[.retryAfter] = String(Self.retrySeconds) }
     }
 
     /// When a caller may try again after a bound or a fault, in seconds.

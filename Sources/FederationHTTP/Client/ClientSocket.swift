@@ -110,8 +110,8 @@ public struct ClientSocket: Sendable {
 
     private func join(_ ticket: String, _ connection: WebSocketConnection) async throws {
         switch try await server.join(ticket: ticket) {
-        case .here(let record):
-            try await follow(record, on: connection) { ServerMessage.joined($0) }
+        case .here(let player):
+            try await follow(player, on: connection) { ServerMessage.joined($0) }
         case .moved(let handoff, let redirect):
             try await send(ServerMessage.redirect(handoff, redirect), on: connection)
             throw Ending.close(1000, "the player is on another server")
@@ -121,19 +121,18 @@ public struct ClientSocket: Sendable {
     private func arrive(
         _ token: String, _ proof: [UInt8]?, _ challenge: [UInt8], _ connection: WebSocketConnection
     ) async throws {
-        let record = try await server.arrive(
+        let player = try await server.arrive(
             token: token, proof: proof, challenge: challenge, within: Self.admissionTimeout)
-        try await follow(record, on: connection) { ServerMessage.arrived($0) }
+        try await follow(player, on: connection) { ServerMessage.arrived($0) }
     }
 
     // MARK: Following
 
     private func follow(
-        _ record: PlayerRecord, on connection: WebSocketConnection,
+        _ player: FollowedPlayer, on connection: WebSocketConnection,
         _ answer: (PlayerRecordMembers) -> JSONValue
     ) async throws {
-        // Before the answer, so that nothing falls between.
-        let updates = try await server.updates(of: record.player)
+        let record = player.record
         var members = record.briefMembers
         members["ticket"] = .string(await server.ticket(for: record))
         try await send(answer(PlayerRecordMembers(members: members)), on: connection)
@@ -141,7 +140,7 @@ public struct ClientSocket: Sendable {
             try await send(ServerMessage.offered(handoff), on: connection)
         }
         let ending = try await withThrowingTaskGroup(of: Ending.self) { group in
-            group.addTask { try await forward(updates, to: connection) }
+            group.addTask { try await forward(player.updates, to: connection) }
             group.addTask { await silence(of: connection) }
             defer { group.cancelAll() }
             return try await group.next() ?? .close(1000, "")
@@ -153,6 +152,8 @@ public struct ClientSocket: Sendable {
         _ updates: AsyncStream<PlayerUpdate>, to connection: WebSocketConnection
     ) async throws -> Ending {
         for await update in updates {
+            // What waits in the stream comes also when the conversation is over.
+            try Task.checkCancellation()
             guard let message = ServerMessage.update(update) else { continue }
             try await send(message, on: connection)
             switch update {
@@ -175,17 +176,17 @@ public struct ClientSocket: Sendable {
 
     private func send(_ message: JSONValue, on connection: WebSocketConnection) async throws {
         let text = message.serializedText()
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await connection.send(text) }
-            group.addTask {
-                try await clock.sleep(until: clock.now().instant + Self.sendTimeout)
-                metrics.reached(.clientSlowReader)
-                // Ends the write above as well: it waits for a client that does not read.
-                await connection.close(code: CloseCode.overloaded.rawValue, reason: "the client reads too slowly")
-            }
-            defer { group.cancelAll() }
-            _ = try await group.next()
+        let deadline = clock.now().instant + Self.sendTimeout
+        // A task of its own: a write that waits for the client goes on when the conversation is cancelled, for a message that
+        // must not come or whatever else, and its limit with it.
+        let limit = Task {
+            try await clock.sleep(until: deadline)
+            metrics.reached(.clientSlowReader)
+            // Ends the write below as well.
+            await connection.close(code: CloseCode.overloaded.rawValue, reason: "the client reads too slowly")
         }
+        defer { limit.cancel() }
+        try await connection.send(text)
     }
 
     private func refuse(_ refusal: Refusal, _ connection: WebSocketConnection) async {

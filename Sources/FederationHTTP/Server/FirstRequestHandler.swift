@@ -9,7 +9,8 @@ import NIOHTTP1
 /// so that only an upgrade that will be taken may reach them as such: of every other request the `Upgrade` header is
 /// struck and the connection closes behind its response. It also keeps out
 /// what is beyond the bounds on connections, bounds the wait for the first request, answers what
-/// does not parse before there is anyone else to do it, and ends idle newcomers when the process stops.
+/// does not parse before there is anyone else to do it, refuses what does not name its host once, and ends idle newcomers
+/// when the process stops.
 final class FirstRequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart
@@ -103,6 +104,14 @@ final class FirstRequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func receive(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
         endWait()
+        // RFC 9112 §3.2; NIO's decoder lets it through.
+        guard head.version != .http1_1 || head.headers["host"].count == 1 else {
+            if case .awaitingRequest = state {
+                return refuse(.badRequest, "an HTTP/1.1 request has one Host header", context)
+            }
+            state = .refused
+            return context.fireErrorCaught(HTTPParserError.invalidHeaderToken)
+        }
         if case .awaitingRequest = state, let route = routes[Self.path(head.uri)] {
             switch WebSocketRequest(head) {
             case .opening(let offered):

@@ -26,6 +26,8 @@ public struct ListenerLimits: Sendable {
     public var bodyBytesPerSecond = 1 << 10
     /// How long an answer may wait for a caller who takes nothing of it.
     public var writeStallTimeout = TimeAmount.minutes(2)
+    /// How long a request that is in progress when the server stops may still take, until its caller has the whole answer.
+    public var stopTimeout = TimeAmount.seconds(5)
 
     /// Connections that are accepted beyond ``connections``, only to be closed and counted; more of them wait in the kernel.
     static let turnedAwayAtOnce = 32

@@ -99,8 +99,11 @@ struct UpgradableServerChannel: HTTPChannelHandler {
 
     /// What stands above NIO's HTTP handlers in Hummingbird's own HTTP/1.1 channel.
     private func configureHTTP(_ channel: any Channel, _ logger: Logger) throws -> Parts {
-        try channel.pipeline.syncOperations.addHandler(
-            WriteStallHandler(timeout: limits.writeStallTimeout, metrics: metrics), position: .first)
+        try channel.pipeline.syncOperations.addHandlers(
+            [
+                WriteStallHandler(timeout: limits.writeStallTimeout, metrics: metrics),
+                StopHandler(timeout: limits.stopTimeout),
+            ], position: .first)
         try channel.pipeline.syncOperations.addHandlers([
             ExchangeHandler(), IdleHandler(limits, metrics: metrics),
             HTTP1ToHTTPServerCodec(secure: false), HTTPConnectionStateHandler(idleTimeout: nil, logger: logger),

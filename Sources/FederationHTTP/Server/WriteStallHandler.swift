@@ -1,17 +1,26 @@
 import NIOCore
 
 /// Closes a connection whose other end takes nothing of what is written to it. A caller who takes its answer slowly keeps the
-/// connection: each byte that leaves begins the time anew.
+/// connection: each byte that leaves begins the time anew. Where the kernel tells, a byte has left when the other end has
+/// acknowledged it, so that one who has vanished is seen however little is written to them.
 ///
 /// It stands next to the socket, below TLS, so that it counts what really is to leave.
 final class WriteStallHandler: ChannelOutboundHandler {
     typealias OutboundIn = IOData
     typealias OutboundOut = IOData
 
+    /// What the kernel says of the bytes that it has taken.
+    struct Sent: Hashable {
+        /// How many the other end has acknowledged.
+        var acknowledged: UInt64
+        /// Whether the kernel holds others.
+        var isHolding: Bool
+    }
+
     private let timeout: TimeAmount
     private let metrics: PortMetrics
     private let waiting: (ChannelHandlerContext) -> Int
-    private let acknowledged: (ChannelHandlerContext) -> UInt64
+    private let sent: (ChannelHandlerContext) -> Sent?
     /// Bytes that were written, and how many of them the socket had taken when it was last looked at.
     private var written = 0
     private var taken = 0
@@ -23,36 +32,39 @@ final class WriteStallHandler: ChannelOutboundHandler {
 
     /// - Parameters:
     ///   - waiting: bytes that were written and that the socket has not taken.
-    ///   - acknowledged: bytes of this connection that the other end has acknowledged; 0 where that cannot be known.
+    ///   - sent: nil where the kernel does not tell.
     init(
         timeout: TimeAmount, metrics: PortMetrics,
         waiting: @escaping (ChannelHandlerContext) -> Int = WriteStallHandler.buffered,
-        acknowledged: @escaping (ChannelHandlerContext) -> UInt64 = WriteStallHandler.acknowledged
+        sent: @escaping (ChannelHandlerContext) -> Sent? = WriteStallHandler.sent
     ) {
         self.timeout = timeout
         self.metrics = metrics
         self.waiting = waiting
-        self.acknowledged = acknowledged
+        self.sent = sent
     }
 
     static func buffered(_ context: ChannelHandlerContext) -> Int {
         (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
     }
 
-    /// The socket takes more only when a good part of the kernel's buffer has emptied, which may be megabytes; Linux says what
-    /// leaves that buffer as well.
-    static func acknowledged(_ context: ChannelHandlerContext) -> UInt64 {
+    /// The socket takes more only when a good part of the kernel's buffer has emptied, which may be megabytes, and takes
+    /// hundreds of kilobytes for somebody who is gone; Linux says what leaves that buffer as well.
+    static func sent(_ context: ChannelHandlerContext) -> Sent? {
         #if os(Linux)
-            guard let options = context.channel as? any SocketOptionProvider else { return 0 }
-            // `tcpi_bytes_acked`, at 120 in the kernel's `struct tcp_info`; the C library's has only the 104 bytes before. NIO
-            // zeroes what an older kernel does not fill.
-            let info: EventLoopFuture<SIMD16<UInt64>> = options.unsafeGetSocketOption(level: .tcp, name: .tcp_info)
-            var bytes: UInt64 = 0
+            guard let options = context.channel as? any SocketOptionProvider else { return nil }
+            // Words of the kernel's `struct tcp_info`: 6 is `tcpi_unacked`, 30 and 31 are `tcpi_bytes_acked`, 36 is
+            // `tcpi_notsent_bytes`, 39 is `tcpi_data_segs_out`. The C library's has only the first 26.
+            let info: EventLoopFuture<SIMD64<UInt32>> = options.unsafeGetSocketOption(level: .tcp, name: .tcp_info)
+            var words = SIMD64<UInt32>()
             // On the channel's own loop it is there at once.
-            info.assumeIsolated().whenSuccess { bytes = $0[15] }
-            return bytes
+            info.assumeIsolated().whenSuccess { words = $0 }
+            // Both are 0 where a kernel before 4.6 does not fill them (NIO zeroes them first), or when nothing was sent.
+            guard words[36] > 0 || words[39] > 0 else { return nil }
+            return Sent(
+                acknowledged: UInt64(words[31]) << 32 | UInt64(words[30]), isHolding: words[6] > 0 || words[36] > 0)
         #else
-            return 0
+            return nil
         #endif
     }
 
@@ -86,11 +98,12 @@ final class WriteStallHandler: ChannelOutboundHandler {
         timer?.cancel()
         timer = nil
         let rest = waiting(context)
-        let acknowledged = acknowledged(context)
-        if written - rest > taken || acknowledged > arrived { lastTaken = now }
+        let sent = sent(context)
+        // What the kernel takes for somebody who is gone is no progress.
+        if sent.map({ $0.acknowledged != arrived }) ?? (written - rest > taken) { lastTaken = now }
         taken = written - rest
-        arrived = acknowledged
-        guard rest > 0 else { return }
+        arrived = sent?.acknowledged ?? arrived
+        guard rest > 0 || sent?.isHolding == true else { return }
         guard now >= lastTaken + timeout else { return schedule(context, now) }
         metrics.reached(.writeStall)
         context.close(promise: nil)

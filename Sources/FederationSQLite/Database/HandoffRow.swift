@@ -28,10 +28,10 @@ extension HandoffRecord: StoredRow {
         let state: HandoffState = try reader.choice()
         self.init(
             id: id, role: role, player: try reader.value(), peer: try reader.value(), portal: try reader.value(),
-            world: try reader.value(), spawn: try reader.optionalValue(), epoch: Epoch(try reader.unsigned()),
+            world: try reader.value(), spawn: try reader.optionalValue(), epoch: try reader.epoch(),
             revision: try reader.unsigned(), snapshotHash: try reader.value(), snapshot: try reader.bytes(),
-            snapshotSize: Int(clamping: try reader.unsigned()), clientKey: try reader.optionalValue(),
-            decision: try reader.optionalInteger().map { UInt64(bitPattern: $0) }, state: state,
+            snapshotSize: Int(try reader.integer(in: 0...Int64(Limits.snapshotBytes))),
+            clientKey: try reader.optionalValue(), decision: try reader.optionalUnsigned(from: 1), state: state,
             openedAt: try reader.timestamp(), changedAt: try reader.timestamp(), abortCode: try reader.optionalText(),
             abortReason: try reader.optionalText(), receipt: try reader.optionalText(),
             redeemedAt: try reader.optionalTimestamp())

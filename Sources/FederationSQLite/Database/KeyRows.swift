@@ -39,14 +39,16 @@ extension Equivocation: StoredRow {
     }
 }
 
-/// This server's own key changes: one row, once there was one.
+/// This server's own keys: one row, from its first start on. Without either hash it is not known what was promised.
 extension OwnKeys: StoredRow {
-    static let table = Table("own_keys", ["id", "past", "rotations", "revocation", "present", "is_dead"])
+    static let table = Table(
+        "own_keys",
+        ["id", "past", "rotations", "revocation", "present", "is_dead", "next_hash", "recovery_hash"])
 
     var columnValues: [(any DatabaseValueConvertible)?] {
         [
             1, past.map(\.description).joined(separator: " "), rotations.joined(separator: " "), revocation,
-            present?.description, isDead,
+            present?.description, isDead, commitment?.next?.description, commitment?.recovery?.description,
         ]
     }
 
@@ -56,5 +58,7 @@ extension OwnKeys: StoredRow {
             past: try reader.list(separator: " "), rotations: try reader.list(separator: " "),
             revocation: try reader.optionalText(), present: try reader.optionalValue(),
             isDead: try reader.flag())
+        let promised = KeyCommitment(next: try reader.optionalValue(), recovery: try reader.optionalValue())
+        if promised != KeyCommitment() { commitment = promised }
     }
 }

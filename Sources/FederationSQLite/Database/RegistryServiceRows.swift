@@ -94,6 +94,9 @@ extension KnownRegistry: StoredRow {
         "registries",
         ["address", "registry", "head", "size", "hashes", "fault", "fault_evidence", "fault_seen_at"])
 
+    /// What a signed head can say (RFC 7493 §2.2).
+    private static let largestSize: Int64 = (1 << 53) - 1
+
     var columnValues: [(any DatabaseValueConvertible)?] {
         [
             address, registry.rawValue, head, frontier.count,
@@ -106,7 +109,7 @@ extension KnownRegistry: StoredRow {
         let address = try reader.text()
         let registry: ServerID = try reader.value()
         let head = try reader.text()
-        let size = Int(try reader.integer())
+        let size = Int(try reader.integer(in: 0...Self.largestSize))
         guard let frontier = MerkleFrontier(count: size, hashes: try reader.list(separator: " ")) else {
             throw reader.failure("does not go with the size")
         }
@@ -137,6 +140,7 @@ struct BroughtRow: StoredRow {
 
     init(from reader: inout RowReader) throws(RowFailure) {
         registry = try reader.value()
-        count = Int(try reader.integer())
+        // The sum over all registries fits, too.
+        count = Int(try reader.integer(in: 0...Int64(Int32.max)))
     }
 }

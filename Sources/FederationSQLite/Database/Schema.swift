@@ -40,6 +40,9 @@ enum Schema {
         migrator.registerMigration("10-brought-by-registry") { database in
             try database.execute(sql: broughtByRegistry)
         }
+        migrator.registerMigration("11-own-commitment") { database in
+            try database.execute(sql: ownCommitment)
+        }
         return migrator
     }
 
@@ -177,6 +180,12 @@ enum Schema {
         INSERT INTO brought SELECT registry, sum(brought) FROM registries GROUP BY registry HAVING sum(brought) > 0;
 
         ALTER TABLE registries DROP COLUMN brought;
+        """
+
+    /// What was promised before is in the key files alone, and taken from them at the next start.
+    private static let ownCommitment = """
+        ALTER TABLE own_keys ADD COLUMN next_hash TEXT;
+        ALTER TABLE own_keys ADD COLUMN recovery_hash TEXT;
         """
 
     private static let version2 = """

@@ -111,9 +111,27 @@ struct RowReader {
         }
     }
 
-    /// A 64-bit count. SQLite's integers are signed; the bits are kept, so that every value comes back.
-    mutating func unsigned() throws(RowFailure) -> UInt64 {
-        UInt64(bitPattern: try integer())
+    /// A whole number from a range that holds everything that is ever written there: those outside would leave the range of
+    /// the processor's numbers once they are added up or counted on from.
+    mutating func integer(in range: ClosedRange<Int64>) throws(RowFailure) -> Int64 {
+        // By itself, so that a failure names the column that was read.
+        let number = try integer()
+        return try checked(number, in: range)
+    }
+
+    /// A count, at most 2^63-1. Others may say up to 2^53-1 (RFC 7493 §2.2), and nobody counts the rest of the way.
+    mutating func unsigned(from first: Int64 = 0) throws(RowFailure) -> UInt64 {
+        UInt64(try integer(in: first...Int64.max))
+    }
+
+    mutating func optionalUnsigned(from first: Int64 = 0) throws(RowFailure) -> UInt64? {
+        guard let number = try optionalInteger() else { return nil }
+        return UInt64(try checked(number, in: first...Int64.max))
+    }
+
+    mutating func epoch() throws(RowFailure) -> Epoch {
+        let range = Int64(Epoch.first.number)...Int64(Epoch.last.number)
+        return Epoch(UInt64(try integer(in: range)))
     }
 
     mutating func flag() throws(RowFailure) -> Bool {
@@ -180,6 +198,13 @@ struct RowReader {
             case .null, .double, .blob: "without a readable key"
             }
         return RowFailure(table: table.name, key: shown, column: table.columns[max(0, position - 1)], reason: reason)
+    }
+
+    private func checked(_ number: Int64, in range: ClosedRange<Int64>) throws(RowFailure) -> Int64 {
+        guard range.contains(number) else {
+            throw failure("holds \(number), which is not from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return number
     }
 
     private func parse<Value>(_ text: String, _ make: (String) -> Value?) throws(RowFailure) -> Value {

@@ -32,7 +32,7 @@ extension Passage: StoredRow {
     init(from reader: inout RowReader) throws(RowFailure) {
         _ = try reader.text()
         self.init(
-            origin: try reader.value(), player: try reader.value(), decision: try reader.unsigned(),
+            origin: try reader.value(), player: try reader.value(), decision: try reader.unsigned(from: 1),
             token: try reader.text())
     }
 }
@@ -49,8 +49,8 @@ extension ReclaimRecord: StoredRow {
 
     init(from reader: inout RowReader) throws(RowFailure) {
         self.init(
-            player: try reader.value(), server: try reader.value(), voided: Epoch(try reader.unsigned()),
-            epoch: Epoch(try reader.unsigned()), reason: try reader.text(), at: try reader.timestamp())
+            player: try reader.value(), server: try reader.value(), voided: try reader.epoch(),
+            epoch: try reader.epoch(), reason: try reader.text(), at: try reader.timestamp())
     }
 }
 
@@ -70,6 +70,6 @@ struct RecallRow: StoredRow {
 
     init(from reader: inout RowReader) throws(RowFailure) {
         player = try reader.value()
-        epoch = Epoch(try reader.unsigned())
+        epoch = try reader.epoch()
     }
 }

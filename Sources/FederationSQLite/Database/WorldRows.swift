@@ -14,11 +14,11 @@ extension WorldRecord: StoredRow {
         let world: WorldID = try reader.value()
         let name = try reader.text()
         let manifest: ContentHash = try reader.value()
-        let manifestSize = try reader.integer()
-        guard let assets = Int(exactly: try reader.integer()) else { throw reader.failure("is out of range") }
+        let manifestSize = try reader.integer(in: 0...Int64(Limits.manifestBytes))
+        let assets = Int(try reader.integer(in: 0...Int64(Limits.manifestEntries)))
         self.init(
             world: world, name: name, manifest: manifest, manifestSize: manifestSize, assets: assets,
-            totalSize: try reader.integer())
+            totalSize: try reader.integer(in: 0...Limits.worldBytes))
     }
 }
 
@@ -72,7 +72,7 @@ extension PlayerRecord: StoredRow {
             throw reader.failure("does not go with the presence \(name.rawValue)")
         }
         self.init(
-            player: player, world: world, presence: presence, epoch: Epoch(try reader.unsigned()),
+            player: player, world: world, presence: presence, epoch: try reader.epoch(),
             revision: try reader.unsigned(), state: try reader.bytes(), spawn: try reader.optionalValue(),
             clientKey: try reader.optionalValue())
     }

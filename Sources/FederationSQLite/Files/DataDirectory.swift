@@ -75,6 +75,28 @@ public final class DataDirectory: Sendable {
         return descriptor
     }
 
+    /// Runs `body` while no server can begin in the directory, and changes nothing there.
+    ///
+    /// - Throws: `store.inUse` when a server has it.
+    static func withoutChange<Result>(_ path: String, _ body: () throws -> Result) throws -> Result {
+        let file = "\(path)/\(lockName)"
+        let descriptor = open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        guard descriptor >= 0 else {
+            let number = errno
+            // Where there is none no server has ever begun.
+            guard number == ENOENT else { throw StorageRefusal.system(file, number) }
+            return try body()
+        }
+        defer { Foundation.close(descriptor) }
+        guard flock(descriptor, LOCK_SH | LOCK_NB) == 0 else {
+            let number = errno
+            guard number == EWOULDBLOCK else { throw StorageRefusal.system(file, number) }
+            throw StorageRefusal.inUse(path, by: owner(file))
+        }
+        defer { flock(descriptor, LOCK_UN) }
+        return try body()
+    }
+
     /// Who wrote the lock file; nil when that cannot be told.
     private static func owner(_ file: String) -> Int32? {
         guard let bytes = try? Files.read(file, offset: 0, length: 16) else { return nil }

@@ -14,7 +14,7 @@ public protocol IdentityKeeper: Sendable {
     /// none.
     func replacement() async throws(Refusal) -> (identity: ServerIdentity, revocation: String)?
 
-    /// Puts the key that is the present one from now on, and what it has committed to, where the present one is kept. Does
-    /// nothing when it is there already.
-    func adopt(_ present: PublicKey) async throws(Refusal)
+    /// Puts the key that is the present one from now on, and the one that it has committed to, where they are kept. Does
+    /// nothing when they are there already, and leaves out the next one when it is kept elsewhere.
+    func adopt(_ present: PublicKey, promising commitment: KeyCommitment) async throws(Refusal)
 }

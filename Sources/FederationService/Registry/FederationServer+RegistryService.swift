@@ -8,20 +8,48 @@ extension FederationServer {
     /// Whether a registry log is kept here.
     public var keepsRegistryLog: Bool { node.configuration.servesRegistry || node.log.count > 0 }
 
-    /// Servers that match, in order of id, after `cursor`; see ``ServerRegistry/search(_:after:limit:)``.
+    /// Entries that a search looks at before it lets others have their turn, offers of players above all. As many as a page may
+    /// have, so that a listing is of one moment.
+    static let searchedAtOnce = 1_000
+
+    /// Servers that match, in order of id, after `cursor`; at most ``Limits/searchedServers`` entries are looked at. See
+    /// ``ServerRegistry/search(_:after:limit:examining:)``.
+    ///
+    /// - Throws: `registry.busy` while ``Limits/longSearches`` others are under way.
     public func search(
         _ search: RegistrySearch, after cursor: ServerID?, limit: Int
-    ) -> (servers: [FederatedServer], next: ServerID?) {
-        node.registry.search(search, after: cursor, limit: limit)
+    ) async throws(Refusal) -> (servers: [FederatedServer], next: ServerID?) {
+        var (found, next) = node.registry.search(search, after: cursor, limit: limit, examining: Self.searchedAtOnce)
+        guard found.count < limit, next != nil else { return (found, next) }
+        guard searchesUnderWay < Limits.longSearches else {
+            throw Refusal(
+                .overloaded, code: "registry.busy", reason: "too many searches are under way at this moment",
+                remedy: "try again in a few seconds", step: .registry)
+        }
+        searchesUnderWay += 1
+        defer { searchesUnderWay -= 1 }
+        var examined = Self.searchedAtOnce
+        while let last = next, found.count < limit, examined < Limits.searchedServers {
+            await Task.yield()
+            let more = node.registry.search(
+                search, after: last, limit: limit - found.count,
+                examining: min(Self.searchedAtOnce, Limits.searchedServers - examined))
+            found += more.servers
+            next = more.next
+            examined += Self.searchedAtOnce
+        }
+        return (found, next)
     }
 
-    /// The same, each with the signed card that it was registered with, at one moment: who leaves between two questions would be
-    /// shown without one.
+    /// The same, each as it is at the end with the signed card that it was registered with, at one moment: who leaves between two
+    /// questions would be shown without one.
+    ///
+    /// - Throws: as ``search(_:after:limit:)``.
     public func searchWithCards(
         _ search: RegistrySearch, after cursor: ServerID?, limit: Int
-    ) -> (servers: [(entry: FederatedServer, card: String?)], next: ServerID?) {
-        let (servers, next) = self.search(search, after: cursor, limit: limit)
-        return (servers.map { ($0, node.cards[$0.id]) }, next)
+    ) async throws(Refusal) -> (servers: [(entry: FederatedServer, card: String?)], next: ServerID?) {
+        let (servers, next) = try await self.search(search, after: cursor, limit: limit)
+        return (servers.compactMap { node.registry.server($0.id) }.map { ($0, node.cards[$0.id]) }, next)
     }
 
     // MARK: Registration by strangers

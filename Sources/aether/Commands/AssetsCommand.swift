@@ -79,7 +79,10 @@ struct AssetsCommand: AsyncParsableCommand {
                 throw Refusal(
                     .conflict, code: "asset.mismatch",
                     reason: "\(wrong) of \(entries.count) assets are damaged or missing",
-                    remedy: "publish the world again: aether worlds add", step: .verification)
+                    remedy: world == nil
+                        ? "upload the file again: aether assets add"
+                        : "publish the world again: aether worlds add",
+                    step: .verification)
             }
         }
 

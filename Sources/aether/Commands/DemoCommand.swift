@@ -36,10 +36,12 @@ struct DemoCommand: AsyncParsableCommand {
             throw error
         }
         await story.stop()
+        if let failure = report.failure { throw failure }
         if outcome != .crossed { throw ExitCode(1) }
     }
 
-    /// Tells the story, and then stays up until a signal comes; a signal before its end interrupts it.
+    /// Tells the story, and then stays up until a signal comes; a signal before its end interrupts it, and so does it when nobody
+    /// reads it any more.
     private func run(_ story: DemoStory) async throws -> DemoStory.Outcome {
         let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
         return try await withThrowingTaskGroup(of: DemoStory.Outcome.self) { group in
@@ -52,7 +54,12 @@ struct DemoCommand: AsyncParsableCommand {
                 return outcome
             }
             group.addTask {
-                for await _ in signals { return .interrupted }
+                await withTaskGroup(of: Void.self) { either in
+                    either.addTask { for await _ in signals { return } }
+                    either.addTask { await story.report.untilFailure() }
+                    await either.next()
+                    either.cancelAll()
+                }
                 return .interrupted
             }
             defer { group.cancelAll() }

@@ -47,7 +47,7 @@ struct InitCommand: AsyncParsableCommand {
                 jsonLine([
                     "id": id.rawValue, "data": directory.path, "endpoint": endpoint.description,
                     "fingerprint": identity.publicKey.fingerprint, "publicKey": identity.publicKey.description,
-                    "recoveryKey": recovery?.text ?? "",
+                    "recoveryKey": recovery.text,
                 ]))
             return
         }
@@ -55,11 +55,9 @@ struct InitCommand: AsyncParsableCommand {
         Terminal.say("  fingerprint  \(identity.publicKey.fingerprint)")
         Terminal.say("  endpoint     \(endpoint)")
         Terminal.say("  admin key    \(directory.adminKeyFile) (mode 0600)")
-        if let recovery {
-            Terminal.say("Write this recovery key down and keep it away from this machine; it is shown only now:")
-            Terminal.say("  \(Terminal.styled(recovery.text, .bold))")
-            Terminal.say("With it you take the server back when its keys are stolen: aether keys revoke")
-        }
+        Terminal.say("Write this recovery key down and keep it away from this machine; it is shown only now:")
+        Terminal.say("  \(Terminal.styled(recovery.text, .bold))")
+        Terminal.say("With it you take the server back when its keys are stolen: aether keys revoke")
         Terminal.say("Start it with: aether serve --data \(directory.path)")
     }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import FederationCrypto
 import FederationModel
+import FederationSQLite
 import Foundation
 
 struct KeysCommand: AsyncParsableCommand {
@@ -35,7 +36,7 @@ struct KeysCommand: AsyncParsableCommand {
             Terminal.say("\(Terminal.styled(configuration.id.rawValue, .bold))")
             Terminal.say("  fingerprint  \(key.fingerprint)")
             Terminal.say("  public key   \(key) (Ed25519)")
-            Terminal.say("  next key     \(commitment.next == nil ? "none: it cannot be rotated" : "committed to")")
+            Terminal.say("  next key     \(commitment.next == nil ? "not here: it cannot be rotated" : "committed to")")
             Terminal.say("  recovery     \(commitment.recovery == nil ? "none: it cannot be revoked" : "committed to")")
         }
     }
@@ -84,9 +85,10 @@ struct KeysCommand: AsyncParsableCommand {
                     .forbidden, code: "recovery.other", reason: "that is the recovery key of another server",
                     remedy: "type the one that aether init has printed for \(configuration.id)")
             }
-            // Later revocations replace earlier ones, and time only goes up.
-            let time = Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000))
-            let number = UInt64(max(1, time.milliseconds))
+            // By the clock that the server is told to have.
+            let time =
+                Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000)) + configuration.clockOffset
+            let number = await number(at: time, keys)
             if forGood { return try await end(configuration.id, code, number, time) }
             _ = try keys.makeReplacement(code, number: number, at: time)
             do {
@@ -104,20 +106,31 @@ struct KeysCommand: AsyncParsableCommand {
             }
         }
 
+        /// Peers take no revocation whose number is not above the last one's.
+        private func number(at time: Timestamp, _ keys: KeyFiles) async -> UInt64 {
+            // What cannot be read must not keep stolen keys valid: the time is left.
+            let taken = try? await SQLiteStore.lastRevocation(in: keys.home.path)
+            let waiting = try? await keys.replacement()?.revocation
+            return KeyRevocation.number(at: time, after: [taken, waiting].compactMap(\.self))
+        }
+
         private func end(_ id: ServerID, _ code: RecoveryCode, _ number: UInt64, _ time: Timestamp) async throws {
             let revocation = KeyRevocation(issuer: id, number: number, replacement: nil, issuedAt: time)
                 .issue(by: try code.identity(of: id))
-            let response = try await options.client().request(
+            _ = try await options.client().request(
                 "POST", "/v1/revocations", body: .bytes(Data(revocation.utf8), type: "application/jose"))
-            options.show(response) { _ in
-                Terminal.say("\(id) is dead for good. Its peers that are connected have been told; stop it now.")
-                Terminal.say("Hand this to whoever was not connected (POST /v1/revocations):")
-                Terminal.say(revocation)
+            // The answer is empty, and the revocation is nowhere else.
+            guard !options.json else {
+                return Terminal.say(jsonLine(["id": id.rawValue, "revocation": revocation]))
             }
+            Terminal.say("\(id) is dead for good. Its peers that are connected have been told; stop it now.")
+            Terminal.say("Hand this to whoever was not connected (POST /v1/revocations):")
+            Terminal.say(revocation)
         }
 
         private func readCode() throws -> RecoveryCode {
-            if isatty(0) == 1 { Terminal.say("The recovery key: ") }
+            // Not among what a program reads.
+            if isatty(0) == 1 { Terminal.error("The recovery key: ") }
             return try RecoveryCode(readLine() ?? "")
         }
     }

@@ -84,7 +84,9 @@ struct PeersCommand: AsyncParsableCommand {
                     reason: "\(card.id) shows the fingerprint \(shown), which nobody has compared",
                     remedy: "ask its operator for it, then repeat with --fingerprint '\(shown)' (or --yes)")
             }
-            Terminal.say("Read the fingerprint aloud with its operator. Is it the same? [y/N] ")
+            // A program reads standard output; the person who answers reads this.
+            if options.json { Terminal.error("\(card.id) shows the fingerprint \(shown).") }
+            Terminal.error("Read the fingerprint aloud with its operator. Is it the same? [y/N] ")
             guard readLine()?.lowercased().hasPrefix("y") == true else {
                 throw Refusal(
                     .forbidden, code: "peer.declined", reason: "\(card.id) was not added", remedy: "nothing has changed"

@@ -13,7 +13,8 @@ struct RoutesCommand: AsyncParsableCommand {
         @Argument(help: "The portal on this server.") var portal: String
         @Argument(help: "The server to which it leads.") var destination: String
         @Argument(help: "The world there.") var world: String
-        @Option(help: "Where players appear there: x,y,z.") var spawn: String?
+        // Also one that begins with a minus, as no other option's value does.
+        @Option(parsing: .unconditional, help: "Where players appear there: x,y,z.") var spawn: String?
         @Flag(help: "Add it switched off.") var off = false
         @OptionGroup var options: ServerOptions
 

@@ -100,7 +100,9 @@ struct ServeCommand: AsyncParsableCommand {
             do { try await part() } catch { problems.append("\(error)") }
         }
         await check { _ = try home.adminHash() }
-        await check { _ = try home.identity(id: ServerID(unchecked: "self")) }
+        let id = ServerID(unchecked: "self")
+        await check { _ = try home.identity(id: id) }
+        await check { _ = try KeyFiles(home: home, id: id).commitment() }
         if problems.isEmpty { await check { try RunningServer.checkTLS(try await loader.load()) } }
         guard problems.isEmpty else {
             for problem in problems { Terminal.error("aether: \(problem)") }

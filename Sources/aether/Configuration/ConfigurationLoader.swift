@@ -7,46 +7,46 @@ import SystemPackage
 
 /// Joins flags, environment variables (`AETHER_…`) and the file, in that order, and says of each problem where it is.
 struct ConfigurationLoader {
-    /// Every key, with what it means: the reference of `aether serve --check` and of the README.
-    static let keys: [(key: String, meaning: String)] = [
-        ("id", "this server's id"),
-        ("name", "this server's name for people"),
-        ("endpoint", "how others reach it: ws://host:port or wss://host:port"),
-        ("listen.host", "the address to listen on"),
-        ("listen.port", "the port to listen on"),
-        ("listen.connections", "connections open at one time, 1 to 1000000"),
+    /// Every key, with what it is and what it means: the reference of `aether serve --check` and of the README.
+    static let keys: [(key: String, kind: SettingsFile.Kind, meaning: String)] = [
+        ("id", .text, "this server's id"),
+        ("name", .text, "this server's name for people"),
+        ("endpoint", .text, "how others reach it: ws://host:port or wss://host:port"),
+        ("listen.host", .text, "the address to listen on"),
+        ("listen.port", .number, "the port to listen on"),
+        ("listen.connections", .number, "connections open at one time, 1 to 1000000"),
         (
-            "listen.connectionsPerAddress",
+            "listen.connectionsPerAddress", .number,
             "connections open at one time from one address (IPv6: /64), this machine's own aside, 1 to 1000000"
         ),
-        ("heartbeat.intervalSeconds", "seconds between heartbeats to each peer, 0.05 to 3600"),
-        ("heartbeat.degradedAfter", "missed heartbeats until a peer is Degraded"),
-        ("heartbeat.unreachableAfter", "missed heartbeats until a peer is Unreachable"),
+        ("heartbeat.intervalSeconds", .number, "seconds between heartbeats to each peer, 0.05 to 3600"),
+        ("heartbeat.degradedAfter", .number, "missed heartbeats until a peer is Degraded"),
+        ("heartbeat.unreachableAfter", .number, "missed heartbeats until a peer is Unreachable"),
         (
-            "heartbeat.recoverySuccesses",
+            "heartbeat.recoverySuccesses", .number,
             "answers in a row until a peer that was Degraded or Unreachable is Healthy again (2)"
         ),
         (
-            "network.allowPrivate",
+            "network.allowPrivate", .truth,
             "true lets names and strangers lead to loopback, private and link-local addresses"
         ),
         (
-            "handoff.acceptSeconds",
+            "handoff.acceptSeconds", .number,
             "how long a destination may take to accept a player, besides 4 round trips, 0.01 to 60"
         ),
-        ("handoff.arrivalSeconds", "how long a world may take to say whether a player may enter, 0.01 to 60"),
-        ("handoff.retentionHours", "how long crossings that are over are kept, 0.001 to 87600"),
-        ("logLevel", "trace, debug, info, notice, warning, error or critical"),
-        ("tls.certificate", "PEM file with the certificate chain"),
-        ("tls.key", "PEM file with the certificate's private key"),
-        ("tls.trustRoots", "PEM file with the roots to trust, not the system's, when dialling"),
-        ("suites.allowClassical", "true allows cipher suites without ML-KEM"),
-        ("registry.serve", "true lets everybody register servers here, and logs it"),
-        ("registry.maximumServers", "how many ids strangers may register here"),
-        ("registry.maximumListed", "how many ids each registry in 'registries' may bring here"),
-        ("dial", "where to reach certain peers, whatever their cards say: a list of ID=ws://host:port"),
-        ("registries", "addresses of registries to use: a list of http://host:port or https://host:port"),
-        ("clock.offsetSeconds", "added to the wall clock, for rehearsals"),
+        ("handoff.arrivalSeconds", .number, "how long a world may take to say whether a player may enter, 0.01 to 60"),
+        ("handoff.retentionHours", .number, "how long crossings that are over are kept, 0.001 to 87600"),
+        ("logLevel", .text, "trace, debug, info, notice, warning, error or critical"),
+        ("tls.certificate", .text, "PEM file with the certificate chain"),
+        ("tls.key", .text, "PEM file with the certificate's private key"),
+        ("tls.trustRoots", .text, "PEM file with the roots to trust, not the system's, when dialling"),
+        ("suites.allowClassical", .truth, "true allows cipher suites without ML-KEM"),
+        ("registry.serve", .truth, "true lets everybody register servers here, and logs it"),
+        ("registry.maximumServers", .number, "how many ids strangers may register here"),
+        ("registry.maximumListed", .number, "how many ids each registry in 'registries' may bring here"),
+        ("dial", .list, "where to reach certain peers, whatever their cards say: a list of ID=ws://host:port"),
+        ("registries", .list, "addresses of registries to use: a list of http://host:port or https://host:port"),
+        ("clock.offsetSeconds", .number, "added to the wall clock, for rehearsals"),
     ]
 
     let file: String
@@ -76,11 +76,15 @@ struct ConfigurationLoader {
     func trustRoots() async throws -> String? {
         var found = try await inputs()
         let roots = found.readableFile("tls.trustRoots")
+        found.problems += found.settings.problems.filter { $0.key == "tls.trustRoots" }.map(\.line)
         guard found.problems.isEmpty else { throw Problems(lines: found.problems) }
         return roots
     }
 
     private func inputs() async throws -> Inputs {
+        let kinds = Dictionary(uniqueKeysWithValues: Self.keys.map { ($0.key, $0.kind) })
+        let settings = SettingsFile(file, kinds: kinds)
+        if let failure = settings.failure { throw Problems(lines: [failure]) }
         do {
             let fileProvider = try await FileProvider<JSONSnapshot>(filePath: FilePath(file), allowMissing: true)
             return Inputs(
@@ -93,19 +97,22 @@ struct ConfigurationLoader {
                             })),
                     EnvironmentVariablesProvider().prefixKeys(with: "aether"),
                     fileProvider,
-                ]))
+                ]), settings: settings)
         } catch {
-            throw Problems(lines: ["\(file) is not a JSON object: \(oneLine("\(error)").prefix(200))"])
+            // What the provider cannot hold is no value of a setting either, and is told by its key.
+            let lines = settings.problems.map(\.line)
+            throw Problems(
+                lines: lines.isEmpty ? ["\(file) cannot be read: \(oneLine("\(error)").prefix(200))"] : lines)
         }
     }
 
     func load() async throws -> ServerConfiguration {
-        var problems = unknownKeys()
         var found = try await inputs()
         let id = found.parsed("id", { ServerID(rawValue: $0) }, expected: ServerID.grammar)
         let endpoint = found.parsed("endpoint", { Endpoint($0) }, expected: "ws://host:port or wss://host:port")
         let port = found.int("listen.port", in: 0...65_535) ?? Int(endpoint?.port ?? AetherURL.defaultPort)
         let host = found.string("listen.host") ?? "0.0.0.0"
+        if host.isEmpty { found.problems.append("listen.host is empty: an address of this machine, or 0.0.0.0") }
         let name = found.string("name") ?? id?.rawValue ?? "?"
         if !FederatedServer.isValidName(name) {
             found.problems.append("name: 1 to \(Limits.nameBytes) bytes of plain text")
@@ -145,7 +152,7 @@ struct ConfigurationLoader {
         }
         let registries = found.registries()
         let addresses = found.addresses()
-        problems += found.problems
+        let problems = found.settings.problems.map(\.line) + found.problems
         guard problems.isEmpty, let id, let endpoint else { throw Problems(lines: problems) }
         return ServerConfiguration(
             id: id, name: name, host: host, port: port, endpoint: endpoint,
@@ -159,21 +166,6 @@ struct ConfigurationLoader {
             registeredServers: registered, listedServers: listed,
             registries: registries, addresses: addresses, clockOffset: Duration(fractional: offset), listener: listener)
     }
-
-    /// Keys in the file that mean nothing: most often a misspelling.
-    private func unknownKeys() -> [String] {
-        guard let data = FileManager.default.contents(atPath: file),
-            let object = try? JSONSerialization.jsonObject(with: data) as? [String: Any]
-        else { return [] }
-        let known = Set(Self.keys.map(\.key))
-        return flatten(object).sorted().filter { !known.contains($0) }.map { "\($0) in \(file) is not a setting" }
-    }
-
-    private func flatten(_ object: [String: Any], prefix: String = "") -> [String] {
-        object.flatMap { key, value in
-            (value as? [String: Any]).map { flatten($0, prefix: prefix + key + ".") } ?? [prefix + key]
-        }
-    }
 }
 
 extension Duration {
@@ -186,7 +178,17 @@ extension Duration {
 /// Settings as they are read, and what was wrong with them.
 private struct Inputs {
     let reader: ConfigReader
+    /// What is wrong with the file by itself.
+    let settings: SettingsFile
     var problems: [String] = []
+
+    init(reader: ConfigReader, settings: SettingsFile) {
+        self.reader = reader
+        self.settings = settings
+    }
+
+    /// Whether the file holds something under this key that is said to be wrong already.
+    private func isTold(_ key: String) -> Bool { settings.wrongKeys.contains(key) }
 
     func string(_ key: String) -> String? { reader.string(forKey: ConfigKey(key)) }
 
@@ -197,7 +199,7 @@ private struct Inputs {
         _ key: String, _ parse: (String) -> Value?, expected: String, isRequired: Bool = true
     ) -> Value? {
         guard let text = string(key) else {
-            if isRequired { problems.append("\(key) is missing: \(expected)") }
+            if isRequired, !isTold(key) { problems.append("\(key) is missing: \(expected)") }
             return nil
         }
         guard let value = parse(text) else {
@@ -217,18 +219,17 @@ private struct Inputs {
     }
 
     mutating func bool(_ key: String) -> Bool? {
+        guard !isTold(key) else { return nil }
         if let value = reader.bool(forKey: ConfigKey(key)) { return value }
-        guard string(key) != nil || reader.int(forKey: ConfigKey(key)) != nil else { return nil }
-        problems.append("\(key) must be true or false")
+        if let text = string(key) {
+            problems.append("\(key) must be true or false, not '\(text.prefix(40))'")
+        }
         return nil
     }
 
     /// Where certain peers are reached: `ID=ws://host:port`.
     mutating func addresses() -> [ServerID: Endpoint] {
-        guard let texts = reader.stringArray(forKey: "dial") else {
-            if string("dial") != nil { problems.append("dial must be a list of ID=ws://host:port") }
-            return [:]
-        }
+        guard let texts = reader.stringArray(forKey: "dial") else { return [:] }
         var addresses: [ServerID: Endpoint] = [:]
         for text in texts {
             let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
@@ -243,10 +244,7 @@ private struct Inputs {
 
     /// The addresses of registries, each as ``Endpoint/httpBase`` writes it.
     mutating func registries() -> [String] {
-        guard let texts = reader.stringArray(forKey: "registries") else {
-            if string("registries") != nil { problems.append("registries must be a list of addresses") }
-            return []
-        }
+        guard let texts = reader.stringArray(forKey: "registries") else { return [] }
         var addresses: [String] = []
         for text in texts {
             guard let address = Self.registry(text) else {
@@ -279,6 +277,8 @@ private struct Inputs {
 
     /// A number, whichever way the provider holds it; what is there and is none is a problem.
     private mutating func number(_ key: String) -> Double? {
+        // A provider reads true as 1.
+        guard !isTold(key) else { return nil }
         let key = ConfigKey(key)
         if let value = reader.double(forKey: key) { return value }
         if let value = reader.int(forKey: key) { return Double(value) }
@@ -293,7 +293,12 @@ private struct Inputs {
     }
 
     mutating func readableFile(_ key: String) -> String? {
-        guard let path = string(key), !path.isEmpty else { return nil }
+        guard let path = string(key) else { return nil }
+        guard !path.isEmpty else {
+            // To go on without it would serve in the clear, or trust others than was meant.
+            problems.append("\(key) is empty: name a PEM file, or leave the setting out")
+            return nil
+        }
         guard FileManager.default.isReadableFile(atPath: path) else {
             problems.append("\(key): \(path) cannot be read")
             return nil

@@ -10,8 +10,8 @@ import Foundation
 /// `replacement-next.key` with the revocation in `replacement.jws`. `recovery.sha256` is the commitment to the recovery key,
 /// which itself is nowhere here.
 ///
-/// The store says which key is the present one; the files follow it. So a crash between any two steps is mended by
-/// ``adopt(_:)`` at the next start.
+/// The store says which key is the present one and what it has promised; the files follow it. So a crash between any two
+/// steps is mended at the next start, and a file that is moved elsewhere takes no promise with it.
 struct KeyFiles: IdentityKeeper {
     let home: ServerHome
     let id: ServerID
@@ -28,18 +28,19 @@ struct KeyFiles: IdentityKeeper {
 
     // MARK: Making
 
-    /// Makes the next key and, unless there is a commitment to one already, the recovery key. Called before the identity is made.
+    /// Makes the next key and the recovery key. Called before the identity is made: a commitment that is there was left by an
+    /// attempt that was cut short, and nobody has its recovery key.
     ///
-    /// - Returns: the recovery key, to be shown once and then forgotten; nil when there was one.
-    func prepare() throws -> RecoveryCode? {
-        try make(nextFile)
-        guard !exists(recoveryFile) else { return nil }
+    /// - Returns: the recovery key, to be shown once and then forgotten.
+    func prepare() throws -> RecoveryCode {
+        _ = try unpromised(nextFile)
+        try PrivateFile.remove(recoveryFile)
         let code = RecoveryCode()
         try PrivateFile.create(recoveryFile, try code.identity(of: id).publicKey.commitment.description + "\n")
         return code
     }
 
-    /// What stands for the present key's promises.
+    /// What the files say of the present key's promises: all that is known of them before a start.
     func commitment() throws -> KeyCommitment {
         KeyCommitment(
             next: exists(nextFile) ? try read(nextFile).publicKey.commitment : nil, recovery: try recovery())
@@ -55,12 +56,82 @@ struct KeyFiles: IdentityKeeper {
         return hash
     }
 
-    /// The present identity and its commitments, once the files are what the store says that they are.
-    func identify(_ stored: OwnKeys) throws -> (ServerIdentity, KeyCommitment) {
-        if let present = stored.present { try settle(present) }
-        // A directory of before there were rotations commits itself now.
-        if !exists(nextFile) { try make(nextFile) }
-        return (try read(identityFile), try commitment())
+    /// The present identity, once the files are what the store says that they are. What the store has not noted yet is
+    /// taken from the files. Called while nobody else uses the directory.
+    func identify(_ keys: inout OwnKeys) throws -> ServerIdentity {
+        PrivateFile.removeUnfinished(in: home.path)
+        do {
+            try catchUp(&keys)
+            if let present = keys.present { try settle(present, promising: keys.commitment) }
+            try keepPromise(&keys)
+            let identity = try read(identityFile)
+            keys.present = identity.publicKey
+            return identity
+        } catch {
+            // Whatever is wrong with the keys so far, the owner's replacement takes their place.
+            guard let (replaced, identity) = try? replacement(of: keys) else { throw error }
+            keys = replaced
+            return identity
+        }
+    }
+
+    /// A store that is older than a rotation knows the key of these files as its next one.
+    private func catchUp(_ keys: inout OwnKeys) throws {
+        guard let former = keys.present, let promised = keys.commitment?.next else { return }
+        let present = try read(identityFile).publicKey
+        guard present != former, present.commitment == promised else { return }
+        guard exists(nextFile), let next = try? read(nextFile).publicKey, next != present else {
+            throw Refusal(
+                .conflict, code: "keys.noNext",
+                reason: "the database is older than the key in \(identityFile), and \(nextFile) is not the next one's",
+                remedy: "restore next.key from the backup that identity.key is from")
+        }
+        keys.past = (keys.past + [former]).suffix(Limits.ownPastKeys)
+        // They do not lead to the present key: the last one is in the newer database.
+        keys.rotations = []
+        keys.present = present
+        keys.commitment?.next = next.commitment
+    }
+
+    /// Holds the files to what was promised. What was not promised yet is promised now: peers take that.
+    private func keepPromise(_ keys: inout OwnKeys) throws {
+        var promised = keys.commitment ?? KeyCommitment()
+        if let next = promised.next {
+            guard try !exists(nextFile) || read(nextFile).publicKey.commitment == next else {
+                throw Refusal(
+                    .conflict, code: "keys.notPromised",
+                    reason: "\(nextFile) holds another key than the one that this server has committed to",
+                    remedy: "put the right one in its place, or move it away: without it the key cannot be rotated")
+            }
+        } else {
+            try make(nextFile)
+            promised.next = try read(nextFile).publicKey.commitment
+        }
+        let recovery = try recovery()
+        if let hash = promised.recovery, recovery != hash {
+            let what = recovery == nil ? "is not there" : "holds another hash"
+            throw Refusal(
+                .conflict, code: "recovery.notPromised",
+                reason: "\(recoveryFile) \(what), and this server has committed to \(hash)",
+                remedy: "restore the file from a backup, or write that hash into it (mode 0600)")
+        }
+        promised.recovery = recovery
+        keys.commitment = promised
+    }
+
+    /// What the keys become by the replacement that waits. No file is touched: the store has to take note of it first.
+    private func replacement(of keys: OwnKeys) throws -> (OwnKeys, ServerIdentity)? {
+        guard let (identity, revocation) = try waiting(), let recovery = keys.commitment?.recovery,
+            let replaced = OwnKeys(replacedBy: revocation, of: id, with: identity.publicKey, recovery: recovery)
+        else { return nil }
+        return (replaced, identity)
+    }
+
+    /// The replacement that waits. A revocation whose key is not beside it was taken long ago.
+    private func waiting() throws -> (identity: ServerIdentity, revocation: String)? {
+        guard exists(revocationFile), exists(replacementFile) else { return nil }
+        let revocation = try PrivateFile.read(revocationFile, what: "the revocation of this server's keys")
+        return (try read(replacementFile), revocation)
     }
 
     /// Makes a replacement for every key of this server, and the revocation that says so.
@@ -70,12 +141,10 @@ struct KeyFiles: IdentityKeeper {
                 .conflict, code: "keys.replacing", reason: "a replacement waits in \(revocationFile) already",
                 remedy: "start the server: it takes it; or remove the replacement files to begin anew")
         }
-        try make(replacementFile)
-        try make(replacementNextFile)
         let replacement = KeyRevocation.Replacement(
-            key: try read(replacementFile).publicKey,
+            key: try unpromised(replacementFile),
             commitment: KeyCommitment(
-                next: try read(replacementNextFile).publicKey.commitment, recovery: try self.recovery()))
+                next: try unpromised(replacementNextFile).commitment, recovery: try self.recovery()))
         let revocation = KeyRevocation(issuer: id, number: number, replacement: replacement, issuedAt: time)
             .issue(by: try recovery.identity(of: id))
         // Last, because its presence says that the rest is there.
@@ -97,31 +166,29 @@ struct KeyFiles: IdentityKeeper {
     }
 
     func commitmentAfterNext() async throws(Refusal) -> ContentHash {
-        try refusing {
-            if !exists(pendingFile) { try make(pendingFile) }
-            return try read(pendingFile).publicKey.commitment
-        }
+        try refusing { try unpromised(pendingFile).commitment }
     }
 
     func replacement() async throws(Refusal) -> (identity: ServerIdentity, revocation: String)? {
-        try refusing {
-            guard exists(revocationFile) else { return nil }
-            return (
-                try read(replacementFile),
-                try PrivateFile.read(revocationFile, what: "the revocation of this server's keys")
-            )
+        try refusing { try waiting() }
+    }
+
+    func adopt(_ present: PublicKey, promising commitment: KeyCommitment) async throws(Refusal) {
+        try refusing { try settle(present, promising: commitment) }
+    }
+
+    /// - Parameter commitment: nil when it is not known what was promised.
+    private func settle(_ present: PublicKey, promising commitment: KeyCommitment?) throws {
+        /// Whether a file holds this key. One that cannot be read does not.
+        func holds(_ file: String, _ isMeant: (PublicKey) -> Bool) -> Bool {
+            exists(file) && (try? read(file)).map { isMeant($0.publicKey) } == true
         }
-    }
+        func isPromised(_ key: PublicKey) -> Bool { commitment?.next.map { $0 == key.commitment } ?? true }
 
-    func adopt(_ present: PublicKey) async throws(Refusal) {
-        try refusing { try settle(present) }
-    }
-
-    private func settle(_ present: PublicKey) throws {
-        if exists(nextFile), try read(nextFile).publicKey == present, try read(identityFile).publicKey != present {
-            try move(nextFile, to: identityFile)
-        } else if exists(replacementFile), try read(replacementFile).publicKey == present {
+        if holds(replacementFile, { $0 == present }) {
             try move(replacementFile, to: identityFile)
+        } else if holds(nextFile, { $0 == present }), try read(identityFile).publicKey != present {
+            try move(nextFile, to: identityFile)
         }
         guard try read(identityFile).publicKey == present else {
             throw Refusal(
@@ -130,18 +197,31 @@ struct KeyFiles: IdentityKeeper {
                 remedy: "restore the newest key files, or replace the keys with: aether keys revoke")
         }
         // What belongs to the present key; each may have been done before a crash.
-        if exists(replacementNextFile), !exists(replacementFile) {
-            try? FileManager.default.removeItem(atPath: pendingFile)
+        if !exists(replacementFile), holds(replacementNextFile, isPromised) {
+            try PrivateFile.remove(pendingFile)
             try move(replacementNextFile, to: nextFile)
-            try? FileManager.default.removeItem(atPath: revocationFile)
-        } else if exists(pendingFile), !exists(nextFile) {
+        } else if !exists(nextFile), holds(pendingFile, isPromised) {
             try move(pendingFile, to: nextFile)
         }
+        // Last: it says that the rest is not done. After a power cut it may be back.
+        if exists(revocationFile), !exists(replacementFile) { try PrivateFile.remove(revocationFile) }
     }
 
     // MARK: Files
 
     private func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }
+
+    /// The key in a file that nobody has been told of yet, made where there is none.
+    private func unpromised(_ path: String) throws -> PublicKey {
+        do {
+            if exists(path) { return try read(path).publicKey }
+        } catch let refusal as Refusal where refusal.code == ServerHome.damagedIdentity {
+            // What holds no key was never promised: a key is whole before anything is said of it.
+            try PrivateFile.remove(path)
+        }
+        try make(path)
+        return try read(path).publicKey
+    }
 
     private func make(_ path: String) throws {
         guard !exists(path) else { return }

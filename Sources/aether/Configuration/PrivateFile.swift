@@ -3,10 +3,18 @@ import Foundation
 
 /// Files that only their owner may read.
 enum PrivateFile {
-    /// Creates a file with mode 0600 and makes it durable; never replaces one.
+    /// How the names of files end that are being written. One that a process has left behind when it was killed counts for
+    /// nothing.
+    private static let unfinished = ".unfinished"
+
+    /// Creates a file with mode 0600 and makes it durable; never replaces one. It is there whole or not at all, whatever
+    /// goes wrong meanwhile.
     static func create(_ path: String, _ text: String) throws {
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else {
+        let temporary = "\(path).\(hexString(SystemRandom.bytes(8)))\(unfinished)"
+        defer { unlink(temporary) }
+        try write(text, to: temporary, for: path)
+        // Unlike renaming, this never replaces anything.
+        guard link(temporary, path) == 0 else {
             let code = errno
             guard code == EEXIST else { throw failure("written", path, code) }
             throw Refusal(
@@ -15,13 +23,20 @@ enum PrivateFile {
                     "if an aether init was cut short here, remove the file and repeat it; else choose another directory"
             )
         }
+        unlink(temporary)
+        try synchroniseDirectory(URL(fileURLWithPath: path).deletingLastPathComponent().path)
+    }
+
+    private static func write(_ text: String, to temporary: String, for path: String) throws {
+        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw failure("written", path, errno) }
         defer { close(descriptor) }
         var bytes = Array(text.utf8)
         defer { for index in bytes.indices { bytes[index] = 0 } }
         var written = 0
         while written < bytes.count {
             let count = bytes.withUnsafeBytes { buffer in
-                write(descriptor, buffer.baseAddress?.advanced(by: written), bytes.count - written)
+                Foundation.write(descriptor, buffer.baseAddress?.advanced(by: written), bytes.count - written)
             }
             guard count > 0 else { throw failure("written", path, errno) }
             written += count
@@ -29,7 +44,19 @@ enum PrivateFile {
         guard fsync(descriptor) == 0 else { throw failure("made durable", path, errno) }
     }
 
-    /// Makes what was created or renamed in a directory durable.
+    /// Removes what killed processes have left unfinished in a directory. Nobody else may be creating files there.
+    static func removeUnfinished(in directory: String) {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+        for name in names where name.hasSuffix(unfinished) { unlink(directory + "/" + name) }
+    }
+
+    /// Removes a file for good, if it is there.
+    static func remove(_ path: String) throws {
+        guard unlink(path) == 0 || errno == ENOENT else { throw failure("removed", path, errno) }
+        try synchroniseDirectory(URL(fileURLWithPath: path).deletingLastPathComponent().path)
+    }
+
+    /// Makes what was created, renamed or removed in a directory durable.
     static func synchroniseDirectory(_ path: String) throws {
         let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw failure("opened", path, errno) }

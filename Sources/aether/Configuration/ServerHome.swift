@@ -36,7 +36,7 @@ struct ServerHome {
     ///
     /// - Returns: the recovery key, to be written down: it is kept nowhere.
     @discardableResult
-    func initialise(configuration: ServerConfiguration) throws -> RecoveryCode? {
+    func initialise(configuration: ServerConfiguration) throws -> RecoveryCode {
         guard !isInitialised else {
             throw Refusal(
                 .conflict, code: "data.exists", reason: "\(path) holds the identity of a server already",
@@ -74,6 +74,9 @@ struct ServerHome {
         }
     }
 
+    /// The code of the refusal of a file that holds no key.
+    static let damagedIdentity = "identity.damaged"
+
     /// The server's identity; the seed does not leave this function in any other form.
     ///
     /// - Parameter file: the key file; nil for the present one's.
@@ -83,7 +86,7 @@ struct ServerHome {
         defer { PrivateFile.overwrite(&text) }
         guard var seed = PrivateFile.decodeHex(text), seed.count == ServerIdentity.seedBytes else {
             throw Refusal(
-                .unavailable, code: "identity.damaged", reason: "\(file) does not hold a key (64 hex digits)",
+                .unavailable, code: Self.damagedIdentity, reason: "\(file) does not hold a key (64 hex digits)",
                 remedy: "restore it from a backup; without it this server is a new one to its peers")
         }
         defer { PrivateFile.overwrite(&seed) }

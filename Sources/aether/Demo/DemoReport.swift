@@ -1,13 +1,34 @@
 import FederationModel
 import Synchronization
 
-/// Prints the demo as a person wants to read it, or as JSON lines.
+/// Prints the demo as a person wants to read it, or as JSON lines. Once standard output has failed nothing more is printed: the
+/// demo has servers to end first.
 final class DemoReport: Sendable {
     let isJSON: Bool
     private let lastStep = Mutex(Stopwatch())
+    private let failed = Mutex<OutputFailure?>(nil)
+    private let failures: AsyncStream<Void>
+    private let fail: AsyncStream<Void>.Continuation
 
     init(isJSON: Bool) {
         self.isJSON = isJSON
+        (failures, fail) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// Why nothing more is printed.
+    var failure: OutputFailure? { failed.withLock { $0 } }
+
+    /// Waits until standard output has failed, or the task is cancelled. For one task.
+    func untilFailure() async {
+        for await _ in failures { return }
+    }
+
+    private func say(_ line: String = "") {
+        let hasFailed = failed.withLock { failed in
+            if failed == nil { failed = Terminal.put(line) }
+            return failed != nil
+        }
+        if hasFailed { fail.yield() }
     }
 
     /// How long it is since a step was reported: what a refused step took.
@@ -15,13 +36,13 @@ final class DemoReport: Sendable {
 
     func title(_ text: String) {
         guard !isJSON else { return }
-        Terminal.say()
-        Terminal.say(Terminal.styled(text, .bold))
+        say()
+        say(Terminal.styled(text, .bold))
     }
 
     func note(_ text: String) {
         guard !isJSON else { return }
-        Terminal.say("  " + text)
+        say("  " + text)
     }
 
     /// A note that is told on standard error where standard output is JSON.
@@ -38,10 +59,9 @@ final class DemoReport: Sendable {
                 "step": step.rawValue, "ok": ok, "ms": (milliseconds * 1_000).rounded() / 1_000, "detail": detail,
             ]
             for (key, value) in extra { object[key] = value }
-            Terminal.say(jsonLine(object))
+            say(jsonLine(object))
         } else {
-            Terminal.say(
-                CrossingText.line(step: step.rawValue, ok: ok, detail: detail, milliseconds: milliseconds))
+            say(CrossingText.line(step: step.rawValue, ok: ok, detail: detail, milliseconds: milliseconds))
         }
     }
 }

@@ -184,10 +184,14 @@ struct DemoStory: Sendable {
 
     // MARK: Breaking things
 
-    /// Gives beta another identity under the same id, as a thief of its address would have.
+    /// Gives beta another identity under the same id, as a thief of its address would have, who has no database of beta's.
     private func replaceKey() async throws {
         await beta.stop()
-        try FileManager.default.removeItem(atPath: beta.home.identityFile)
+        let database = beta.home.path + "/federation.sqlite3"
+        for file in [beta.home.identityFile, database, database + "-wal", database + "-shm"]
+        where FileManager.default.fileExists(atPath: file) {
+            try FileManager.default.removeItem(atPath: file)
+        }
         try PrivateFile.create(beta.home.identityFile, hexString(SystemRandom.bytes(32)) + "\n")
         try await beta.start()
     }

@@ -5,6 +5,7 @@ import FederationModel
 import FederationSQLite
 import FederationService
 import FederationTransport
+import Foundation
 import Hummingbird
 import Logging
 import Metrics
@@ -37,7 +38,7 @@ struct RunningServer {
         let server = try await FederationServer.open(
             configuration: try nodeConfiguration(), store: store,
             assets: try await FileAssetStore.open(in: directory), clock: clock, logger: logger
-        ) { try keys.identify($0) }
+        ) { try keys.identify(&$0) }
         // One for all that dials, so that roots are read once.
         let outgoing = PeerTLS.trusting(configuration.tlsTrustRoots)
         let fetching = fetching(outgoing)
@@ -69,8 +70,11 @@ struct RunningServer {
             heartbeats: GuardedHeartbeats(try GuardedFetcher(configuration: fetching)), store: store, keys: keys,
             listener: listener,
             logger: logger)
-        // Named, because the names that they would be given describe all that they hold.
-        var services: [(name: String, service: any Service)] = [("federation", federation), ("http", application)]
+        // Named, because the names that they would be given describe all that they hold. The last is stopped first, and each only
+        // when the one behind it has ended.
+        var services: [(name: String, service: any Service)] = [
+            ("federation", federation), ("http", application), ("winding down", WindingDown(server: server)),
+        ]
         if endsWithInput { services.append(("input", InputWatch())) }
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
@@ -82,16 +86,21 @@ struct RunningServer {
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         do {
             try await group.run()
+        } catch let error as IOError where error.errnoCode == EADDRNOTAVAIL {
+            throw cannotListen("\(configuration.host) is no address of this machine", remedy: Self.otherHost)
         } catch let error as IOError {
-            throw cannotListen("\(error)")
+            throw cannotListen("\(error)", remedy: "stop what listens there, or choose another with --port")
+        } catch is SocketAddressError.UnknownHost {
+            throw cannotListen("the name \(configuration.host) is not known here", remedy: Self.otherHost)
         }
     }
 
-    private func cannotListen(_ cause: String) -> Refusal {
+    private static let otherHost = "correct listen.host (--host): an address of this machine, or 0.0.0.0"
+
+    private func cannotListen(_ cause: String, remedy: String) -> Refusal {
         Refusal(
             .unavailable, code: "listen.failed",
-            reason: "cannot listen on \(configuration.host):\(configuration.port): \(cause)",
-            remedy: "stop what listens there, or choose another with --port")
+            reason: "cannot listen on \(configuration.host):\(configuration.port): \(cause)", remedy: remedy)
     }
 
     /// Reads the PEM files, as starting would; throws a refusal that names the one that is damaged.
@@ -163,8 +172,18 @@ struct RunningServer {
     }
 }
 
-/// Starts the federation once the port is bound, and stops it in the order in which nothing is lost: first no new
-/// channels, then everything that was promised is made durable, then the store closes.
+/// Winds the federation down before the port closes: world servers go with the port, and nobody enters behind their backs.
+private struct WindingDown: Service {
+    let server: FederationServer
+
+    func run() async throws {
+        try await gracefulShutdown()
+        await server.windDown()
+    }
+}
+
+/// Starts the federation once the port is bound, and stops it in the order in which nothing is lost. By then nothing new begins
+/// (``WindingDown``) and the port is closed; everything that was promised is made durable, the channels close, then the store.
 private struct FederationLoop: Service {
     let server: FederationServer
     let transport: WebSocketPeerTransport

@@ -209,19 +209,15 @@ struct LocalExamination {
         }
     }
 
-    /// Whether the store opens, as it would at the next start; nil while there is none. The lock keeps it from a server that runs.
+    /// Whether the store can be read, as it will be at the next start; nil while there is none. Nothing in it is changed.
     private func store() async -> Finding? {
         guard FileManager.default.fileExists(atPath: home.path + "/federation.sqlite3") else { return nil }
         do {
-            let store = try await SQLiteStore.open(in: try DataDirectory(at: home.path))
-            do {
-                _ = try await store.load()
-            } catch {
-                try? await store.close()
-                throw error
+            switch try await SQLiteStore.examine(in: home.path) {
+            case .whole: return .ok("store", "the store opens and is whole")
+            case .older:
+                return .ok("store", "the store is of an older version, and the next start brings it up to date")
             }
-            try await store.close()
-            return .ok("store", "the store opens and is whole")
         } catch {
             return Self.finding("store", error)
         }

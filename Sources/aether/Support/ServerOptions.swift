@@ -22,12 +22,29 @@ struct ServerOptions: ParsableArguments {
                 throw ValidationError("--server takes http://host:port or https://host:port")
             }
             let base = server.hasSuffix("/") ? String(server.dropLast()) : server
-            return AdminClient(base: base, key: ProcessInfo.processInfo.environment["AETHER_ADMIN_KEY"])
+            let variable = "AETHER_ADMIN_KEY"
+            let key = (ProcessInfo.processInfo.environment[variable] ?? "")
+                .trimmingCharacters(in: .whitespacesAndNewlines)
+            // One that is empty is none: what anybody may ask is answered.
+            return AdminClient(base: base, key: key.isEmpty ? nil : try Self.key(key, in: variable))
         }
         let directory = ServerHome(data)
         let configuration = try await configuration(of: directory)
         let local = LocalServer(configuration)
-        return AdminClient(base: local.base, key: try directory.adminKey(), http: local.http)
+        let key = try Self.key(try directory.adminKey(), in: directory.adminKeyFile)
+        return AdminClient(base: local.base, key: key, http: local.http)
+    }
+
+    /// A text that can be shown as a key (RFC 6750 §2.1). Any other would come back in the complaint of whoever has to send
+    /// it; this one does not repeat it.
+    private static func key(_ text: String, in place: String) throws -> String {
+        let allowed = Set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=".utf8)
+        guard (1...512).contains(text.utf8.count), text.utf8.allSatisfy(allowed.contains) else {
+            throw Refusal(
+                .invalid, code: "admin.keyMalformed", reason: "what is in \(place) is not an admin key",
+                remedy: "put the one line there that aether init wrote to admin.key")
+        }
+        return text
     }
 
     /// The configuration of the server whose data directory is here; nil when another one is named by its address.

@@ -47,7 +47,7 @@ struct WorldFolder {
         self.files = files
     }
 
-    /// Sends what the server does not hold, then the manifest. Returns the bytes that were sent.
+    /// Sends what the server does not hold whole, then the manifest. Returns the bytes that were sent.
     func publish(to client: AdminClient) async throws -> Int64 {
         var sent: Int64 = 0
         for (index, entry) in manifest.entries.enumerated() {
@@ -65,11 +65,12 @@ struct WorldFolder {
         return sent
     }
 
+    /// The server reads it again: a file that was damaged on its disk is no reason to keep the good one back.
     private func isHeld(_ hash: ContentHash, by client: AdminClient) async throws -> Bool {
         do {
-            _ = try await client.request("HEAD", "/v1/assets/\(hash)")
+            _ = try await client.request("POST", "/v1/assets/\(hash)/verify", timeout: .hours(1))
             return true
-        } catch let refusal as Refusal where refusal.kind == .notFound {
+        } catch let refusal as Refusal where refusal.kind == .notFound || refusal.code == "asset.damaged" {
             return false
         }
     }

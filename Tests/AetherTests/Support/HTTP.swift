@@ -62,6 +62,33 @@ enum HTTP {
         return try parse(try received.get())
     }
 
+    /// Begins a request whose body never comes.
+    ///
+    /// - Returns: its socket, once the server waits for the body.
+    static func beginUpload(port: Int, key: String) async throws -> Int32 {
+        let head =
+            "PUT /v1/assets/\(String(repeating: "0", count: 64)) HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\n"
+            + "Authorization: Bearer \(key)\r\nContent-Type: application/octet-stream\r\n"
+            + "Expect: 100-continue\r\nContent-Length: 1000\r\n\r\n"
+        guard let descriptor = Loopback.connect(port) else {
+            throw Failure(what: "connect: \(String(cString: strerror(errno)))")
+        }
+        var limit = timeval(tv_sec: 10, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        let bytes = Array(head.utf8)
+        let sent = Foundation.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+        let answer = await offPool {
+            var buffer = [UInt8](repeating: 0, count: 1_024)
+            let count = recv(descriptor, &buffer, buffer.count, 0)
+            return String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
+        }
+        guard sent == bytes.count, answer.hasPrefix("HTTP/1.1 100 ") else {
+            close(descriptor)
+            throw Failure(what: "no interim answer: \(answer)")
+        }
+        return descriptor
+    }
+
     private static func exchange(_ request: Data, port: Int) throws -> Data {
         guard let descriptor = Loopback.connect(port) else {
             throw Failure(what: "connect: \(String(cString: strerror(errno)))")

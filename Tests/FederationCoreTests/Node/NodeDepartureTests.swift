@@ -48,7 +48,8 @@ struct NodeDepartureTests {
         // What is begun is asked as well as what is planned: time passes in between.
         #expect(throws: Refusal.self) {
             try alpha.node.depart(
-                Self.ada, epoch: Epoch(1), through: TestFederation.portal(to: beta.id), as: HandoffSamples.id(77),
+                Self.ada, epoch: Epoch(1), through: TestFederation.portal(to: beta.id), to: beta.id,
+                as: HandoffSamples.id(77),
                 assets: try TestFederation.manifest(of: beta.id), at: federation.now)
         }
         #expect(alpha.node.players[Self.ada]?.presence == .playable && alpha.handoff(HandoffSamples.id(77)) == nil)
@@ -90,7 +91,7 @@ struct NodeDepartureTests {
         #expect(alpha.node.smoothedRoundTrip(to: beta.id) == .milliseconds(trips.smoothed))
         let id = HandoffSamples.id(1)
         _ = try alpha.node.depart(
-            Self.ada, epoch: nil, through: TestFederation.portal(to: beta.id), as: id,
+            Self.ada, epoch: nil, through: TestFederation.portal(to: beta.id), to: beta.id, as: id,
             assets: try TestFederation.manifest(of: beta.id), at: now)
         let early = alpha.node.tick(at: Self.after(.milliseconds(trips.bound) - .nanoseconds(1), now))
         #expect(!early.frames.contains(.abort(id)) && alpha.handoff(id)?.state == .prepared)

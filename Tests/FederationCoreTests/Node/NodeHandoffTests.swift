@@ -33,7 +33,7 @@ struct NodeHandoffTests {
 
         func depart(_ id: UInt8 = 1) throws -> [Effect] {
             let effects = try alpha.node.depart(
-                ada, epoch: nil, through: TestFederation.portal(to: beta.id), as: HandoffSamples.id(id),
+                ada, epoch: nil, through: TestFederation.portal(to: beta.id), to: beta.id, as: HandoffSamples.id(id),
                 assets: try TestFederation.manifest(of: beta.id), at: now)
             return stored(effects, alpha)
         }

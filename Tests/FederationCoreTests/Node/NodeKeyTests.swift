@@ -167,7 +167,39 @@ struct NodeKeyTests {
         #expect(beta.channel(to: alpha) == channel)
     }
 
-    @Test("a token from before the rotation is still taken, and a receipt is given anew under the new key")
+    @Test("a receipt that the source never had is given anew under the key that counts now", arguments: [false, true])
+    func receiptAfterChange(isRevoked: Bool) throws {
+        let (federation, alpha, beta) = try Self.pair()
+        try federation.depart(Self.ada, from: alpha, to: beta.id)
+        try federation.settle()
+        let back = try federation.depart(Self.ada, from: beta, to: alpha.id)
+        try federation.settle { node in
+            guard node === alpha, alpha.handoff(back)?.state == .admitted, let wire = federation.wire(alpha, beta)
+            else { return }
+            federation.close(wire)
+        }
+        try #require(beta.handoff(back)?.state == .committed && alpha.handoff(back)?.state == .admitted)
+        if isRevoked {
+            let successor = try Self.key(5)
+            let revocation = KeyRevocation(
+                issuer: alpha.id, number: 1,
+                replacement: .init(key: successor.publicKey, commitment: KeyCommitment()),
+                issuedAt: federation.now.timestamp
+            ).issue(by: try Self.key(100))
+            alpha.enqueue(try alpha.node.replace(by: revocation, with: successor, at: federation.now))
+            beta.enqueue(try beta.node.revoke(revocation, at: federation.now))
+        } else {
+            try Self.rotate(alpha, to: 2, in: federation)
+            beta.enqueue(try beta.node.register(try #require(alpha.card), at: federation.now).effects)
+        }
+        try federation.settle()
+        try federation.connect(beta, alpha)
+        try federation.settle()
+        #expect(beta.handoff(back)?.state == .completed)
+        #expect(federation.playable(Self.ada) == [alpha.id])
+    }
+
+    @Test("a token from before the rotation is still taken")
     func onTheWay() throws {
         let (federation, alpha, beta) = try Self.pair()
         let there = try federation.depart(Self.ada, from: alpha, to: beta.id)

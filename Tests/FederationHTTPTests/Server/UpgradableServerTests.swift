@@ -84,7 +84,7 @@ import Testing
             ),
             ("GET /hello HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\n\r\n", "hello"),
             (
-                "POST /length HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\nabc",
+                "POST /length HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\nabc",
                 "3"
             ),
         ])
@@ -108,7 +108,8 @@ import Testing
                 "Sec-WebSocket-Protocol must offer echo.1"
             ),
             ("Connection: Upgrade", "Connection: keep-alive", "426", "the Connection header must name Upgrade"),
-            ("Host: x", "Content-Length: 1", "426", "an opening request has no body"),
+            ("Host: x", "Host: x\r\nContent-Length: 1", "426", "an opening request has no body"),
+            ("Host: x", nil, "400", "one Host header"), ("Host: x", "Host: x\r\nHost: x", "400", "one Host header"),
         ] as [(String, String?, String, String)])
     func badOpening(line: String, replacement: String?, status: String, reason: String) async throws {
         let port = try await TestPort.start([echo()])
@@ -173,6 +174,58 @@ import Testing
         #expect(await client.messages.next() == nil)
         #expect(client.closure == WebSocketClosure(origin: .peer, code: 1001))
         #expect(await mute.readAll() == "")
+    }
+
+    /// Would fail without the bound: Hummingbird waits for every request in progress, and this one would take hours.
+    @Test(
+        "stopping ends beside a caller who takes an answer, or sends a body, a little at a time",
+        arguments: [true, false])
+    func slowCallers(reads: Bool) async throws {
+        var limits = ListenerLimits()
+        limits.stopTimeout = .milliseconds(200)
+        let port = try await TestPort.start(limits: limits)
+        let raw = try await RawConnection(port.port)
+        try await raw.channel.setOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 256)).get()
+        try await raw.channel.setOption(.maxMessagesPerRead, value: 1).get()
+        if reads {
+            try await raw.send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+            #expect(await raw.read(until: "\r\n").hasPrefix("HTTP/1.1 200 "))
+            try await raw.channel.setOption(.autoRead, value: false).get()
+        } else {
+            try await raw.send(
+                "POST /length HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 100000000\r\n\r\n")
+            #expect(await raw.read(until: "\r\n").hasPrefix("HTTP/1.1 100 "))
+        }
+        async let slow: Void = {
+            while raw.channel.isActive, !Task.isCancelled {
+                if reads { raw.channel.read() } else { try? await raw.send("1") }
+                try? await raw.channel.eventLoop.scheduleTask(in: .milliseconds(2)) {}.futureResult.get()
+            }
+        }()
+        try await port.stop()
+        // It may be closed on this side as well by now.
+        try? await raw.channel.close().get()
+        await slow
+    }
+
+    /// Would fail if a request in progress were cut off at once.
+    @Test("a request that is in progress when the server stops is answered to its end, and its connection closes")
+    func lastAnswer() async throws {
+        var limits = ListenerLimits()
+        limits.stopTimeout = .hours(1)
+        let port = try await TestPort.start(limits: limits)
+        let mute = try await RawConnection(port.port)
+        // Accepted in order: once this one is answered, the mute one is known to the server.
+        let raw = try await RawConnection(port.port)
+        try await raw.send("POST /length HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+        #expect(await raw.read(until: "\r\n\r\n").hasPrefix("HTTP/1.1 100 "))
+        async let stopping: Void = port.stop()
+        // The server stops: who has not asked for anything is dropped.
+        #expect(await mute.readAll() == "")
+        try await raw.send("12345")
+        let answer = await raw.readAll()
+        #expect(answer.hasPrefix("HTTP/1.1 200 OK\r\n") && answer.hasSuffix("\r\n\r\n5"), "\(answer)")
+        try await stopping
     }
 
     @Test("with a certificate the port speaks TLS only")

@@ -58,7 +58,7 @@ final class KeyRing: IdentityKeeper {
         }
     }
 
-    func adopt(_ present: PublicKey) async throws(Refusal) {
+    func adopt(_ present: PublicKey, promising _: KeyCommitment) async throws(Refusal) {
         for number: UInt8 in [0, 1, 2, 3, 100] where (try? key(number))?.publicKey == present {
             state.withLock { $0.present = number }
         }

@@ -17,7 +17,11 @@ struct CrossingTimes: Codable {
 
     /// The least value that so many thousandths of all values do not exceed; NaN of nothing.
     func quantile(_ thousandths: Int, of values: KeyPath<Self, [Int64]>) -> Double {
-        let sorted = self[keyPath: values].sorted()
+        Self.quantile(thousandths, of: self[keyPath: values])
+    }
+
+    static func quantile(_ thousandths: Int, of values: [Int64]) -> Double {
+        let sorted = values.sorted()
         guard !sorted.isEmpty else { return .nan }
         let place = (sorted.count * thousandths + 999) / 1_000 - 1
         return Double(sorted[min(max(place, 0), sorted.count - 1)])

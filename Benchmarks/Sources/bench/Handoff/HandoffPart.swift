@@ -12,6 +12,8 @@ struct HandoffPart {
     /// How many times what it must wait for a crossing may take.
     private static let latencyAim = 3.0
     private static let rateAim = 0.5
+    /// Groups of bare commits below which a hundredth of them says nothing.
+    private static let enoughGroups = 300
 
     func run(_ table: inout ResultTable) async throws {
         let folder = try Disk.folder()
@@ -58,11 +60,12 @@ struct HandoffPart {
         _ pair: ServerPair, _ floor: CommitFloor, atOnce: Int, crossings: Int, _ table: inout ResultTable
     ) async throws {
         var rounds: [CrossingTimes] = []
+        var groups: [[Int64]] = []
         let contest = try await Contest(
             operations: crossings,
             [
                 .init("crossings") { rounds.append(try pair.cross(crossings, atOnce: atOnce)) },
-                .init("bare commits") { try floor.write(crossings, grouped: atOnce) },
+                .init("bare commits") { groups.append(try floor.write(crossings, grouped: atOnce)) },
             ], processorTime: { CPUTime.now + (try pair.processorTime()) })
         let load = "\(atOnce) at once"
         table.add(
@@ -74,6 +77,7 @@ struct HandoffPart {
                 Self.name, "processor time of a crossing, \(load), bare commits", cost: contest, to: 1, by: \.processor,
                 unit: "µs", nanoseconds: 1_000))
         rounds = rounds.suffix(Contest.rounds)
+        groups = groups.suffix(Contest.rounds)
         var times = CrossingTimes()
         for round in rounds { times += round }
         // A transaction of so many crossings' steps is what each of them waits for.
@@ -91,6 +95,18 @@ struct HandoffPart {
                 Row(
                     Self.name, "latency, \(load), \(name)", ours: times.quantile(thousandths, of: values) / 1e6,
                     theirs: needed / 1e6, unit: "ms", rounds: ratios, atMost: name == "p99" ? Self.latencyAim : nil))
+        }
+        // The disk has slow moments of its own: how much of the latency is theirs.
+        let commits = groups.flatMap { $0 }
+        if commits.count >= Self.enoughGroups {
+            let ratios = zip(rounds, groups).map { round, groups in
+                round.quantile(990, of: \.crossings) / CrossingTimes.quantile(990, of: groups)
+            }
+            table.add(
+                Row(
+                    Self.name, "latency, \(load), p99, the p99 of its bare commits",
+                    ours: times.quantile(990, of: \.crossings) / 1e6,
+                    theirs: CrossingTimes.quantile(990, of: commits) / 1e6, unit: "ms", rounds: ratios, atMost: nil))
         }
         table.add(
             Row(

@@ -345,7 +345,8 @@ final class TestFederation {
         note("\(source.id): \(player) departs to \(destination)")
         source.enqueue(
             try source.node.depart(
-                player, epoch: source.player(player)?.epoch, through: Self.portal(to: destination), as: id,
+                player, epoch: source.player(player)?.epoch, through: Self.portal(to: destination), to: destination,
+                as: id,
                 assets: try Self.manifest(of: destination), at: now(of: source)))
         return id
     }
