@@ -65,7 +65,7 @@ extension FederationServer {
         try await commit(node.callOff(id, at: clock.now()))
     }
 
-    private static let calledOff = Refusal(
+    static let calledOff = Refusal(
         .conflict, code: "handoff.calledOff", reason: "the crossing was called off",
         remedy: "walk through the portal again when ready", step: .verification)
 

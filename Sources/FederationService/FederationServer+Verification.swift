@@ -95,6 +95,8 @@ extension FederationServer {
         _ world: WorldID, of peer: ServerID, for follower: Follower
     ) async throws(Refusal) -> (VerifiedManifest, fetched: Int64) {
         let (hash, size) = try await sharedManifestAddress(of: world, at: peer)
+        // Whoever was called off meanwhile neither begins a verification nor waits for one.
+        guard crossings[follower.crossing]?.phase == .verifying else { throw Self.calledOff }
         if let known = verifiedWorlds[hash] {
             try Self.check(known.manifest, isOf: world, from: peer)
             return (known, 0)

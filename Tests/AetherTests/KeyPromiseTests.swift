@@ -114,6 +114,22 @@ extension Programs {
             }
         }
 
+        @Test("What no database has noted is not promised anew behind the back of a next key that is elsewhere")
+        func notNoted() async throws {
+            try await Scratch.use { scratch in
+                let alpha = try await Keeper(in: scratch)
+                let next = try alpha.read("next.key")
+                try alpha.remove("next.key")
+                try await alpha.expectRefused("[keys.noNext]", "put it back for this start")
+                #expect(!alpha.has("next.key"))
+                try alpha.write(next, to: "next.key")
+                let promised = try await alpha.startAndStop()
+                try alpha.remove("next.key")
+                #expect(try await alpha.startAndStop() == promised)
+                #expect(!alpha.has("next.key"))
+            }
+        }
+
         @Test("A backup restored over a fresh directory keeps its promises: it starts with its recovery hash, or not")
         func restoredElsewhere() async throws {
             try await Scratch.use { scratch in

@@ -104,6 +104,13 @@ struct KeyFiles: IdentityKeeper {
                     remedy: "put the right one in its place, or move it away: without it the key cannot be rotated")
             }
         } else {
+            // Whoever has a recovery key has promised a next one as well, and peers may know that promise.
+            guard exists(nextFile) || !exists(recoveryFile) else {
+                throw Refusal(
+                    .conflict, code: "keys.noNext",
+                    reason: "\(nextFile) is not there, and the database does not know yet what was promised",
+                    remedy: "put it back for this start; if it is lost, replace the keys with: aether keys revoke")
+            }
             try make(nextFile)
             promised.next = try read(nextFile).publicKey.commitment
         }
@@ -121,7 +128,7 @@ struct KeyFiles: IdentityKeeper {
 
     /// What the keys become by the replacement that waits. No file is touched: the store has to take note of it first.
     private func replacement(of keys: OwnKeys) throws -> (OwnKeys, ServerIdentity)? {
-        guard let (identity, revocation) = try waiting(), let recovery = keys.commitment?.recovery,
+        guard let (identity, revocation) = try waiting(), let recovery = try keys.commitment?.recovery ?? recovery(),
             let replaced = OwnKeys(replacedBy: revocation, of: id, with: identity.publicKey, recovery: recovery)
         else { return nil }
         return (replaced, identity)
@@ -194,7 +201,7 @@ struct KeyFiles: IdentityKeeper {
             throw Refusal(
                 .conflict, code: "identity.outdated",
                 reason: "\(identityFile) holds another key than the one this server has changed to",
-                remedy: "restore the newest key files, or replace the keys with: aether keys revoke")
+                remedy: "restore the newest key files and database, or replace the keys with: aether keys revoke")
         }
         // What belongs to the present key; each may have been done before a crash.
         if !exists(replacementFile), holds(replacementNextFile, isPromised) {
