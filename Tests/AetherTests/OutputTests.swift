@@ -76,10 +76,14 @@ extension Programs {
             }
         }
 
-        @Test("Whoever is asked to compare a fingerprint is shown it, also where standard output is for a program")
+        /// Gives its child a terminal.
+        private static let script = "/usr/bin/script"
+
+        @Test(
+            "Whoever is asked to compare a fingerprint is shown it, also where standard output is for a program",
+            .enabled(if: FileManager.default.isExecutableFile(atPath: script), "there is no script(1) here"))
         func fingerprintToCompare() async throws {
-            let script = "/usr/bin/script"
-            guard FileManager.default.isExecutableFile(atPath: script) else { return }
+            let script = Self.script
             try await Scratch.use { scratch in
                 let alpha = try await Node("alpha", in: scratch)
                 let beta = try await Node("beta", in: scratch)
@@ -87,7 +91,6 @@ extension Programs {
                 try await beta.start()
                 let shown = try #require(try await beta.get("/v1/status")["fingerprint"].string)
                 let (out, err) = (scratch.path + "/out", scratch.path + "/err")
-                // The program script(1) gives its child a terminal.
                 let line =
                     "'\(Program.aether)' peers add \(beta.address) --allow-private-addresses --json --data '\(alpha.home)'"
                 let child = try scratch.start(script, ["-qefc", "\(line) >'\(out)' 2>'\(err)'", "/dev/null"])
