@@ -1,5 +1,5 @@
 /*
- * One player between two servers, as the handoff of PROTOCOL.md and the ledgers of FederationCore have it.
+ * One player between two servers, or three, as the handoff of PROTOCOL.md and the ledgers of FederationCore have it.
  *
  * Each server has a state in memory and one on disk. An input changes the memory and queues messages; `sync` makes the
  * memory durable and lets go of what was queued, which is what the group commit of the effect queue does. A crash, at any
@@ -19,6 +19,10 @@
 #endif
 #ifndef SAVES
 #define SAVES 1
+#endif
+/* With three the player walks to either of the others, or with RING from each to the next. */
+#ifndef SERVERS
+#define SERVERS 2
 #endif
 
 /* Where the player is, seen from one server. */
@@ -70,17 +74,26 @@ typedef Durable {
 #endif
 }
 
-Durable memory[2], disk[2];
+Durable memory[SERVERS], disk[SERVERS];
 MESSAGES network[HANDOFFS];
 /* Queued behind the next sync: server * HANDOFFS + handoff. */
-MESSAGES queue[2 * HANDOFFS];
+MESSAGES queue[SERVERS * HANDOFFS];
 /* Contents of the tokens. */
 byte source[HANDOFFS], epoch[HANDOFFS], revision[HANDOFFS];
+#if SERVERS == 2
+#define destination(h) (1 - source[h])
+#else
+byte towards[HANDOFFS];
+#define destination(h) towards[h]
+#endif
 byte opened = 0;
 byte saves = 0;
 /* The newest save that the world server has been told is durable. */
 byte acknowledged = 0;
-bit closed[2];
+bit closed[SERVERS];
+#ifdef CLAIM_NEVER_BEFORE_THE_RECEIPT
+bit cameBeforeTheReceipt = 0;
+#endif
 #if defined(RESTORE) || defined(EVIDENCE)
 bit restored = 0;
 #endif
@@ -98,7 +111,7 @@ byte reclaims = 0;
 #define playable(s) (memory[s].presence == PLAYABLE)
 #define has(h, m) ((network[h] | queue[at(me, h)]) & (m))
 #define arrived(h, m) (network[h] & (m))
-#define other (1 - me)
+#define isMine(h) (h < opened && destination(h) == me)
 
 inline send(h, m) { queue[at(me, h)] = queue[at(me, h)] | (m & (ALL - network[h])) }
 inline sendAtOnce(h, m) { network[h] = network[h] | m }
@@ -107,7 +120,12 @@ inline sendAtOnce(h, m) { network[h] = network[h] | m }
 /* A copy out of a backup is in the world until its peers have been heard; what counts is the rest. */
 #define onePlace() skip
 #else
-inline onePlace() { assert(!(playable(0) && playable(1) && term(memory[0].epoch) == term(memory[1].epoch))) }
+#define twoPlaces(s, t) (playable(s) && playable(t) && term(memory[s].epoch) == term(memory[t].epoch))
+#if SERVERS == 2
+inline onePlace() { assert(!twoPlaces(0, 1)) }
+#else
+inline onePlace() { assert(!twoPlaces(0, 1) && !twoPlaces(0, 2) && !twoPlaces(1, 2)) }
+#endif
 #endif
 
 inline copy(from, to) {
@@ -131,17 +149,17 @@ inline copy(from, to) {
 #if HANDOFFS == 2
 #define differs(f) (memory[me].f[0] != disk[me].f[0] || memory[me].f[1] != disk[me].f[1])
 #define queued (queue[at(me, 0)] || queue[at(me, 1)])
-#define openHere (isOpen(0) || isOpen(1))
+#define openFrom(e) (keepsOut(0, e) || keepsOut(1, e))
 #elif HANDOFFS == 3
 #define differs(f) (memory[me].f[0] != disk[me].f[0] || memory[me].f[1] != disk[me].f[1] \
     || memory[me].f[2] != disk[me].f[2])
 #define queued (queue[at(me, 0)] || queue[at(me, 1)] || queue[at(me, 2)])
-#define openHere (isOpen(0) || isOpen(1) || isOpen(2))
+#define openFrom(e) (keepsOut(0, e) || keepsOut(1, e) || keepsOut(2, e))
 #else
 #define differs(f) (memory[me].f[0] != disk[me].f[0] || memory[me].f[1] != disk[me].f[1] \
     || memory[me].f[2] != disk[me].f[2] || memory[me].f[3] != disk[me].f[3])
 #define queued (queue[at(me, 0)] || queue[at(me, 1)] || queue[at(me, 2)] || queue[at(me, 3)])
-#define openHere (isOpen(0) || isOpen(1) || isOpen(2) || isOpen(3))
+#define openFrom(e) (keepsOut(0, e) || keepsOut(1, e) || keepsOut(2, e) || keepsOut(3, e))
 #endif
 #ifdef EVIDENCE
 /* The destination holds the token for good: here as long as its ledger has the handoff. */
@@ -165,8 +183,9 @@ inline relearn(h) {
     memory[me].epoch = epoch[h]
 }
 #endif
-#define isOpen(h) (memory[me].ledger[h] == PREPARED || memory[me].ledger[h] == COMMITTED \
-    || memory[me].ledger[h] == RESERVED)
+/* Whether a handoff stands in the way of one that begins epoch e. A decision of an earlier one that waits for its receipt does not. */
+#define keepsOut(h, e) (memory[me].ledger[h] == PREPARED || memory[me].ledger[h] == RESERVED \
+    || memory[me].ledger[h] == COMMITTED && epoch[h] >= (e))
 #define isDirty (memory[me].presence != disk[me].presence || memory[me].epoch != disk[me].epoch \
     || memory[me].revision != disk[me].revision || differs(ledger) || differs(redeemed) || recallDiffers)
 #ifdef RECLAIM
@@ -217,11 +236,18 @@ inline commit(h) {
 inline admit(h) {
 #ifndef EPOCH_NOT_COMPARED
     assert(epoch[h] > memory[me].epoch || memory[me].presence == UNKNOWN);
+    assert(memory[me].presence == UNKNOWN || memory[me].presence == DEPARTED || term(memory[me].epoch) < term(epoch[h]));
 #endif
     memory[me].ledger[h] = ADMITTED;
     memory[me].presence = PLAYABLE;
     memory[me].epoch = epoch[h];
     memory[me].revision = revision[h];
+#ifdef CLAIM_NEVER_BEFORE_THE_RECEIPT
+    if
+    :: h == HANDOFFS - 1 && source[0] == me && memory[me].ledger[0] == COMMITTED -> cameBeforeTheReceipt = 1
+    :: else
+    fi;
+#endif
     onePlace();
     send(h, mADMITTED)
 #ifdef EVIDENCE
@@ -238,8 +264,11 @@ inline admit(h) {
 #else
 #define epochIsNew(h) (memory[me].presence == UNKNOWN || epoch[h] > memory[me].epoch)
 #endif
-#define mayReserve(h) (!closed[me] && !openHere && epochIsNew(h) \
+#define mayReserve(h) (!closed[me] && !openFrom(epoch[h]) && epochIsNew(h) \
     && (memory[me].presence == UNKNOWN || memory[me].presence == DEPARTED))
+
+/* Asked about a handoff that is over, of a player who has been here again since. */
+#define hasComeAgain(h) (memory[me].epoch > epoch[h])
 
 #ifdef PRESUMED_COMMIT
 #define saysAborted(h) (memory[me].ledger[h] == ABORTED)
@@ -263,7 +292,7 @@ proctype Handoff(byte me; byte h) {
 end:
     do
     /* Destination: the offer. The refusal is open to it whenever no place is kept: no room, a ban, another world. */
-    :: atomic { h < opened && source[h] == other && arrived(h, mOFFER) && memory[me].ledger[h] == NONE && mayReserve(h) ->
+    :: atomic { isMine(h) && arrived(h, mOFFER) && memory[me].ledger[h] == NONE && mayReserve(h) ->
         memory[me].ledger[h] = RESERVED;
 #ifdef ACCEPT_BEFORE_DURABLE
         sendAtOnce(h, mACCEPT)
@@ -271,34 +300,35 @@ end:
         send(h, mACCEPT)
 #endif
         }
-    :: atomic { h < opened && source[h] == other && (arrived(h, mOFFER) || arrived(h, mCOMMIT)) &&
+    :: atomic { isMine(h) && (arrived(h, mOFFER) || arrived(h, mCOMMIT)) &&
             (memory[me].ledger[h] == NONE || memory[me].ledger[h] == ABORTED) && !has(h, mREJECT) ->
         send(h, mREJECT) }
 #ifdef RECLAIM
-    :: atomic { h < opened && source[h] == other && (arrived(h, mOFFER) || arrived(h, mCOMMIT)) && isRecalled(h) &&
+    :: atomic { isMine(h) && (arrived(h, mOFFER) || arrived(h, mCOMMIT)) && isRecalled(h) &&
             (memory[me].ledger[h] == NONE || memory[me].ledger[h] == ABORTED) && !has(h, mRECALLED) ->
         send(h, mRECALLED) }
 #endif
-    :: atomic { h < opened && source[h] == other && arrived(h, mOFFER) && memory[me].ledger[h] == RESERVED &&
+    :: atomic { isMine(h) && arrived(h, mOFFER) && memory[me].ledger[h] == RESERVED &&
             !has(h, mACCEPT) -> send(h, mACCEPT) }
-    :: atomic { h < opened && source[h] == other && (arrived(h, mOFFER) || arrived(h, mCOMMIT)) &&
+    :: atomic { isMine(h) && (arrived(h, mOFFER) || arrived(h, mCOMMIT)) &&
             memory[me].ledger[h] == ADMITTED && !has(h, mADMITTED) -> send(h, mADMITTED) }
 
     /* Destination: the decision, the abort, the question. */
-    :: atomic { h < opened && source[h] == other && arrived(h, mCOMMIT) && memory[me].ledger[h] == RESERVED -> admit(h) }
-    :: atomic { h < opened && source[h] == other && arrived(h, mABORT) && memory[me].ledger[h] == RESERVED ->
+    :: atomic { isMine(h) && arrived(h, mCOMMIT) && memory[me].ledger[h] == RESERVED -> admit(h) }
+    :: atomic { isMine(h) && arrived(h, mABORT) && memory[me].ledger[h] == RESERVED ->
         memory[me].ledger[h] = ABORTED }
-    :: atomic { h < opened && source[h] == other && memory[me].ledger[h] == RESERVED && !has(h, mQUERY) -> send(h, mQUERY) }
+    :: atomic { isMine(h) && memory[me].ledger[h] == RESERVED && !has(h, mQUERY) -> send(h, mQUERY) }
 #ifdef DESTINATION_DECIDES
     /* The decision is moved: whoever keeps a place for the player admits them, without the source's word. */
-    :: atomic { h < opened && source[h] == other && memory[me].ledger[h] == RESERVED -> admit(h) }
+    :: atomic { isMine(h) && memory[me].ledger[h] == RESERVED -> admit(h) }
 #endif
 #ifdef RESERVATION_TIMES_OUT
-    :: atomic { h < opened && source[h] == other && memory[me].ledger[h] == RESERVED -> memory[me].ledger[h] = ABORTED }
+    :: atomic { isMine(h) && memory[me].ledger[h] == RESERVED -> memory[me].ledger[h] = ABORTED }
 #endif
 
+#ifndef WITHOUT_CLIENT
     /* Destination: the player's client shows the token. */
-    :: atomic { h < opened && source[h] == other && memory[me].ledger[h] == ADMITTED && !memory[me].redeemed[h] &&
+    :: atomic { isMine(h) && memory[me].ledger[h] == ADMITTED && !memory[me].redeemed[h] &&
             playable(me) && memory[me].epoch == epoch[h] && mayRedeem(h) ->
         memory[me].redeemed[h] = 1;
 #ifdef REDEEM_BEFORE_DURABLE
@@ -309,6 +339,7 @@ end:
         send(h, mCONNECTED)
 #endif
         }
+#endif
 
     /* Source: the answers. */
     :: atomic { h < opened && source[h] == me && arrived(h, mACCEPT) && memory[me].ledger[h] == PREPARED -> commit(h) }
@@ -340,7 +371,9 @@ end:
 #endif
     :: atomic { h < opened && source[h] == me && memory[me].ledger[h] == PREPARED && !has(h, mOFFER) -> send(h, mOFFER) }
     :: atomic { h < opened && source[h] == me && (memory[me].ledger[h] == COMMITTED ||
-            memory[me].ledger[h] == COMPLETED && arrived(h, mQUERY)) && !has(h, mCOMMIT) -> send(h, mCOMMIT) }
+            memory[me].ledger[h] == COMPLETED && arrived(h, mQUERY) && !hasComeAgain(h)) && !has(h, mCOMMIT) -> send(h, mCOMMIT) }
+    :: atomic { h < opened && source[h] == me && memory[me].ledger[h] == COMPLETED && arrived(h, mQUERY) &&
+            hasComeAgain(h) && !has(h, mABORT) -> send(h, mABORT) }
 
     /* Source: an abort that is durable may be forgotten; silence means aborted. */
     :: atomic { h < opened && source[h] == me && memory[me].ledger[h] == ABORTED && disk[me].ledger[h] == ABORTED ->
@@ -360,8 +393,18 @@ proctype Server(byte me) {
 end:
     do
     /* The player walks through the portal to the other server. */
-    :: atomic { opened < HANDOFFS && playable(me) && !openHere ->
+    :: atomic { opened < HANDOFFS && playable(me) && !openFrom(memory[me].epoch + 1) ->
         source[opened] = me;
+#if SERVERS == 3
+#ifdef RING
+        towards[opened] = (me + 1) % 3;
+#else
+        if
+        :: towards[opened] = (me + 1) % 3
+        :: towards[opened] = (me + 2) % 3
+        fi;
+#endif
+#endif
         epoch[opened] = memory[me].epoch + 1;
         revision[opened] = memory[me].revision;
         memory[me].ledger[opened] = PREPARED;
@@ -528,13 +571,23 @@ init {
         disk[0].presence = PLAYABLE;
         run Server(0);
         run Server(1);
+#if SERVERS == 3
+        run Server(2);
+#endif
         do
-        :: i < HANDOFFS -> run Handoff(0, i); run Handoff(1, i); i++
+        :: i < HANDOFFS -> run Handoff(0, i); run Handoff(1, i);
+#if SERVERS == 3
+            run Handoff(2, i);
+#endif
+            i++
         :: else -> break
         od;
         i = 0
     }
     timeout ->
+#ifdef CLAIM_NEVER_BEFORE_THE_RECEIPT
+    assert(!cameBeforeTheReceipt);
+#endif
 #ifdef CLAIM_NEVER_THERE_AND_BACK
     assert(!(epoch[0] == 1 && epoch[1] == 2 && memory[0].ledger[1] == ADMITTED));
 #endif
@@ -545,11 +598,21 @@ init {
     assert(playable(0) + playable(1) <= 1);
     assert(playable(0) + playable(1) == 1 || cameBack);
 #else
+#if SERVERS == 3
+    assert(playable(0) + playable(1) + playable(2) == 1);
+    assert(here(0) || here(1) || here(2));
+#else
     assert(playable(0) + playable(1) == 1);
     assert(here(0) || here(1));
 #endif
+#endif
     do
-    :: i < HANDOFFS -> assert(atRest(0, i) && atRest(1, i)); i++
+    :: i < HANDOFFS ->
+        assert(atRest(0, i) && atRest(1, i));
+#if SERVERS == 3
+        assert(atRest(2, i));
+#endif
+        i++
     :: else -> break
     od
 }

@@ -66,7 +66,9 @@ extension HandoffLedger.Failure {
         case .sameWorld(let server):
             refusal(.invalid, "sameWorld", "the token leads back to \(server), which issued it", "change the route")
         case .replayed(let id):
-            refusal(.conflict, "replayed", "the token of handoff \(id) was used before", "reconnect with the ticket")
+            refusal(
+                .conflict, "replayed", "the token of handoff \(id) was used before",
+                "reconnect with the ticket; if it is lost, ask the world server for another")
         case .timeout(let id):
             refusal(.unavailable, "timeout", "handoff \(id) was not answered in time", "cross again")
         case .full:

@@ -24,18 +24,6 @@ public struct HandoffLedger: Sendable {
         case forget(HandoffID)
     }
 
-    private struct Open: Sendable {
-        var nextAttempt: Instant
-        var attempts: Int
-    }
-
-    private struct Deadline: Comparable, Sendable {
-        let at: Instant
-        let id: HandoffID
-
-        static func < (left: Deadline, right: Deadline) -> Bool { (left.at, left.id) < (right.at, right.id) }
-    }
-
     /// Orders the handoffs of one state for listing: the newest first.
     private struct Newest: Comparable, Sendable {
         let openedAt: Timestamp
@@ -55,13 +43,10 @@ public struct HandoffLedger: Sendable {
     }
 
     private var records = HandoffTable()
-    private var open: [HandoffID: Open] = [:]
-    private var openByPlayer: [PlayerID: HandoffID] = [:]
-    private var openByPeer: [ServerID: Set<HandoffID>] = [:]
+    private var open = OpenHandoffs()
     private var byState: [HandoffState: OrderedKeys<Newest>] = [:]
-    private var deadlines = Heap<Deadline>()
     /// When each handoff that is over is looked at again; see ``tick(at:)``.
-    private var retirements = Heap<Deadline>()
+    private var retirements = Heap<HandoffDeadline>()
     /// How often the source was asked about an admitted handoff.
     private var settlements: [HandoffID: Int] = [:]
     /// So many handoffs were due at once that the next wait until then.
@@ -85,7 +70,7 @@ public struct HandoffLedger: Sendable {
         self.init(retention: retention)
         records.reserveCapacity(stored.count)
         var over: [HandoffState: [Newest]] = [:]
-        var retiring: [Deadline] = []
+        var retiring: [HandoffDeadline] = []
         retiring.reserveCapacity(stored.count)
         for handoff in stored.kept {
             switch handoff {
@@ -95,7 +80,7 @@ public struct HandoffLedger: Sendable {
                 records.insert(packed)
                 if packed.hasSnapshot { snapshotBytes += packed.record.snapshot.count }
                 over[packed.state, default: []].append(Newest(packed))
-                retiring.append(Deadline(at: retirement(of: packed.changedAt, at: now), id: packed.id))
+                retiring.append(HandoffDeadline(at: retirement(of: packed.changedAt, at: now), id: packed.id))
             }
         }
         while let (state, newest) = over.popFirst() { byState[state] = OrderedKeys(newest) }
@@ -120,18 +105,25 @@ public struct HandoffLedger: Sendable {
     /// The state of a handoff alone, for which one that is over need not be unpacked.
     func state(of id: HandoffID) -> HandoffState? { records.state(of: id) }
 
-    /// The open handoff of a player, if there is one.
+    /// The open handoff of a player, if there is one; of several the one with the highest epoch, and of several of those the
+    /// last.
     public func openHandoff(of player: PlayerID) -> HandoffRecord? {
-        openByPlayer[player].flatMap { records[$0] }
+        open.counting(of: player).flatMap { records[$0.id] }
+    }
+
+    /// The open handoffs of a player in order of their epochs. The last one counts. The player has gone on since those before it,
+    /// only that their other ends have not said so yet.
+    public func openHandoffs(of player: PlayerID) -> [HandoffRecord] {
+        open.all(of: player).compactMap { records[$0] }
     }
 
     /// Open handoffs with a peer, sorted by id.
     public func openHandoffs(with peer: ServerID) -> [HandoffRecord] {
-        (openByPeer[peer] ?? []).sorted().compactMap { records[$0] }
+        open.all(with: peer).compactMap { records[$0] }
     }
 
     /// How many handoffs with a peer are open.
-    public func openCount(with peer: ServerID) -> Int { openByPeer[peer]?.count ?? 0 }
+    public func openCount(with peer: ServerID) -> Int { open.count(with: peer) }
 
     /// Handoffs in one state, the newest first, at most `limit`.
     public func list(_ state: HandoffState, limit: Int) -> [HandoffRecord] {
@@ -145,7 +137,7 @@ public struct HandoffLedger: Sendable {
 
     /// When ``tick(at:)`` has something to do next; it may turn out to be nothing.
     public var nextDeadline: Instant? {
-        let next = [deadlines.min?.at, retirements.min?.at].compactMap(\.self).min()
+        let next = [open.nextAttempt, retirements.min?.at].compactMap(\.self).min()
         return next.map { max($0, rested) }
     }
 
@@ -181,7 +173,7 @@ public struct HandoffLedger: Sendable {
         switch record.state {
         case .prepared:
             // While prepared, the next attempt is the abort.
-            guard let entry = open[id], now.instant < entry.nextAttempt else { throw .timeout(id) }
+            guard let abort = open.nextAttempt(for: id), now.instant < abort else { throw .timeout(id) }
             return decide(record, decision, at: now)
         case .committed, .completed:
             return record
@@ -246,7 +238,7 @@ public struct HandoffLedger: Sendable {
     ///
     /// - Parameters:
     ///   - known: the player's epoch as this server knows it; nil for a stranger.
-    ///   - past: an open handoff of the player that stands in nobody's way; a place that is past.
+    ///   - past: a place of the player that stands in nobody's way, because it is past.
     /// - Throws: `wrongPeer` and `playerMismatch` when the id is known for something else; `staleEpoch`, `full`,
     ///   `alreadyOpen`, `snapshotTooLarge`, `snapshotHashMismatch`.
     public mutating func reserve(
@@ -319,14 +311,16 @@ public struct HandoffLedger: Sendable {
     }
 
     /// The handoff that a token may be redeemed for now; refuses as ``redeem(_:at:)`` does.
-    func redeemable(_ token: SessionToken) throws(Failure) -> HandoffRecord {
+    ///
+    /// - Parameter again: whether one that is redeemed may be as well.
+    func redeemable(_ token: SessionToken, again: Bool = false) throws(Failure) -> HandoffRecord {
         let record = try find(token.handoff, role: .destination, peer: token.issuer)
         guard token.decision != nil else { throw .undecided(token.handoff) }
         guard token.player == record.player, token.epoch == record.epoch else {
             throw .playerMismatch(token.handoff)
         }
         guard record.state == .admitted else { throw .invalidState(token.handoff, record.state) }
-        guard record.redeemedAt == nil else { throw .replayed(token.handoff) }
+        guard record.redeemedAt == nil || again else { throw .replayed(token.handoff) }
         return record
     }
 
@@ -384,7 +378,7 @@ public struct HandoffLedger: Sendable {
 
     /// Keeps a handoff that is over and due to be forgotten for another ``retention``.
     mutating func keep(_ id: HandoffID, at now: Instant) {
-        retirements.insert(Deadline(at: now + retention, id: id))
+        retirements.insert(HandoffDeadline(at: now + retention, id: id))
     }
 
     /// Forgets a handoff that is over. Whether it was there.
@@ -417,21 +411,14 @@ public struct HandoffLedger: Sendable {
     public mutating func tick(at now: Instant) -> [Due] {
         guard now >= rested else { return [] }
         var due: [Due] = []
-        while due.count < Limits.handoffsAtOnce, let next = deadlines.min, next.at <= now {
-            deadlines.removeMin()
-            guard var entry = open[next.id], entry.nextAttempt == next.at, let record = records[next.id] else {
-                continue
-            }
+        while due.count < Limits.handoffsAtOnce, let (id, attempts) = open.takeDue(at: now) {
+            guard let record = records[id] else { continue }
             switch record.state {
-            case .prepared: due.append(.timeout(record.id))
-            case .committed: due.append(plantedDue(of: record, entry.attempts) ?? .repeatCommit(record.id))
-            case .reserved: due.append(plantedDue(of: record, entry.attempts) ?? .ask(record.id))
+            case .prepared: due.append(.timeout(id))
+            case .committed: due.append(plantedDue(of: record, attempts) ?? .repeatCommit(id))
+            case .reserved: due.append(plantedDue(of: record, attempts) ?? .ask(id))
             case .completed, .admitted, .aborted: continue
             }
-            entry.attempts += 1
-            entry.nextAttempt = now + Self.pause(after: entry.attempts)
-            open[next.id] = entry
-            deadlines.insert(Deadline(at: entry.nextAttempt, id: next.id))
         }
         retire(at: now, &due)
         if due.count == Limits.handoffsAtOnce { rested = now + Limits.handoffPace }
@@ -474,7 +461,7 @@ public struct HandoffLedger: Sendable {
             due.append(.settle(next.id))
             let attempts = settlements[next.id, default: 0]
             settlements[next.id] = attempts + 1
-            retirements.insert(Deadline(at: now + Self.settlementPause(after: attempts), id: next.id))
+            retirements.insert(HandoffDeadline(at: now + Self.settlementPause(after: attempts), id: next.id))
         }
     }
 
@@ -484,11 +471,7 @@ public struct HandoffLedger: Sendable {
     }
 
     private mutating func retire(_ record: HandoffRecord, at due: Instant) {
-        retirements.insert(Deadline(at: due, id: record.id))
-    }
-
-    private static func pause(after attempts: Int) -> Duration {
-        min(Limits.dialBackoffMinimum * (1 << min(attempts, 10)), Limits.dialBackoffMaximum)
+        retirements.insert(HandoffDeadline(at: due, id: record.id))
     }
 
     private func find(_ id: HandoffID, role: HandoffRole, peer: ServerID) throws(Failure) -> HandoffRecord {
@@ -497,11 +480,21 @@ public struct HandoffLedger: Sendable {
         return record
     }
 
+    /// A decision stands in nobody's way who comes, or has come, in a later epoch: the player has gone on since, and only its
+    /// receipt is missing, whose server may be away for long or for good. A place does: who has the player is decided elsewhere.
     private func checkOpening(_ record: HandoffRecord, besides past: HandoffID? = nil) throws(Failure) {
         guard open.count < Limits.openHandoffs, snapshotBytes + record.snapshot.count <= Limits.allSnapshotsBytes else {
             throw .full
         }
-        if let other = openByPlayer[record.player], other != past { throw .alreadyOpen(record.player, other) }
+        if let other = open.counting(of: record.player), other.id != past {
+            let isBefore = other.epoch < record.epoch
+            switch records.state(of: other.id) {
+            case .committed? where isBefore: break
+            // Who is sent away from here has come by another way since the place was kept.
+            case .reserved? where isBefore && record.role == .source: break
+            default: throw .alreadyOpen(record.player, other.id)
+            }
+        }
         guard record.snapshot.count <= Limits.snapshotBytes else { throw .snapshotTooLarge(record.snapshot.count) }
         let actual = ContentHash.of(record.snapshot)
         guard actual == record.snapshotHash else {
@@ -514,16 +507,7 @@ public struct HandoffLedger: Sendable {
         snapshotBytes += record.snapshot.count
         byState[record.state, default: OrderedKeys()].insert(Newest(record))
         guard !record.state.isFinal else { return }
-        setOpen(record)
-        openByPeer[record.peer, default: []].insert(record.id)
-        open[record.id] = Open(nextAttempt: due, attempts: 0)
-        deadlines.insert(Deadline(at: due, id: record.id))
-    }
-
-    /// Of several open handoffs of one player the one with the highest epoch counts: the others are places that are past.
-    private mutating func setOpen(_ record: HandoffRecord) {
-        if let other = openByPlayer[record.player].flatMap({ records[$0] }), other.epoch > record.epoch { return }
-        openByPlayer[record.player] = record.id
+        open.insert(record, due: due)
     }
 
     /// Puts a record whose state has moved in place of the old one; `due` is nil once it is final.
@@ -534,16 +518,10 @@ public struct HandoffLedger: Sendable {
         byState[old.state]?.remove(Newest(old))
         byState[record.state, default: OrderedKeys()].insert(Newest(record))
         if let due {
-            setOpen(record)
-            openByPeer[record.peer, default: []].insert(record.id)
-            open[record.id] = Open(nextAttempt: due, attempts: 0)
-            deadlines.insert(Deadline(at: due, id: record.id))
+            open.insert(record, due: due)
         } else {
             retire(record, at: now.instant + retention)
-            open[record.id] = nil
-            if openByPlayer[record.player] == record.id { openByPlayer[record.player] = nil }
-            openByPeer[record.peer]?.remove(record.id)
-            if openByPeer[record.peer]?.isEmpty == true { openByPeer[record.peer] = nil }
+            open.remove(record)
         }
     }
 }

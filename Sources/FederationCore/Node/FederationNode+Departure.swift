@@ -135,10 +135,12 @@ extension FederationNode {
             at: now)
     }
 
-    /// A fresh token for a decided handoff, for a client that comes back for one. nil when it is not decided.
+    /// A fresh token for a decided handoff, for a client that comes back for one. nil when it is not decided, and when the player
+    /// has come back here since.
     public func redirectToken(for id: HandoffID, at now: Now) -> (endpoint: Endpoint, token: String)? {
         guard let record = ledger.record(id), record.role == .source,
-            record.state == .committed || record.state == .completed, let server = registry.server(record.peer)
+            record.state == .committed || record.state == .completed, !hasComeAgain(id),
+            let server = registry.server(record.peer)
         else { return nil }
         return (server.endpoint, token(for: record, at: now))
     }
@@ -240,11 +242,20 @@ extension FederationNode {
         let decision: FederationFrame.HandoffVerdict.Decision
         switch ledger.query(id, from: peer.serverID) {
         case .prepared: decision = .undecided
+        case .completed where hasComeAgain(id):
+            // Only a restored destination can ask that. The player is not to be revived there.
+            decision = .aborted
         case .committed, .completed:
-            decision = redirectToken(for: id, at: now).map { .committed(token: $0.token) } ?? .undecided
+            decision = ledger.record(id).map { .committed(token: token(for: $0, at: now)) } ?? .undecided
         case .aborted, .reserved, .admitted: decision = .aborted
         }
         return FederationFrame.HandoffVerdict(handoff: id, decision: decision)
+    }
+
+    /// Whether this server knows the player in a later epoch than the one with which they left by that handoff.
+    private func hasComeAgain(_ id: HandoffID) -> Bool {
+        guard let record = ledger.record(id), let known = players[record.player] else { return false }
+        return known.epoch > record.epoch
     }
 
     // MARK: Time and reconnection

@@ -62,8 +62,8 @@ extension FederationNode {
         var telling: [Effect] = []
         // A handoff that began after the backup would decide about the player a second time. It ends first: what follows must
         // be the last word about the player, in memory and on the disk.
-        if let open = ledger.openHandoff(of: token.player), open.id != token.handoff, open.state == .prepared {
-            aborting = abort(open.id, because: Self.restored(token.player), at: now)
+        for open in ledger.openHandoffs(of: token.player) where open.id != token.handoff && open.state == .prepared {
+            aborting += abort(open.id, because: Self.restored(token.player), at: now)
         }
         let isNewer = players[token.player].map { $0.epoch < token.epoch } ?? true
         if isNewer, let record = ledger.recommit(token.handoff, to: peer.serverID, decision: decision, at: now) {

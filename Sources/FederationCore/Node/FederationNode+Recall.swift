@@ -41,14 +41,12 @@ extension FederationNode {
             handoff, code: Self.recalledCode, reason: "the player was taken back: \(reason)", at: now)
         if let voided { changes.append(.putHandoff(voided)) }
         // A way home that its source will never decide about.
-        let reserved = ledger.openHandoff(of: player).flatMap { open in
-            open.state == .reserved
-                ? try? ledger.abort(open.id, code: Self.recalledCode, reason: "the player was taken back", at: now)
-                : nil
+        let reserved = ledger.openHandoffs(of: player).filter { $0.state == .reserved }.compactMap { open in
+            try? ledger.abort(open.id, code: Self.recalledCode, reason: "the player was taken back", at: now)
         }
-        if let reserved { changes.append(.putHandoff(reserved)) }
+        changes += reserved.map { .putHandoff($0) }
         var effects: [Effect] = [.persist(changes), .report(.reclaimed(player, record.epoch))]
-        if let reserved {
+        for reserved in reserved {
             effects += [
                 .report(.handoffMoved(reserved.id, .destination, .aborted)),
                 .notify(CrossingEvent(handoff: reserved.id, player: player, kind: .withdrawn)),
@@ -145,10 +143,12 @@ extension FederationNode {
         if plantedBug == .recallIgnored { return [] }
         var effects: [Effect] = []
         // What is decided stays open until the other end has heard of the recall as well.
-        if let open = ledger.openHandoff(of: recalled.player), open.epoch < recalled.epoch, open.state != .committed,
-            let record = try? ledger.abort(
-                open.id, code: Self.recalledCode, reason: "the player's home server took the player back", at: now)
-        {
+        for open in ledger.openHandoffs(of: recalled.player)
+        where open.epoch < recalled.epoch && open.state != .committed {
+            guard
+                let record = try? ledger.abort(
+                    open.id, code: Self.recalledCode, reason: "the player's home server took the player back", at: now)
+            else { continue }
             effects += [.persist([.putHandoff(record)]), .report(.handoffMoved(record.id, record.role, .aborted))]
             if record.role == .destination {
                 effects.append(

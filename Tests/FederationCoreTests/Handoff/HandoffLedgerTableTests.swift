@@ -40,12 +40,15 @@ enum LedgerSituation: String, Sendable, CaseIterable {
 /// What can be done with a ledger.
 enum LedgerOperation: String, Sendable, CaseIterable {
     case prepare
-    /// Of the same player, under another id.
-    case prepareAnother
+    /// Of the same player in the same epoch, under another id.
+    case prepareBeside
+    /// Of the same player in a later epoch.
+    case prepareLater
     case commit
     case complete
     case reserve
-    case reserveAnother
+    case reserveBeside
+    case reserveLater
     case admit
     case redeem
     case abort
@@ -54,8 +57,8 @@ enum LedgerOperation: String, Sendable, CaseIterable {
     /// Whether the same call again must give the same answer.
     var isIdempotent: Bool {
         switch self {
-        case .prepare, .prepareAnother, .redeem: false
-        case .commit, .complete, .reserve, .reserveAnother, .admit, .abort, .query: true
+        case .prepare, .prepareBeside, .prepareLater, .redeem: false
+        case .commit, .complete, .reserve, .reserveBeside, .reserveLater, .admit, .abort, .query: true
         }
     }
 
@@ -74,7 +77,8 @@ enum LedgerOperation: String, Sendable, CaseIterable {
         let id = HandoffSamples.id(1)
         switch self {
         case .prepare: return try ledger.prepare(samples.record(), at: now).state.rawValue
-        case .prepareAnother: return try ledger.prepare(samples.record(2, epoch: Epoch(3)), at: now).state.rawValue
+        case .prepareBeside: return try ledger.prepare(samples.record(2), at: now).state.rawValue
+        case .prepareLater: return try ledger.prepare(samples.record(2, epoch: Epoch(3)), at: now).state.rawValue
         case .commit: return try ledger.commit(id, from: samples.destination.id, decision: 1, at: now).state.rawValue
         case .complete:
             let receipt = samples.receipt()
@@ -82,7 +86,8 @@ enum LedgerOperation: String, Sendable, CaseIterable {
                 id, receipt: receipt, compact: "receipt", from: samples.destination.id, at: now
             ).state.rawValue
         case .reserve: return try ledger.reserve(try samples.envelope(), known: nil, at: now).state.rawValue
-        case .reserveAnother:
+        case .reserveBeside: return try ledger.reserve(try samples.envelope(2), known: nil, at: now).state.rawValue
+        case .reserveLater:
             return try ledger.reserve(try samples.envelope(2, epoch: Epoch(3)), known: Epoch(2), at: now).state.rawValue
         case .admit: return try ledger.admit(id, token: samples.token(), receipt: "receipt", at: now).state.rawValue
         case .redeem: return try ledger.redeem(samples.token(), at: now).redeemedAt == nil ? "unredeemed" : "redeemed"
@@ -97,39 +102,39 @@ struct HandoffLedgerTableTests {
     /// One line a situation, one column an operation, in the order of ``LedgerOperation``.
     static let table: [LedgerSituation: [String]] = [
         .nothing: [
-            "prepared", "prepared", "notFound", "notFound", "reserved", "reserved", "notFound", "notFound", "notFound",
-            "aborted",
+            "prepared", "prepared", "prepared", "notFound", "notFound", "reserved", "reserved", "reserved", "notFound",
+            "notFound", "notFound", "aborted",
         ],
         .prepared: [
-            "invalidState(prepared)", "alreadyOpen", "committed", "invalidState(prepared)", "wrongPeer", "alreadyOpen",
-            "notFound", "notFound", "aborted", "prepared",
+            "invalidState(prepared)", "alreadyOpen", "alreadyOpen", "committed", "invalidState(prepared)", "wrongPeer",
+            "alreadyOpen", "alreadyOpen", "notFound", "notFound", "aborted", "prepared",
         ],
         .committed: [
-            "invalidState(committed)", "alreadyOpen", "committed", "completed", "wrongPeer", "alreadyOpen", "notFound",
-            "notFound", "invalidState(committed)", "committed",
+            "invalidState(committed)", "alreadyOpen", "prepared", "committed", "completed", "wrongPeer", "alreadyOpen",
+            "reserved", "notFound", "notFound", "invalidState(committed)", "committed",
         ],
         .completed: [
-            "invalidState(completed)", "prepared", "completed", "completed", "wrongPeer", "reserved", "notFound",
-            "notFound", "invalidState(completed)", "completed",
+            "invalidState(completed)", "prepared", "prepared", "completed", "completed", "wrongPeer", "reserved",
+            "reserved", "notFound", "notFound", "invalidState(completed)", "completed",
         ],
         .abortedHere: [
-            "invalidState(aborted)", "prepared", "invalidState(aborted)", "invalidState(aborted)", "wrongPeer",
-            "reserved", "notFound", "notFound", "aborted", "aborted",
+            "invalidState(aborted)", "prepared", "prepared", "invalidState(aborted)", "invalidState(aborted)",
+            "wrongPeer", "reserved", "reserved", "notFound", "notFound", "aborted", "aborted",
         ],
         .reserved: [
-            "invalidState(reserved)", "alreadyOpen", "notFound", "notFound", "reserved", "alreadyOpen", "admitted",
-            "invalidState(reserved)", "aborted", "aborted",
+            "invalidState(reserved)", "alreadyOpen", "prepared", "notFound", "notFound", "reserved", "alreadyOpen",
+            "alreadyOpen", "admitted", "invalidState(reserved)", "aborted", "aborted",
         ],
         .admitted: [
-            "invalidState(admitted)", "prepared", "notFound", "notFound", "admitted", "reserved", "admitted",
-            "redeemed", "invalidState(admitted)", "aborted",
+            "invalidState(admitted)", "prepared", "prepared", "notFound", "notFound", "admitted", "reserved",
+            "reserved", "admitted", "redeemed", "invalidState(admitted)", "aborted",
         ],
         .redeemed: [
-            "invalidState(admitted)", "prepared", "notFound", "notFound", "admitted", "reserved", "admitted",
-            "replayed", "invalidState(admitted)", "aborted",
+            "invalidState(admitted)", "prepared", "prepared", "notFound", "notFound", "admitted", "reserved",
+            "reserved", "admitted", "replayed", "invalidState(admitted)", "aborted",
         ],
         .abortedThere: [
-            "invalidState(aborted)", "prepared", "notFound", "notFound", "aborted", "reserved",
+            "invalidState(aborted)", "prepared", "prepared", "notFound", "notFound", "aborted", "reserved", "reserved",
             "invalidState(aborted)", "invalidState(aborted)", "aborted", "aborted",
         ],
     ]

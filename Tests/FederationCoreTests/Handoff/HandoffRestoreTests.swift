@@ -74,6 +74,9 @@ struct HandoffRestoreTests {
             let highest = open.filter { $0.player == player }.map(\.epoch).max()
             let counting = open.last(where: { $0.player == player && $0.epoch == highest })
             #expect(ledger.openHandoff(of: player) == counting)
+            let inOrder = open.enumerated().filter { $0.element.player == player }
+                .sorted { ($0.element.epoch, $0.offset) < ($1.element.epoch, $1.offset) }
+            #expect(ledger.openHandoffs(of: player) == inOrder.map(\.element))
         }
     }
 
@@ -113,7 +116,11 @@ struct HandoffRestoreTests {
             #expect(ledger.openHandoffs(with: peer) == model.openHandoffs(with: peer))
             #expect(ledger.openCount(with: peer) == model.openCount(with: peer))
         }
-        for player in players { #expect(ledger.openHandoff(of: player) == model.openHandoff(of: player)) }
+        for player in players {
+            let ordered = ledger.openHandoffs(of: player)
+            #expect(ordered == model.openHandoffs(of: player) && ordered.last == ledger.openHandoff(of: player))
+            #expect(zip(ordered, ordered.dropFirst()).allSatisfy { $0.epoch <= $1.epoch })
+        }
     }
 
     /// What a node might do about it, and what the ledger says of the handoff afterwards.

@@ -108,6 +108,13 @@ final class TestNode {
                 guard store.state.passages.isEmpty else { return }
                 if store.players.values.contains(where: { $0.presence.label == "departed" }) { return }
             }
+            // Asked about one that is over, of a player who has been here again since.
+            if case .verdict(let verdict) = frame, case .aborted = verdict.decision,
+                let record = store.handoffs[handoff], record.state == .completed,
+                let known = store.players[record.player], known.epoch > record.epoch
+            {
+                return
+            }
             try justify("send \(frame.label)", handoff, allowed)
         case .notify(let event):
             guard let handoff = event.handoff else { return }
