@@ -1,4 +1,4 @@
-import FederationCore
+public import FederationCore
 import Foundation
 import GRDB
 
@@ -32,17 +32,38 @@ extension SQLiteStore {
     ///
     /// - Throws: `store.corrupt`, `store.denied`, `store.failed`.
     public static func lastRevocation(in directory: String) async throws -> String? {
+        try await look(into: directory) { database in
+            // A store of the time before there were revocations has no such table.
+            guard try database.tableExists("own_keys") else { return nil }
+            return try String.fetchOne(database, sql: "SELECT revocation FROM own_keys")
+        }
+    }
+
+    /// What the server in `directory` has noted of its own keys: nothing where there is no store yet. nil when the store is of an
+    /// older version and does not tell before a start brings it up to date. Nothing is changed, and the server may run meanwhile.
+    ///
+    /// - Throws: `store.corrupt`, `store.denied`, `store.failed`.
+    public static func notedKeys(in directory: String) async throws -> OwnKeys? {
+        guard try Files.size("\(directory)/\(fileName)") != nil else { return OwnKeys() }
+        return try await look(into: directory) { database in
+            // A file without tables: its log was not copied with it.
+            guard try database.tableExists("grdb_migrations") else { return OwnKeys() }
+            guard try Schema.migrator.hasCompletedMigrations(database) else { return nil }
+            return try OwnKeys.loadAll(database).first ?? OwnKeys()
+        }
+    }
+
+    /// Reads something in the store of `directory`, if there is one, while nothing is changed and a server may run.
+    private static func look<Value: Sendable>(
+        into directory: String, _ body: @escaping @Sendable (Database) throws -> Value?
+    ) async throws -> Value? {
         let path = "\(directory)/\(fileName)"
         return try await BlockingQueue(label: "aether.store.examination").run {
             do {
                 guard try Files.size(path) != nil else { return nil }
                 let database = try openUnchanged(path)
                 defer { try? database.close() }
-                return try database.read { database in
-                    // A store of the time before there were revocations has no such table.
-                    guard try database.tableExists("own_keys") else { return nil }
-                    return try String.fetchOne(database, sql: "SELECT revocation FROM own_keys")
-                }
+                return try database.read(body)
             } catch {
                 throw StorageRefusal.database(error, at: path)
             }

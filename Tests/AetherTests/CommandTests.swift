@@ -69,7 +69,9 @@ extension Programs {
                 #expect(made.code == 0, "\(made.err)")
                 let stopped = try await scratch.aether(arguments)
                 #expect(stopped.code == 1 && isOneLine(stopped), "\(stopped.err)")
-                #expect(stopped.err.contains("Connection refused — start it with: aether serve"), "\(stopped.err)")
+                #expect(
+                    stopped.err.contains("no server runs in \(scratch.path)/.aether — start it with: aether serve"),
+                    "\(stopped.err)")
             }
         }
 

@@ -34,6 +34,13 @@ extension Programs {
                 chmod(path(file), 0o600)
             }
 
+            /// The key files that are there, with what is in them.
+            private func files() throws -> [String: Data] {
+                let names = try FileManager.default.contentsOfDirectory(atPath: node.home)
+                let keys = names.filter { $0.contains(".key") || $0.hasSuffix(".jws") || $0.hasSuffix(".sha256") }
+                return try Dictionary(uniqueKeysWithValues: keys.map { ($0, try read($0)) })
+            }
+
             /// Fingerprint and promises, as the running server tells them.
             func keys() async throws -> String {
                 try await node.get("/v1/keys").members("fingerprint", "next", "recovery")
@@ -50,8 +57,18 @@ extension Programs {
                 return keys
             }
 
-            /// Whether a start is refused, in one line with these parts.
+            /// Whether a start is refused, in one line with these parts, the code first; and whether it is told beforehand, too, while
+            /// nothing is changed.
             func expectRefused(_ parts: String..., location: SourceLocation = #_sourceLocation) async throws {
+                let before = try files()
+                let check = try await aether("serve --check")
+                #expect(check.code == 1, "\(check)", sourceLocation: location)
+                for part in parts { #expect(check.err.contains(part), "\(check.err)", sourceLocation: location) }
+                let doctor = try await aether("doctor --self --json")
+                let code = parts[0].trimmingCharacters(in: ["[", "]"])
+                #expect(doctor.code == 1, "\(doctor)", sourceLocation: location)
+                #expect(Diagnosis(doctor).names("keys \(code) wrong"), "\(doctor.out)", sourceLocation: location)
+                #expect(try files() == before, sourceLocation: location)
                 let end = try await aether("serve --end-with-input")
                 let last = end.complaints.last ?? ""
                 #expect(end.code == 1, "\(end.err)", sourceLocation: location)

@@ -52,6 +52,28 @@ extension Programs {
         }
 
         @Test(
+            "No server is made whose recovery key nobody could read, and it can be tried again",
+            arguments: [[], ["--json"]])
+        func unseenRecoveryKey(options: [String]) async throws {
+            try await Scratch.use { scratch in
+                let home = scratch.path + "/home"
+                let arguments = ["init", "--id", "alpha", "--data", home] + options
+                let full = try await full(arguments, in: scratch)
+                #expect(full.code == 1 && full.complaints.count == 1, "\(full.code) \(full.err)")
+                #expect(full.err.contains("[output.failed]"), "\(full.err)")
+                let unread = try await unread(arguments, in: scratch)
+                #expect(unread.err == "code 141\n", "\(unread.err)")
+                for file in ["identity.key", "admin.key", "admin.sha256", "aether.json"] {
+                    #expect(!FileManager.default.fileExists(atPath: home + "/" + file), "\(file)")
+                }
+                let made = try await scratch.aether(arguments)
+                #expect(made.code == 0 && made.err.isEmpty, "\(made.err)")
+                let server = try await scratch.aether("serve", "--check", "--data", home)
+                #expect(server.code == 0, "\(server.err)")
+            }
+        }
+
+        @Test(
             "A demo whose output fails ends its servers and removes their keys first",
             arguments: ["full", "gone at once", "gone in the middle"])
         func failingDemo(how: String) async throws {

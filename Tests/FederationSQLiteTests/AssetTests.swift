@@ -375,15 +375,7 @@ struct AssetFileTests {
         let scratch = Scratch()
         let data = scratch.data
         await #expect(processExitsWith: .exitCode(0)) { [data = data as String] in
-            // The bound on a file's size stands in for a full disk: the same call fails in the same place.
-            signal(SIGXFSZ, SIG_IGN)
-            var limit = rlimit(rlim_cur: 100_000, rlim_max: 100_000)
-            #if canImport(Darwin)
-                let resource = RLIMIT_FSIZE
-            #else
-                let resource = __rlimit_resource_t(RLIMIT_FSIZE.rawValue)
-            #endif
-            guard setrlimit(resource, &limit) == 0 else { exit(10) }
+            guard limitFiles(to: 100_000) else { exit(10) }
             let store = try await FileAssetStore.open(in: DataDirectory(at: data))
             let writer = try await store.write()
             try await writer.append([UInt8](repeating: 1, count: 90_000))

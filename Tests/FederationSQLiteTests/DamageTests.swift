@@ -211,16 +211,7 @@ struct DamageTests {
         let scratch = Scratch()
         let data = scratch.data
         await #expect(processExitsWith: .exitCode(0)) { [data = data as String, kibibytes = kibibytes as UInt] in
-            // The bound on a file's size stands in for a full disk: the same call fails in the same place.
-            signal(SIGXFSZ, SIG_IGN)
-            let bytes = rlim_t(kibibytes * 1_024)
-            var limit = rlimit(rlim_cur: bytes, rlim_max: bytes)
-            #if canImport(Darwin)
-                let resource = RLIMIT_FSIZE
-            #else
-                let resource = __rlimit_resource_t(RLIMIT_FSIZE.rawValue)
-            #endif
-            guard setrlimit(resource, &limit) == 0 else { exit(10) }
+            guard limitFiles(to: kibibytes * 1_024) else { exit(10) }
             do {
                 _ = try await SQLiteStore.open(in: DataDirectory(at: data))
                 exit(11)

@@ -1,5 +1,7 @@
 import FederationModel
 import Foundation
+import Synchronization
+import TestKit
 import Testing
 
 @testable import FederationSQLite
@@ -64,6 +66,44 @@ struct DataDirectoryTests {
             _ = try await assets.list()
         }
         _ = try DataDirectory(at: scratch.data)
+    }
+
+    @Test("says whether a server has it open, and one that begins waits for those who look")
+    func isOpen() throws {
+        let scratch = Scratch()
+        #expect(try DataDirectory.owner(scratch.data) == nil)
+        do {
+            let directory = try DataDirectory(at: scratch.data)
+            #expect(try DataDirectory.owner(directory.path)?.process == getpid())
+            withExtendedLifetime(directory) {}
+        }
+        #expect(try DataDirectory.owner(scratch.data) == nil)
+        // A look shares the lock with other looks, and keeps a server waiting until it is over.
+        let lock = open("\(scratch.data)/lock", O_RDONLY | O_CLOEXEC)
+        #expect(lock >= 0 && flock(lock, LOCK_SH) == 0)
+        #expect(try DataDirectory.owner(scratch.data) == nil)
+        let data = scratch.data
+        let began = Mutex(false)
+        let ended = DispatchSemaphore(value: 0)
+        Thread.detachNewThread {
+            let directory = try? DataDirectory(at: data)
+            began.withLock { $0 = directory != nil }
+            ended.signal()
+        }
+        // Once it has opened the lock it asks for it at once, and would be refused.
+        let deadline = ContinuousClock.now + .seconds(10 * patience)
+        while Self.descriptors(of: "\(data)/lock") < 2, ContinuousClock.now < deadline { sched_yield() }
+        #expect(!began.withLock { $0 })
+        flock(lock, LOCK_UN)
+        close(lock)
+        #expect(ended.wait(timeout: .now() + 10 * Double(patience)) == .success)
+        #expect(began.withLock { $0 })
+    }
+
+    /// How many descriptors this process has of a file.
+    private static func descriptors(of file: String) -> Int {
+        let all = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
+        return all.count { (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)")) == file }
     }
 
     @Test("that another process holds is refused, naming that process and the directory")

@@ -1,4 +1,5 @@
 import FederationCore
+import FederationCrypto
 import FederationModel
 import FederationService
 import Foundation
@@ -110,6 +111,38 @@ struct ExaminationTests {
         let before = try Self.contents(scratch.data)
         #expect(try await SQLiteStore.lastRevocation(in: scratch.data) == "d.e.f")
         #expect(try Self.contents(scratch.data) == before)
+    }
+
+    @Test(
+        "tells what was noted of its own keys, also while a server has it open; of an older version, that it does not")
+    func notedKeys() async throws {
+        let scratch = Scratch()
+        #expect(try await SQLiteStore.notedKeys(in: scratch.data) == OwnKeys())
+        let keys = OwnKeys(
+            rotations: ["a.b.c"], commitment: KeyCommitment(next: ContentHash.of([1]), recovery: ContentHash.of([2])))
+        try await withStore(scratch.data) { store in
+            #expect(try await SQLiteStore.notedKeys(in: scratch.data) == OwnKeys())
+            try await store.apply([.putOwnKeys(keys)])
+            #expect(try await SQLiteStore.notedKeys(in: scratch.data) == keys)
+        }
+        let before = try Self.contents(scratch.data)
+        #expect(try await SQLiteStore.notedKeys(in: scratch.data) == keys)
+        #expect(try Self.contents(scratch.data) == before)
+        let old = Scratch()
+        mkdir(old.data, 0o700)
+        let queue = try DatabaseQueue(path: old.database)
+        try Schema.migrator.migrate(queue, upTo: "1-federation")
+        try queue.close()
+        #expect(try await SQLiteStore.notedKeys(in: old.data) == nil)
+        // What is left of a store whose log was not copied with it.
+        let torn = Scratch()
+        mkdir(torn.data, 0o700)
+        let empty = try DatabaseQueue(path: torn.database)
+        try await empty.writeWithoutTransaction {
+            try $0.execute(sql: "PRAGMA journal_mode = WAL; PRAGMA user_version = 0")
+        }
+        try empty.close()
+        #expect(try await SQLiteStore.notedKeys(in: torn.data) == OwnKeys())
     }
 
     @Test("of the time before there were revocations tells none")

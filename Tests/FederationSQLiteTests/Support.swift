@@ -70,3 +70,18 @@ func readAll(_ hash: ContentHash, from store: any AssetStore, chunk: Int = 1_000
     }
     return nil
 }
+
+/// Lets no file of this process grow beyond so many bytes: that stands in for a full disk, since the same call fails in the
+/// same place. For processes of their own.
+///
+/// - Returns: whether it could be set.
+func limitFiles(to bytes: UInt) -> Bool {
+    signal(SIGXFSZ, SIG_IGN)
+    var limit = rlimit(rlim_cur: rlim_t(bytes), rlim_max: rlim_t(bytes))
+    #if canImport(Darwin)
+        let resource = RLIMIT_FSIZE
+    #else
+        let resource = __rlimit_resource_t(RLIMIT_FSIZE.rawValue)
+    #endif
+    return setrlimit(resource, &limit) == 0
+}

@@ -55,17 +55,50 @@ public final class DataDirectory: Sendable {
         guard chmod(path, 0o700) == 0 else { throw StorageRefusal.system(path, errno) }
     }
 
+    /// The server that has a directory open.
+    public struct Owner: Hashable, Sendable {
+        /// The id of its process, as that knows it; nil when it cannot be told.
+        public let process: Int32?
+    }
+
+    /// The server that has the directory open; nil when none has. Nothing is changed, and no server is kept from beginning.
+    ///
+    /// - Throws: `store.denied`, `store.failed`.
+    public static func owner(_ path: String) throws -> Owner? {
+        do {
+            try withoutChange(path) {}
+            return nil
+        } catch let refusal as Refusal where refusal.code == StorageRefusal.inUseCode {
+            return Owner(process: process(in: "\(path)/\(lockName)"))
+        }
+    }
+
+    /// How long a server that begins waits for those that only look at the directory, in milliseconds: a look at a large store
+    /// takes seconds.
+    private static let patience = 10_000
+
+    /// Takes the lock. Who only looks has it for a moment, and shares it.
+    private static func take(_ descriptor: Int32, of path: String, _ file: String) throws(Refusal) {
+        for _ in 0..<(patience / 10) {
+            if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return }
+            guard errno == EWOULDBLOCK || errno == EINTR else { throw StorageRefusal.system(file, errno) }
+            // Shared it cannot be had either while a server has it.
+            guard flock(descriptor, LOCK_SH | LOCK_NB) == 0 else {
+                guard errno == EWOULDBLOCK else { throw StorageRefusal.system(file, errno) }
+                throw StorageRefusal.inUse(path, by: process(in: file))
+            }
+            flock(descriptor, LOCK_UN)
+            usleep(10_000)
+        }
+        throw StorageRefusal.lookedAt(path)
+    }
+
     private static func lock(_ path: String) throws(Refusal) -> Int32 {
         let file = "\(path)/\(lockName)"
         let descriptor = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw StorageRefusal.system(file, errno) }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            let number = errno
-            defer { Foundation.close(descriptor) }
-            guard number == EWOULDBLOCK else { throw StorageRefusal.system(file, number) }
-            throw StorageRefusal.inUse(path, by: owner(file))
-        }
         do throws(Refusal) {
+            try take(descriptor, of: path, file)
             guard ftruncate(descriptor, 0) == 0 else { throw StorageRefusal.system(file, errno) }
             try Files.write(Array("\(getpid())\n".utf8), to: descriptor, path: file)
         } catch {
@@ -91,14 +124,14 @@ public final class DataDirectory: Sendable {
         guard flock(descriptor, LOCK_SH | LOCK_NB) == 0 else {
             let number = errno
             guard number == EWOULDBLOCK else { throw StorageRefusal.system(file, number) }
-            throw StorageRefusal.inUse(path, by: owner(file))
+            throw StorageRefusal.inUse(path, by: process(in: file))
         }
         defer { flock(descriptor, LOCK_UN) }
         return try body()
     }
 
     /// Who wrote the lock file; nil when that cannot be told.
-    private static func owner(_ file: String) -> Int32? {
+    private static func process(in file: String) -> Int32? {
         guard let bytes = try? Files.read(file, offset: 0, length: 16) else { return nil }
         return Int32(String(decoding: bytes, as: UTF8.self).prefix { $0.isASCII && $0.isNumber })
     }

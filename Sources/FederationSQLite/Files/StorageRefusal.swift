@@ -4,11 +4,20 @@ import GRDB
 
 /// The refusals of this adapter, with their stable codes in one place.
 enum StorageRefusal {
+    static let inUseCode = "store.inUse"
+
     static func inUse(_ path: String, by owner: Int32?) -> Refusal {
         let who = owner.map { "process \($0)" } ?? "another process"
         return Refusal(
-            .conflict, code: "store.inUse", reason: "the data directory \(path) is in use by \(who)",
+            .conflict, code: inUseCode, reason: "the data directory \(path) is in use by \(who)",
             remedy: "stop that process, or choose another data directory")
+    }
+
+    static func lookedAt(_ path: String) -> Refusal {
+        Refusal(
+            .unavailable, code: "store.lookedAt",
+            reason: "another command has been looking at the data directory \(path) all the time",
+            remedy: "end it, as aether doctor, and try again")
     }
 
     static func notADirectory(_ path: String) -> Refusal {

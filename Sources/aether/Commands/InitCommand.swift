@@ -39,25 +39,39 @@ struct InitCommand: AsyncParsableCommand {
             throw ValidationError("--endpoint must be ws://host:port or wss://host:port")
         }
         let directory = ServerHome(data)
-        let recovery = try directory.initialise(
-            configuration: ServerConfiguration(id: id, name: name, host: host, port: port, endpoint: endpoint))
-        let identity = try directory.identity(id: id)
-        if json {
-            Terminal.say(
-                jsonLine([
-                    "id": id.rawValue, "data": directory.path, "endpoint": endpoint.description,
-                    "fingerprint": identity.publicKey.fingerprint, "publicKey": identity.publicKey.description,
-                    "recoveryKey": recovery.text,
-                ]))
-            return
+        // Shown before there is a server: one whose recovery key nobody has seen could never be taken back.
+        try directory.initialise(
+            configuration: ServerConfiguration(id: id, name: name, host: host, port: port, endpoint: endpoint)
+        ) { recovery, identity in
+            try print(json ? report(directory, endpoint, recovery, identity) : Self.text(of: recovery))
         }
+        guard !json else { return }
         Terminal.say("\(Terminal.styled(id.rawValue, .bold)) is made in \(directory.path)")
-        Terminal.say("  fingerprint  \(identity.publicKey.fingerprint)")
+        Terminal.say("  fingerprint  \(try directory.identity(id: id).publicKey.fingerprint)")
         Terminal.say("  endpoint     \(endpoint)")
         Terminal.say("  admin key    \(directory.adminKeyFile) (mode 0600)")
-        Terminal.say("Write this recovery key down and keep it away from this machine; it is shown only now:")
-        Terminal.say("  \(Terminal.styled(recovery.text, .bold))")
-        Terminal.say("With it you take the server back when its keys are stolen: aether keys revoke")
         Terminal.say("Start it with: aether serve --data \(directory.path)")
+    }
+
+    private func print(_ text: String) throws {
+        if let failure = Terminal.put(text) { throw failure }
+    }
+
+    private static func text(of recovery: RecoveryCode) -> String {
+        """
+        Write this recovery key down and keep it away from this machine; it is shown only now:
+          \(Terminal.styled(recovery.text, .bold))
+        With it you take the server back when its keys are stolen: aether keys revoke
+        """
+    }
+
+    private func report(
+        _ directory: ServerHome, _ endpoint: Endpoint, _ recovery: RecoveryCode, _ identity: ServerIdentity
+    ) -> String {
+        jsonLine([
+            "id": identity.id.rawValue, "data": directory.path, "endpoint": endpoint.description,
+            "fingerprint": identity.publicKey.fingerprint, "publicKey": identity.publicKey.description,
+            "recoveryKey": recovery.text,
+        ])
     }
 }

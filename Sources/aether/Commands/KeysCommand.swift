@@ -90,18 +90,24 @@ struct KeysCommand: AsyncParsableCommand {
                 Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000)) + configuration.clockOffset
             let number = await number(at: time, keys)
             if forGood { return try await end(configuration.id, code, number, time) }
-            _ = try keys.makeReplacement(code, number: number, at: time)
+            // One that waits was made with the same recovery key, and has not been taken yet.
+            if try await keys.replacement() == nil {
+                _ = try keys.makeReplacement(code, number: number, at: time)
+            }
             do {
                 let response = try await options.client().request("POST", "/v1/keys/replace")
                 options.show(response) { answer in
                     Terminal.say("Every earlier key is void. The key is \(answer["fingerprint"].text()) from now on.")
                 }
-            } catch let refusal as Refusal where refusal.code == "server.unreachable" {
+            } catch let refusal as Refusal
+                where ["server.unreachable", ListeningRecord.notReadyCode].contains(refusal.code)
+            {
                 let fingerprint = try await keys.replacement()?.identity.publicKey.fingerprint ?? "?"
                 Terminal.say(
                     options.json
                         ? jsonLine(["fingerprint": fingerprint, "pending": "true"])
-                        : "The server does not run. When it starts its key is \(fingerprint), and every earlier one is void."
+                        : "The server does not answer now. When it starts again its key is \(fingerprint), and every "
+                            + "earlier one is void."
                 )
             }
         }

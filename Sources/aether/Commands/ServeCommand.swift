@@ -1,6 +1,8 @@
 import ArgumentParser
 import Configuration
+import FederationCore
 import FederationModel
+import FederationSQLite
 import Foundation
 import Logging
 
@@ -100,9 +102,11 @@ struct ServeCommand: AsyncParsableCommand {
             do { try await part() } catch { problems.append("\(error)") }
         }
         await check { _ = try home.adminHash() }
-        let id = ServerID(unchecked: "self")
-        await check { _ = try home.identity(id: id) }
-        await check { _ = try KeyFiles(home: home, id: id).commitment() }
+        let id = (try? await loader.load())?.id ?? ServerID(unchecked: "self")
+        await check {
+            guard let noted = try await SQLiteStore.notedKeys(in: home.path) else { return }
+            try KeyFiles(home: home, id: id).check(noted)
+        }
         if problems.isEmpty { await check { try RunningServer.checkTLS(try await loader.load()) } }
         guard problems.isEmpty else {
             for problem in problems { Terminal.error("aether: \(problem)") }

@@ -61,9 +61,12 @@ struct KeyFiles: IdentityKeeper {
     func identify(_ keys: inout OwnKeys) throws -> ServerIdentity {
         PrivateFile.removeUnfinished(in: home.path)
         do {
-            try catchUp(&keys)
-            if let present = keys.present { try settle(present, promising: keys.commitment) }
-            try keepPromise(&keys)
+            let folder = try plan(&keys)
+            try folder.carryOut()
+            if keys.commitment?.next == nil {
+                try make(nextFile)
+                keys.commitment?.next = try read(nextFile).publicKey.commitment
+            }
             let identity = try read(identityFile)
             keys.present = identity.publicKey
             return identity
@@ -73,6 +76,38 @@ struct KeyFiles: IdentityKeeper {
             keys = replaced
             return identity
         }
+    }
+
+    /// Whether a start with what the store knows would be refused for these files. Nothing is changed.
+    ///
+    /// - Throws: what such a start would throw.
+    func check(_ keys: OwnKeys) throws {
+        var planned = keys
+        let present: PublicKey
+        do {
+            present = try plan(&planned).read(identityFile).publicKey
+        } catch {
+            guard (try? replacement(of: planned)) != nil else { throw error }
+            return
+        }
+        guard let waiting = try waiting(), waiting.identity.publicKey != present, try replacement(of: planned) == nil
+        else { return }
+        throw Refusal(
+            .conflict, code: "keys.badRevocation",
+            reason: "\(revocationFile) is not a revocation of \(id) for the key in \(replacementFile)",
+            remedy: "remove the replacement files, and make them anew with: aether keys revoke")
+    }
+
+    /// What is to happen to the files so that they are what the store says that they are.
+    ///
+    /// - Parameter keys: what the store has not noted is taken from the files; a next key that is nowhere promised and not there
+    ///   is still to be made.
+    private func plan(_ keys: inout OwnKeys) throws -> KeyFolder {
+        var folder = KeyFolder(home, id: id)
+        try catchUp(&keys)
+        if let present = keys.present { try settle(present, promising: keys.commitment, in: &folder) }
+        try keepPromise(&keys, in: folder)
+        return folder
     }
 
     /// A store that is older than a rotation knows the key of these files as its next one.
@@ -94,10 +129,10 @@ struct KeyFiles: IdentityKeeper {
     }
 
     /// Holds the files to what was promised. What was not promised yet is promised now: peers take that.
-    private func keepPromise(_ keys: inout OwnKeys) throws {
+    private func keepPromise(_ keys: inout OwnKeys, in folder: KeyFolder) throws {
         var promised = keys.commitment ?? KeyCommitment()
         if let next = promised.next {
-            guard try !exists(nextFile) || read(nextFile).publicKey.commitment == next else {
+            guard try !folder.exists(nextFile) || folder.read(nextFile).publicKey.commitment == next else {
                 throw Refusal(
                     .conflict, code: "keys.notPromised",
                     reason: "\(nextFile) holds another key than the one that this server has committed to",
@@ -105,14 +140,14 @@ struct KeyFiles: IdentityKeeper {
             }
         } else {
             // Whoever has a recovery key has promised a next one as well, and peers may know that promise.
-            guard exists(nextFile) || !exists(recoveryFile) else {
+            let isThere = folder.exists(nextFile)
+            guard isThere || !exists(recoveryFile) else {
                 throw Refusal(
                     .conflict, code: "keys.noNext",
                     reason: "\(nextFile) is not there, and the database does not know yet what was promised",
                     remedy: "put it back for this start; if it is lost, replace the keys with: aether keys revoke")
             }
-            try make(nextFile)
-            promised.next = try read(nextFile).publicKey.commitment
+            if isThere { promised.next = try folder.read(nextFile).publicKey.commitment }
         }
         let recovery = try recovery()
         if let hash = promised.recovery, recovery != hash {
@@ -181,37 +216,39 @@ struct KeyFiles: IdentityKeeper {
     }
 
     func adopt(_ present: PublicKey, promising commitment: KeyCommitment) async throws(Refusal) {
-        try refusing { try settle(present, promising: commitment) }
+        try refusing {
+            var folder = KeyFolder(home, id: id)
+            try settle(present, promising: commitment, in: &folder)
+            try folder.carryOut()
+        }
     }
 
     /// - Parameter commitment: nil when it is not known what was promised.
-    private func settle(_ present: PublicKey, promising commitment: KeyCommitment?) throws {
-        /// Whether a file holds this key. One that cannot be read does not.
-        func holds(_ file: String, _ isMeant: (PublicKey) -> Bool) -> Bool {
-            exists(file) && (try? read(file)).map { isMeant($0.publicKey) } == true
-        }
+    private func settle(
+        _ present: PublicKey, promising commitment: KeyCommitment?, in folder: inout KeyFolder
+    ) throws {
         func isPromised(_ key: PublicKey) -> Bool { commitment?.next.map { $0 == key.commitment } ?? true }
 
-        if holds(replacementFile, { $0 == present }) {
-            try move(replacementFile, to: identityFile)
-        } else if holds(nextFile, { $0 == present }), try read(identityFile).publicKey != present {
-            try move(nextFile, to: identityFile)
+        if folder.holds(replacementFile, { $0 == present }) {
+            folder.move(replacementFile, to: identityFile)
+        } else if folder.holds(nextFile, { $0 == present }), try folder.read(identityFile).publicKey != present {
+            folder.move(nextFile, to: identityFile)
         }
-        guard try read(identityFile).publicKey == present else {
+        guard try folder.read(identityFile).publicKey == present else {
             throw Refusal(
                 .conflict, code: "identity.outdated",
                 reason: "\(identityFile) holds another key than the one this server has changed to",
                 remedy: "restore the newest key files and database, or replace the keys with: aether keys revoke")
         }
         // What belongs to the present key; each may have been done before a crash.
-        if !exists(replacementFile), holds(replacementNextFile, isPromised) {
-            try PrivateFile.remove(pendingFile)
-            try move(replacementNextFile, to: nextFile)
-        } else if !exists(nextFile), holds(pendingFile, isPromised) {
-            try move(pendingFile, to: nextFile)
+        if !folder.exists(replacementFile), folder.holds(replacementNextFile, isPromised) {
+            folder.remove(pendingFile)
+            folder.move(replacementNextFile, to: nextFile)
+        } else if !folder.exists(nextFile), folder.holds(pendingFile, isPromised) {
+            folder.move(pendingFile, to: nextFile)
         }
         // Last: it says that the rest is not done. After a power cut it may be back.
-        if exists(revocationFile), !exists(replacementFile) { try PrivateFile.remove(revocationFile) }
+        if folder.exists(revocationFile), !folder.exists(replacementFile) { folder.remove(revocationFile) }
     }
 
     // MARK: Files
@@ -239,16 +276,6 @@ struct KeyFiles: IdentityKeeper {
 
     private func read(_ path: String) throws -> ServerIdentity {
         try home.identity(id: id, from: path)
-    }
-
-    private func move(_ from: String, to: String) throws {
-        guard rename(from, to) == 0 else {
-            throw Refusal(
-                .unavailable, code: "data.failed",
-                reason: "\(from) could not be moved: \(String(cString: strerror(errno)))",
-                remedy: "see to the directory's owner, mode and free space")
-        }
-        try PrivateFile.synchroniseDirectory(home.path)
     }
 
     private func refusing<Value>(_ body: () throws -> Value) throws(Refusal) -> Value {

@@ -24,7 +24,12 @@ enum PrivateFile {
             )
         }
         unlink(temporary)
-        try synchroniseDirectory(URL(fileURLWithPath: path).deletingLastPathComponent().path)
+        do {
+            try synchroniseDirectory(URL(fileURLWithPath: path).deletingLastPathComponent().path)
+        } catch {
+            unlink(path)
+            throw error
+        }
     }
 
     private static func write(_ text: String, to temporary: String, for path: String) throws {
@@ -72,11 +77,7 @@ enum PrivateFile {
     /// The bytes of a small secret file, for a caller who overwrites them; refuses one that others may read.
     static func bytes(_ path: String, what: String) throws -> [UInt8] {
         var status = stat()
-        guard stat(path, &status) == 0 else {
-            throw Refusal(
-                .notFound, code: "data.missing", reason: "\(what) is missing: \(path)",
-                remedy: "restore it from a backup, or make a new server with: aether init --data DIR")
-        }
+        guard stat(path, &status) == 0 else { throw missing(path, what: what) }
         guard status.st_mode & 0o077 == 0 else {
             throw Refusal(
                 .forbidden, code: "data.readable", reason: "\(path) can be read by others",
@@ -121,6 +122,12 @@ enum PrivateFile {
             guard let start = memory.baseAddress else { return }
             explicit_bzero(start, memory.count)
         }
+    }
+
+    static func missing(_ path: String, what: String) -> Refusal {
+        Refusal(
+            .notFound, code: "data.missing", reason: "\(what) is missing: \(path)",
+            remedy: "restore it from a backup, or make a new server with: aether init --data DIR")
     }
 
     private static func failure(_ what: String, _ path: String, _ code: Int32) -> Refusal {

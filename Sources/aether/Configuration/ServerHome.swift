@@ -34,9 +34,11 @@ struct ServerHome {
     /// Makes keys, the admin key and a configuration, each file readable by its owner only. Refuses to touch a directory
     /// that holds an identity already.
     ///
-    /// - Returns: the recovery key, to be written down: it is kept nowhere.
-    @discardableResult
-    func initialise(configuration: ServerConfiguration) throws -> RecoveryCode {
+    /// - Parameter show: is given the recovery key, to be written down, since it is kept nowhere, and the identity, before the
+    ///   server exists. What it throws is thrown, and there is no server: nobody would have that key.
+    func initialise(
+        configuration: ServerConfiguration, show: (RecoveryCode, ServerIdentity) throws -> Void = { _, _ in }
+    ) throws {
         guard !isInitialised else {
             throw Refusal(
                 .conflict, code: "data.exists", reason: "\(path) holds the identity of a server already",
@@ -51,14 +53,33 @@ struct ServerHome {
                 remedy: "choose a directory that you may write to, with --data")
         }
         try close()
-        let admin = hexString(SystemRandom.bytes(32))
-        try PrivateFile.create(adminKeyFile, admin + "\n")
-        try PrivateFile.create(adminHashFile, ContentHash.of(Array(admin.utf8)).description + "\n")
-        try PrivateFile.create(configurationFile, configuration.fileText)
-        let recovery = try KeyFiles(home: self, id: configuration.id).prepare()
-        // Last, because its presence says that the directory is complete.
-        try PrivateFile.create(identityFile, hexString(SystemRandom.bytes(32)) + "\n")
-        return recovery
+        var made: [String] = []
+        func make(_ file: String, _ text: String) throws {
+            try PrivateFile.create(file, text)
+            made.append(file)
+        }
+        do {
+            let admin = hexString(SystemRandom.bytes(32))
+            try make(adminKeyFile, admin + "\n")
+            try make(adminHashFile, ContentHash.of(Array(admin.utf8)).description + "\n")
+            try make(configurationFile, configuration.fileText)
+            let recovery = try KeyFiles(home: self, id: configuration.id).prepare()
+            var seed = SystemRandom.bytes(ServerIdentity.seedBytes)
+            defer { PrivateFile.overwrite(&seed) }
+            try show(recovery, try ServerIdentity(id: configuration.id, seed: seed))
+            // Last, because its presence says that the directory is complete.
+            do {
+                try make(identityFile, hexString(seed) + "\n")
+            } catch let refusal as Refusal {
+                throw Refusal(
+                    refusal.kind, code: refusal.code,
+                    reason: refusal.reason + "; the recovery key that was shown is of no use", remedy: refusal.remedy)
+            }
+        } catch {
+            // So that it can be tried again.
+            for file in made { try? PrivateFile.remove(file) }
+            throw error
+        }
     }
 
     /// Takes other users' rights to a directory that was there before. One with other things in it is refused: it may be

@@ -32,13 +32,18 @@ struct RunningServer {
         MetricsSystem.bootstrap(registry)
         let system = SystemClock(offset: configuration.clockOffset)
         let clock: any FederationClock = clockFile.map { RehearsedClock(clock: system, file: $0) } ?? system
+        let hasRunBefore = FileManager.default.fileExists(atPath: home.path + "/lock")
         let directory = try DataDirectory(at: home.path)
+        try ListeningRecord.remove(in: home)
         let store = try await SQLiteStore.open(in: directory)
         let keys = KeyFiles(home: home, id: configuration.id)
         let server = try await FederationServer.open(
             configuration: try nodeConfiguration(), store: store,
             assets: try await FileAssetStore.open(in: directory), clock: clock, logger: logger
-        ) { try keys.identify(&$0) }
+        ) { noted in
+            if hasRunBefore, noted.present == nil { logger.warning("\(Self.emptyStore(home))") }
+            return try keys.identify(&noted)
+        }
         // One for all that dials, so that roots are read once.
         let outgoing = PeerTLS.trusting(configuration.tlsTrustRoots)
         let fetching = fetching(outgoing)
@@ -68,12 +73,12 @@ struct RunningServer {
             peerCards: try cards(fetching),
             examiner: try GuardedExaminer(configuration: fetching),
             heartbeats: GuardedHeartbeats(try GuardedFetcher(configuration: fetching)), store: store, keys: keys,
-            listener: listener,
-            logger: logger)
+            listener: listener, configuration: configuration, logger: logger)
         // Named, because the names that they would be given describe all that they hold. The last is stopped first, and each only
         // when the one behind it has ended.
         var services: [(name: String, service: any Service)] = [
-            ("federation", federation), ("http", application), ("winding down", WindingDown(server: server)),
+            ("federation", federation), ("http", application),
+            ("winding down", WindingDown(server: server, home: home)),
         ]
         if endsWithInput { services.append(("input", InputWatch())) }
         let group = ServiceGroup(
@@ -93,6 +98,16 @@ struct RunningServer {
         } catch is SocketAddressError.UnknownHost {
             throw cannotListen("the name \(configuration.host) is not known here", remedy: Self.otherHost)
         }
+    }
+
+    /// A store without a note of its keys has never been started with: what was in it is elsewhere, or was cut off a copy.
+    static func emptyStore(_ home: ServerHome) -> Refusal {
+        Refusal(
+            .conflict, code: "store.empty",
+            reason: "the store in \(home.path) is empty, although a server has run here before",
+            remedy:
+                "if it comes from a backup, restore the whole directory: federation.sqlite3-wal belongs to federation.sqlite3"
+        )
     }
 
     private static let otherHost = "correct listen.host (--host): an address of this machine, or 0.0.0.0"
@@ -175,9 +190,12 @@ struct RunningServer {
 /// Winds the federation down before the port closes: world servers go with the port, and nobody enters behind their backs.
 private struct WindingDown: Service {
     let server: FederationServer
+    let home: ServerHome
 
     func run() async throws {
         try await gracefulShutdown()
+        // Whoever has the port next is somebody else. What cannot be removed counts for nothing once the directory is closed.
+        try? ListeningRecord.remove(in: home)
         await server.windDown()
     }
 }
@@ -196,12 +214,16 @@ private struct FederationLoop: Service {
     let store: SQLiteStore
     let keys: KeyFiles
     let listener: Listener
+    let configuration: ServerConfiguration
     let logger: Logger
 
     func run() async throws {
         // A port that cannot be had shuts the group down: nobody is told an address then.
         let address = await cancelWhenGracefulShutdown { await listener.address() }
         guard let address else { return try await store.close() }
+        if let place = address.ip, let port = address.port {
+            try ListeningRecord(configuration, address: place, port: port).write(in: keys.home)
+        }
         try await server.start(
             transport: transport, cards: cards, peerCards: peerCards, keys: keys, examiner: examiner,
             heartbeats: heartbeats)
@@ -209,7 +231,7 @@ private struct FederationLoop: Service {
         if let key = try await server.replaceKeys() {
             logger.notice("the keys were replaced by their owner", metadata: ["fingerprint": "\(key.fingerprint)"])
         }
-        logger.notice("\(server.id) is listening on \(address)")
+        logger.notice("\(server.id) is listening on \(address.text)")
         let reading = Task { await registries.run() }
         try await gracefulShutdown()
         reading.cancel()
@@ -222,20 +244,27 @@ private struct FederationLoop: Service {
 
 /// Tells when the port is bound.
 private final class Listener: Sendable {
-    private let stream: AsyncStream<String>
-    private let continuation: AsyncStream<String>.Continuation
+    struct Address: Sendable {
+        let ip: String?
+        let port: Int?
+
+        var text: String { ip.map { "\($0):\(port ?? 0)" } ?? "?" }
+    }
+
+    private let stream: AsyncStream<Address>
+    private let continuation: AsyncStream<Address>.Continuation
 
     init() {
-        (stream, continuation) = AsyncStream.makeStream(of: String.self, bufferingPolicy: .bufferingNewest(1))
+        (stream, continuation) = AsyncStream.makeStream(of: Address.self, bufferingPolicy: .bufferingNewest(1))
     }
 
     func bound(_ address: SocketAddress?) {
-        continuation.yield(address.map { "\($0.ipAddress ?? "?"):\($0.port ?? 0)" } ?? "?")
+        continuation.yield(Address(ip: address?.ipAddress, port: address?.port))
         continuation.finish()
     }
 
     /// The bound address; nil when the task is cancelled before.
-    func address() async -> String? {
+    func address() async -> Address? {
         for await address in stream { return address }
         return nil
     }

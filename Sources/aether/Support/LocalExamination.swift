@@ -1,3 +1,4 @@
+import FederationCore
 import FederationCrypto
 import FederationModel
 import FederationSQLite
@@ -29,9 +30,20 @@ struct LocalExamination {
         let configuration = try? await loader.load()
         found.server = configuration?.id.rawValue
         found.findings += await settings(loader, configuration)
-        found.findings += keys(configuration?.id)
+        found.findings += await keys(configuration?.id)
         found.findings.append(disk())
         guard let configuration else { return found }
+        do {
+            if let record = try ListeningRecord.read(in: home) {
+                let server = await answer(configuration, at: LocalServer(record))
+                found.findings.append(server)
+                found.isRunning = server.status == .ok
+                return found
+            }
+        } catch {
+            found.findings.append(Self.finding("server", error))
+            return found
+        }
         // Whether something listens is seen by trying to, before anybody is spoken to.
         let port = port(configuration)
         if port.status == .ok || port.code == "port.unusable" {
@@ -39,9 +51,13 @@ struct LocalExamination {
             if let store = await store() { found.findings.append(store) }
             return found
         }
-        let server = await answer(configuration)
-        found.findings += server.code == "server.notRunning" ? [port, server] : [server]
-        found.isRunning = server.status == .ok
+        let local = LocalServer(configuration)
+        let server = await answer(configuration, at: local)
+        switch server.code {
+        case "server.notRunning": found.findings += [port, server]
+        case "ok": found.findings.append(Self.taken(local.base, "\(configuration.id), out of another directory"))
+        default: found.findings.append(server)
+        }
         return found
     }
 
@@ -58,6 +74,11 @@ struct LocalExamination {
 
     private func directory() -> Finding {
         var status = stat()
+        guard access(home.path, W_OK) == 0 else {
+            return .wrong(
+                "data", "data.unwritable", "\(home.path) cannot be written: \(String(cString: strerror(errno)))",
+                "see to its owner and mode, and to the disk")
+        }
         guard stat(home.path, &status) == 0, status.st_mode & 0o077 == 0 else {
             return .warning(
                 "data", "data.open", "other users can enter \(home.path)", "close it with: chmod 700 \(home.path)")
@@ -88,7 +109,7 @@ struct LocalExamination {
     }
 
     /// Each key file: there, private, whole. Nothing of them is shown.
-    private func keys(_ id: ServerID?) -> [Finding] {
+    private func keys(_ id: ServerID?) async -> [Finding] {
         var findings: [Finding] = []
         func check(_ body: () throws -> Void) {
             do { try body() } catch { findings.append(Self.finding("keys", error)) }
@@ -119,6 +140,10 @@ struct LocalExamination {
         if FileManager.default.fileExists(atPath: home.adminKeyFile) {
             check { try adminKey() }
         }
+        // Whether they are those that the store speaks of. One that cannot be read is told as that.
+        if findings.allSatisfy({ $0.status != .wrong }), let noted = try? await SQLiteStore.notedKeys(in: home.path) {
+            check { try files.check(noted) }
+        }
         return findings.isEmpty ? [.ok("keys", "every key file is whole, and only its owner can read it")] : findings
     }
 
@@ -145,9 +170,8 @@ struct LocalExamination {
 
     // MARK: The process
 
-    /// Whether this server answers where it is to listen.
-    private func answer(_ configuration: ServerConfiguration) async -> Finding {
-        let local = LocalServer(configuration)
+    /// Whether this server answers there.
+    private func answer(_ configuration: ServerConfiguration, at local: LocalServer) async -> Finding {
         let base = local.base
         do {
             let response = try await AdminClient(base: base, key: nil, http: local.http)
@@ -213,6 +237,11 @@ struct LocalExamination {
     private func store() async -> Finding? {
         guard FileManager.default.fileExists(atPath: home.path + "/federation.sqlite3") else { return nil }
         do {
+            let noted = try await SQLiteStore.notedKeys(in: home.path)
+            if noted?.present == nil, noted != nil, FileManager.default.fileExists(atPath: home.path + "/lock") {
+                let empty = RunningServer.emptyStore(home)
+                return .warning("store", empty.code, empty.reason, empty.remedy)
+            }
             switch try await SQLiteStore.examine(in: home.path) {
             case .whole: return .ok("store", "the store opens and is whole")
             case .older:

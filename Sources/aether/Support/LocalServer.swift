@@ -3,27 +3,33 @@ import FederationModel
 import NIOSSL
 import Synchronization
 
-/// How a server is reached from its own machine, by its own configuration.
+/// How a server is reached from its own machine: where it says that it listens, or else by its configuration.
 struct LocalServer {
     /// `http://host:port`, or `https://` with the name that its certificate is for.
     let base: String
     let http: HTTPClient
 
     init(_ configuration: ServerConfiguration) {
-        let here = ["0.0.0.0", "::"].contains(configuration.host) ? "127.0.0.1" : configuration.host
-        guard let certificate = configuration.tlsCertificate else {
+        self.init(ListeningRecord(configuration))
+    }
+
+    init(_ record: ListeningRecord) {
+        // What is bound to every address is bound to the one of this machine alone, in the same family.
+        let here = ["0.0.0.0": "127.0.0.1", "::": "::1"][record.address] ?? record.address
+        guard let certificate = record.certificate else {
             let shown = here.contains(":") ? "[\(here)]" : here
-            base = "http://\(shown):\(configuration.port)"
+            base = "http://\(shown):\(record.port)"
             http = AdminClient.plain
             return
         }
         // The certificate is for the name by which others come; the way there may lead through a router that does not lead
         // back in. So the name is asked for, here.
-        let name = "\(configuration.endpoint.host)"
-        base = "https://\(name):\(configuration.port)"
+        let name = record.name
+        base = "https://\(name):\(record.port)"
         http = Self.client(
-            reaching: configuration.endpoint.host.address == nil ? [name: here] : [:], trusting: certificate,
-            roots: configuration.tlsTrustRoots)
+            reaching: Endpoint("wss://\(name):\(record.port)")?.host.address == nil ? [name: here] : [:],
+            trusting: certificate,
+            roots: record.trustRoots)
     }
 
     /// Clients live as long as the program.

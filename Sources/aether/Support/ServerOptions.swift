@@ -29,8 +29,13 @@ struct ServerOptions: ParsableArguments {
             return AdminClient(base: base, key: key.isEmpty ? nil : try Self.key(key, in: variable))
         }
         let directory = ServerHome(data)
-        let configuration = try await configuration(of: directory)
-        let local = LocalServer(configuration)
+        try directory.requireInitialised()
+        guard let record = try ListeningRecord.read(in: directory) else {
+            throw Refusal(
+                .unavailable, code: "server.unreachable", reason: "no server runs in \(directory.path)",
+                remedy: "start it with: aether serve --data \(directory.path)")
+        }
+        let local = LocalServer(record)
         let key = try Self.key(try directory.adminKey(), in: directory.adminKeyFile)
         return AdminClient(base: local.base, key: key, http: local.http)
     }
