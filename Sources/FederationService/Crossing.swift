@@ -123,4 +123,6 @@ public enum PlayerUpdate: Sendable {
     case withdrawn(HandoffID)
     /// The player, who was thought to be here, is not; what this server has of them is void.
     case gone
+    /// The owner of this server has revoked the keys by whose signature the client was let in; nothing more follows.
+    case revoked(ServerID)
 }

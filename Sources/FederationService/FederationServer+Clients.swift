@@ -56,7 +56,7 @@ extension FederationServer {
                     switch update {
                     case .admitted(id), .withdrawn(id): return
                     case .admitted, .withdrawn, .progress, .verifying, .offered, .redirect, .returned, .completed,
-                        .voided, .gone:
+                        .voided, .gone, .revoked:
                         break
                     }
                 }

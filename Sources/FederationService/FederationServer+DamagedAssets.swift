@@ -31,6 +31,7 @@ extension FederationServer {
             step: .verification)
     }
 
+    /// The refusal of an asset that is not here: `asset.unknown`.
     public static func unknownAsset(_ hash: ContentHash) -> Refusal {
         Refusal(
             .notFound, code: "asset.unknown", reason: "there is no asset \(hash) here",

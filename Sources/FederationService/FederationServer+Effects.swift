@@ -13,7 +13,8 @@ struct EffectBatch {
         /// Waits until the effects are carried out, however long the store fails.
         case patient(CheckedContinuation<Void, Never>)
         /// As a caller; follows the player from this place in the queue on.
-        case follower(CheckedContinuation<Result<AsyncStream<PlayerUpdate>, Refusal>, Never>, of: PlayerID)
+        case follower(
+            CheckedContinuation<Result<AsyncStream<PlayerUpdate>, Refusal>, Never>, of: PlayerID, vouchedBy: ServerID)
     }
 
     let effects: [Effect]
@@ -24,7 +25,7 @@ struct EffectBatch {
         switch waiter {
         case .caller(let continuation): continuation.resume(returning: refusal)
         case .patient(let continuation): continuation.resume()
-        case .follower(let continuation, of: _): continuation.resume(returning: .failure(refusal))
+        case .follower(let continuation, of: _, vouchedBy: _): continuation.resume(returning: .failure(refusal))
         case nil: break
         }
     }
@@ -49,8 +50,10 @@ extension FederationServer {
 
     /// As ``commit(_:)``, and follows a player from there on: their updates bring everything that the state at the time of the
     /// call does not contain, and nothing that waits in the queue and is contained in it.
+    ///
+    /// - Parameter voucher: whose signature has let the client in.
     func commit(
-        _ effects: [Effect], following player: PlayerID
+        _ effects: [Effect], following player: PlayerID, vouchedBy voucher: ServerID
     ) async throws(Refusal) -> AsyncStream<PlayerUpdate> {
         keepTime()
         if let storageFailure {
@@ -58,7 +61,7 @@ extension FederationServer {
             throw storageFailure
         }
         let outcome = await withCheckedContinuation { waiter in
-            queue.append(EffectBatch(effects: effects, waiter: .follower(waiter, of: player)))
+            queue.append(EffectBatch(effects: effects, waiter: .follower(waiter, of: player, vouchedBy: voucher)))
             drain()
         }
         return try outcome.get()
@@ -147,9 +150,9 @@ extension FederationServer {
         switch batch.waiter {
         case .caller(let continuation): continuation.resume(returning: nil)
         case .patient(let continuation): continuation.resume()
-        case .follower(let continuation, of: let player):
+        case .follower(let continuation, of: let player, vouchedBy: let voucher):
             do throws(Refusal) {
-                continuation.resume(returning: .success(try subscribe(to: player)))
+                continuation.resume(returning: .success(try subscribe(to: player, vouchedBy: voucher)))
             } catch {
                 continuation.resume(returning: .failure(error))
             }
@@ -301,6 +304,7 @@ extension FederationServer {
             logger.notice("\(server) has gone over to its next key", metadata: ["fingerprint": "\(key.fingerprint)"])
             Counter(label: "aether_key_rotations_total").increment()
         case .keyRevoked(let server, let replacement):
+            subscribers.revoke(vouchedBy: server)
             logger.warning(
                 "the owner of \(server) has revoked its keys",
                 metadata: ["replacement": "\(replacement?.fingerprint ?? "none")"])

@@ -34,7 +34,10 @@ extension FederationServer {
         defer { isChangingKeys = false }
         guard let (successor, revocation) = try await keeper.replacement() else { return nil }
         if successor.publicKey != node.identity.publicKey {
-            try await commit(node.replace(by: revocation, with: successor, at: clock.now()))
+            let effects = try node.replace(by: revocation, with: successor, at: clock.now())
+            // Tickets that the old keys have signed count no more, nor do the sockets that they have opened.
+            subscribers.revoke(vouchedBy: id)
+            try await commit(effects)
         }
         try await keeper.adopt(successor.publicKey, promising: node.commitment)
         return successor.publicKey
@@ -59,7 +62,9 @@ extension FederationServer {
     /// Takes an owner's revocation of a server's keys; see ``FederationNode/revoke(_:at:)``.
     public func revoke(_ revocation: String) async throws(Refusal) {
         try checkReady()
-        try await commit(node.revoke(revocation, at: clock.now()))
+        let effects = try node.revoke(revocation, at: clock.now())
+        if node.ownKeys.isDead { subscribers.revoke(vouchedBy: id) }
+        try await commit(effects)
     }
 
     /// What is known of a server's keys; nil for one that was never seen.

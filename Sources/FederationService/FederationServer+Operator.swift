@@ -223,7 +223,8 @@ extension FederationServer {
                 remedy: "ask the world server for a new one")
         }
         try checkReady()
-        return FollowedPlayer(record: record, updates: try await commit([], following: record.player))
+        return FollowedPlayer(
+            record: record, updates: try await commit([], following: record.player, vouchedBy: id))
     }
 
     /// The ticket, when this server has signed it with a key that counts now and its time is not over.
@@ -232,13 +233,16 @@ extension FederationServer {
         return try ClientTicket.verify(ticket, issuer: id, key: node.ticketKey(for: ticket, at: now), at: now)
     }
 
-    /// A client that came through a portal shows its session token, once; see ``FederationNode/redeem(_:proof:challenge:at:)``.
+    /// A client that came through a portal shows its session token; see ``FederationNode/redeem(_:proof:challenge:at:)``.
     /// Its player is followed from the answer on.
     public func arrive(token: String, proof: [UInt8]?, challenge: [UInt8]) async throws(Refusal) -> FollowedPlayer {
         try checkReady()
         let (record, effects) = try node.redeem(token, proof: proof, challenge: challenge, at: clock.now())
+        // It is verified by now.
+        let source = (try? SessionToken.unverifiedIssuer(token)) ?? id
         do {
-            return FollowedPlayer(record: record, updates: try await commit(effects, following: record.player))
+            return FollowedPlayer(
+                record: record, updates: try await commit(effects, following: record.player, vouchedBy: source))
         } catch {
             // The client is told that it may try again, so it must be able to.
             for case .putHandoff(let handoff) in effects.flatMap(\.changes) {

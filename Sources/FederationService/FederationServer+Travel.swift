@@ -122,8 +122,12 @@ extension FederationServer {
     }
 
     /// As ``updates(of:)``, also while the server stops: ``stop()`` ends the stream when the queue is empty.
-    func subscribe(to player: PlayerID) throws(Refusal) -> AsyncStream<PlayerUpdate> {
-        let stream = subscribers.subscribe(player) { token in
+    ///
+    /// - Parameter voucher: see ``Subscribers/subscribe(_:vouchedBy:onEnd:)``.
+    func subscribe(
+        to player: PlayerID, vouchedBy voucher: ServerID? = nil
+    ) throws(Refusal) -> AsyncStream<PlayerUpdate> {
+        let stream = subscribers.subscribe(player, vouchedBy: voucher) { token in
             Task { await self.unsubscribe(token, of: player) }
         }
         guard let stream else {
@@ -188,14 +192,15 @@ extension FederationServer {
             update(id, .completed)
             let detail = node.ledger.record(id).map { "epoch \($0.epoch), receipt of \($0.peer) verified" } ?? "done"
             pass(.handoff, of: id, since: handoffStarted.removeValue(forKey: id) ?? clock.now().instant, detail)
-            subscribers.tell(event.player, .completed(id))
+            // The receipt may be late, and the player here again: who follows them now is not sent away.
+            if node.players[event.player]?.isHere != true { subscribers.tell(event.player, .completed(id)) }
         case .returned(let refusal):
             let started = handoffStarted.removeValue(forKey: id) ?? clock.now().instant
             fail(id, of: event.player, because: refusal, since: started)
         case .voided(let refusal):
             let started = handoffStarted.removeValue(forKey: id) ?? clock.now().instant
             end(id, of: event.player, because: refusal, since: started)
-            subscribers.tell(event.player, .voided(id, refusal))
+            if node.players[event.player]?.isHere != true { subscribers.tell(event.player, .voided(id, refusal)) }
         case .admitted:
             subscribers.tell(event.player, .admitted(id))
         case .withdrawn:

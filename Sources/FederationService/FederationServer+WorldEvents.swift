@@ -84,8 +84,8 @@ extension FederationServer {
             guard let record = node.ledger.record(id), let world = departed(player, in: id) else { return }
             tell(world, .departed(id, player, record.epoch, to: record.peer))
         case .returned(let refusal):
-            guard let world = departed(player, in: id) else { return }
-            tell(world, .returned(id, player, refusal))
+            guard let world = departed(player, in: id), let epoch = node.players[player]?.epoch else { return }
+            tell(world, .returned(id, player, epoch, refusal))
         case .arriving(let arrival):
             worldFeeds.announce(id, of: player, to: arrival.world)
             tell(arrival.world, .arriving(id, player, arrival))

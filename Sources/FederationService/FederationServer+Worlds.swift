@@ -59,6 +59,16 @@ extension FederationServer {
         return record
     }
 
+    /// Offers a world no longer; its files stay, for other worlds may have them as well. Who follows it is ended.
+    ///
+    /// - Throws: `world.unknown`; `world.occupied` while players are in it or on their way there.
+    public func removeWorld(_ world: WorldID) async throws(Refusal) {
+        try checkReady()
+        let effects = try node.removeWorld(world, at: clock.now())
+        worldFeeds.end(world)
+        try await commit(effects)
+    }
+
     private static func missing(_ entry: AssetEntry, held: Int64?) -> Refusal {
         let reason =
             held.map { "\(entry.path) is held with \($0) bytes, not \(entry.size)" } ?? "\(entry.path) is not held here"

@@ -62,6 +62,11 @@ struct WorldFeeds {
         return !lagging.isEmpty
     }
 
+    /// The world is no longer there.
+    mutating func end(_ world: WorldID) {
+        for follower in (followers.removeValue(forKey: world) ?? [:]).values { follower.continuation.finish() }
+    }
+
     mutating func finish() {
         for follower in followers.values.flatMap(\.values) { follower.continuation.finish() }
         followers = [:]

@@ -19,7 +19,7 @@ extension Programs {
             "simulate",
             "status",
             "travel",
-            "worlds add events [list]",
+            "worlds add events [list] remove",
         ]
 
         /// Would fail if a command were renamed, left out of the one above it, or no longer the one that is meant

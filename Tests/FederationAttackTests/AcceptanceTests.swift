@@ -102,7 +102,9 @@ import Testing
             switch update {
             case .completed(crossing.id): true
             case .returned: false
-            case .progress, .verifying, .offered, .redirect, .completed, .voided, .admitted, .withdrawn, .gone: nil
+            case .progress, .verifying, .offered, .redirect, .completed, .voided, .admitted, .withdrawn, .gone,
+                .revoked:
+                nil
             }
         }
         #expect(isThere == true)

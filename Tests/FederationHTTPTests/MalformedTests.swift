@@ -135,13 +135,15 @@ struct MalformedTests {
             body: String(repeating: "x", count: Limits.snapshotBytes + 1),
             status: 413, code: "player.stateTooLarge"),
         Case(method: "DELETE", path: "/v1/worlds/w/players/ada", status: 404, code: "player.unknown"),
+        Case(method: "POST", path: "/v1/worlds/w/players/ada/ticket", status: 404, code: "player.unknown"),
+        Case(method: "DELETE", path: "/v1/worlds/w", status: 404, code: "world.unknown"),
     ]
 
     static let methods: [Case] = [
         Case(method: "POST", path: "/healthz", status: 405, code: "method.notAllowed"),
         Case(method: "PUT", path: "/v1/servers", status: 405, code: "method.notAllowed"),
         Case(method: "PATCH", path: "/v1/servers/beta", status: 405, code: "method.notAllowed"),
-        Case(method: "DELETE", path: "/v1/worlds/w", status: 405, code: "method.notAllowed"),
+        Case(method: "PATCH", path: "/v1/worlds/w", status: 405, code: "method.notAllowed"),
         Case(method: "OPTIONS", path: "/v1/routes", status: 405, code: "method.notAllowed"),
         Case(method: "GET", path: "/v1/portals/gate/travel", status: 405, code: "method.notAllowed"),
         Case(method: "POST", path: "/v1/nothing", status: 404, code: "path.unknown"),

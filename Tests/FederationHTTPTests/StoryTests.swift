@@ -139,6 +139,23 @@ struct StoryTests {
             let again = try await server.request(
                 "GET", "/v1/worlds/quay/manifest", as: .stranger, ["If-None-Match": answer.headers["etag"] ?? ""])
             #expect(again.status == 304 && again.body.isEmpty)
+
+            // Offered no longer once nobody is in it; its files stay.
+            let events = try await EventProbe.follow("quay", on: server)
+            _ = try await events.next("hello")
+            try await server.enter("ada", world: "quay")
+            let occupied = try await server.request("DELETE", "/v1/worlds/quay")
+            #expect(occupied.status == 409 && occupied.code == "world.occupied", "\(occupied)")
+            #expect(try await server.request("DELETE", "/v1/worlds/quay/players/ada").status == 200)
+            #expect(try await server.request("DELETE", "/v1/worlds/quay", as: .stranger).status == 401)
+            #expect(try await server.request("DELETE", "/v1/worlds/quay").status == 204)
+            #expect(try await server.request("GET", "/v1/worlds/quay").code == "world.unknown")
+            #expect(try await server.request("GET", "/v1/worlds").json["worlds"]?.elements == [])
+            #expect(try await server.request("GET", "/v1/assets/\(entry.hash)").body == bytes)
+            let card = try await server.request("GET", "/.well-known/aether-federation").json
+            #expect(!"\(card)".contains("quay"))
+            #expect(try await server.request("PUT", "/v1/worlds/quay", json, body: manifest).status == 201)
+            #expect(try await server.request("PUT", "/v1/worlds/quay/players/ada", body: bytes).status == 200)
         }
     }
 
@@ -158,6 +175,13 @@ struct StoryTests {
             #expect(try saved.json["revision"] == .integer(2))
             let stale = try await server.request("PUT", path, ["Aether-Epoch": "2"], body: state)
             #expect(stale.status == 409 && stale.code == "player.staleEpoch")
+            // One above belongs to a crossing that did not come about; nothing is to be loaded for it.
+            #expect(try stale.json["remedy"]?.text == "no crossing has begun that one: repeat with epoch 1")
+            // A client that has lost its ticket is given another one, and nothing is saved for it.
+            let renewed = try await server.request("POST", path + "/ticket").json
+            #expect(renewed["revision"] == .integer(2) && renewed["state"] == nil)
+            let other = try #require(renewed["ticket"]?.text)
+            #expect(try await server.server.redeem(ticket: other).player.description == "ada@alpha")
 
             for name in ["ada", "ada@alpha", "ada%40alpha"] {
                 let loaded = try await server.request("GET", "/v1/worlds/harbour/players/\(name)").json

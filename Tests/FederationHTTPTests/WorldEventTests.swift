@@ -88,7 +88,9 @@ struct WorldEventTests {
             let returned = try #require(told.last)
             #expect(returned["code"]?.text == "world.refused" && returned["handoff"]?.text == id)
             #expect(returned["reason"]?.text == "beta refused the player: the party is over")
-            #expect(try await garden.next("returned")["code"]?.text == "world.refused")
+            let back = try await garden.next("returned")
+            // The epoch in which the player goes on, with which the world server saves.
+            #expect(back["code"]?.text == "world.refused" && back["epoch"] == .integer(1))
             #expect(try await harbour.next("turnedAway")["reason"]?.text == "the party is over")
             #expect(try await a.request("GET", "/v1/players/ada").json["presence"]?.text == "playable")
         }

@@ -90,15 +90,64 @@ struct ClientTests {
         let first = await server.ticket(for: player)
         _ = try await server.rotateKeys()
         let second = await server.ticket(for: player)
+        let followed = try await server.redeem(ticket: first)
         alpha.keys.revoke()
         _ = try #require(try await server.replaceKeys())
+        // Who was let in by one of them is told so, and nothing more.
+        #expect(await followed.updates.all().map(\.kind) == [.revoked])
         for ticket in [first, second] {
             #expect(await refusal { _ = try await server.redeem(ticket: ticket) } == "ticket.refused")
         }
         #expect(try await server.redeem(ticket: await server.ticket(for: player)).player == player.player)
     }
 
+    @Test("a revocation of a source's keys ends what its tokens have opened elsewhere")
+    func revokedSource() async throws {
+        let pair = try await TestPair.make()
+        let token = try await Self.crossed(pair)
+        let arrived = try await pair.beta.server.arrive(token: token, proof: nil, challenge: [])
+        let ticket = await pair.beta.server.ticket(for: arrived.record)
+        let joined = try await pair.beta.server.redeem(ticket: ticket)
+        pair.alpha.keys.revoke()
+        _ = try #require(try await pair.alpha.server.replaceKeys())
+        #expect(await arrived.updates.all().map(\.kind) == [.revoked])
+        // The other came by beta's own ticket, which still counts.
+        let updates = try await pair.beta.server.updates(of: pair.ada)
+        await pair.beta.server.stop()
+        #expect(await joined.updates.all().isEmpty)
+        #expect(await updates.all().isEmpty)
+    }
+
     // MARK: Arrivals
+
+    @Test("a server that was started again lets in whom it has admitted, while the source is away")
+    func admittedBeforeTheStart() async throws {
+        let pair = try await TestPair.make()
+        let token = try await Self.crossed(pair)
+        func restarted(_ change: (StoredState) -> StoredState = { $0 }) async throws -> TestServer {
+            try await TestServer.start(
+                "beta", seed: 2, store: MemoryStore(change(try await pair.beta.store.load())), clock: pair.beta.clock)
+        }
+        let beta = try await restarted()
+        #expect(try await beta.server.arrive(token: token, proof: nil, challenge: []).player == pair.ada)
+        #expect(
+            await refusal { _ = try await beta.server.arrive(token: token, proof: nil, challenge: []) }
+                == "handoff.replayed")
+        // Not by the word of one whom the operator has suspended since, nor of an undecided handoff.
+        let suspicious = try await restarted()
+        _ = try await suspicious.server.suspend(pair.alpha.server.id, reason: "a test")
+        #expect(
+            await refusal { _ = try await suspicious.server.arrive(token: token, proof: nil, challenge: []) }
+                == "token.untrustedIssuer")
+        let forgetful = try await restarted { state in
+            var state = state
+            state.handoffs = []
+            return state
+        }
+        #expect(
+            await refusal { _ = try await forgetful.server.arrive(token: token, proof: nil, challenge: []) }
+                == "token.untrustedIssuer")
+    }
 
     @Test("a token is taken once, however many clients show it at the same moment")
     func once() async throws {
@@ -222,5 +271,12 @@ struct ClientTests {
         let first = await alpha.server.challenge()
         #expect(first.count == ClientProof.challengeBytes)
         #expect(await alpha.server.challenge() != first)
+    }
+}
+
+extension AsyncStream {
+    /// Everything until it ends.
+    fileprivate func all() async -> [Element] {
+        await reduce(into: []) { $0.append($1) }
     }
 }

@@ -130,7 +130,7 @@ struct RotationLoadTests {
                 case .completed(id): return nil
                 case .returned(id, let refusal): return refusal.code
                 case .progress, .verifying, .offered, .redirect, .returned, .completed, .voided, .admitted, .withdrawn,
-                    .gone:
+                    .gone, .revoked:
                     break
                 }
             }

@@ -101,6 +101,28 @@ struct TravelTests {
         for await update in updates { #expect(update.kind != .returned) }
     }
 
+    @Test("a receipt that comes when the player is back sends nobody away who follows them since")
+    func lateReceipt() async throws {
+        let pair = try await TestPair.make()
+        pair.link.back.hold("admitted")
+        let first = try await pair.alpha.travel()
+        let there = try await pair.beta.server.updates(of: pair.ada)
+        try await eventually { (try? await pair.beta.server.player(pair.ada).presence) == .playable }
+        _ = try await pair.beta.server.travel(pair.ada, epoch: Epoch(2), through: try #require(PortalID("gate")))
+        try await there.until(.completed)
+        #expect(try await pair.alpha.server.player(pair.ada).presence == .playable)
+        #expect(try await pair.alpha.server.crossing(first.id).phase == .committed)
+        #expect(try await pair.alpha.server.crossing(first.id).redirect == nil)
+        let ticket = await pair.alpha.server.ticket(for: try await pair.alpha.server.player(pair.ada))
+        let followed = try await pair.alpha.server.redeem(ticket: ticket)
+        pair.link.back.release()
+        try await eventually { (try? await pair.alpha.server.crossing(first.id).phase) == .completed }
+        await pair.alpha.server.stop()
+        var kinds: [UpdateKind] = []
+        for await update in followed.updates { kinds.append(update.kind) }
+        #expect(!kinds.contains(.completed), "\(kinds)")
+    }
+
     @Test("a route that changes while the world is verified refuses before the player is frozen")
     func routeChanges() async throws {
         let pair = try await TestPair.make()

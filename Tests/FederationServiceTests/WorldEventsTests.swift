@@ -295,7 +295,7 @@ extension WorldEvent {
     var handoff: HandoffID? {
         switch self {
         case .arriving(let id, _, _), .admitted(let id, _), .departing(let id, _, _), .departed(let id, _, _, _),
-            .returned(let id, _, _), .turnedAway(let id, _, _), .withdrawn(let id, _):
+            .returned(let id, _, _, _), .turnedAway(let id, _, _), .withdrawn(let id, _):
             id
         case .gone: nil
         }
@@ -305,14 +305,14 @@ extension WorldEvent {
         switch self {
         case .arriving(_, _, let arrival): arrival.epoch
         case .admitted(_, let record): record.epoch
-        case .departing(_, _, let epoch), .departed(_, _, let epoch, _): epoch
-        case .returned, .turnedAway, .withdrawn, .gone: nil
+        case .departing(_, _, let epoch), .departed(_, _, let epoch, _), .returned(_, _, let epoch, _): epoch
+        case .turnedAway, .withdrawn, .gone: nil
         }
     }
 
     var refusal: Refusal? {
         switch self {
-        case .returned(_, _, let refusal), .turnedAway(_, _, let refusal): refusal
+        case .returned(_, _, _, let refusal), .turnedAway(_, _, let refusal): refusal
         case .arriving, .admitted, .departing, .departed, .withdrawn, .gone: nil
         }
     }

@@ -378,7 +378,9 @@ extension FederationNode {
 
     // MARK: The player's client
 
-    /// A client that came through a portal shows its token: once, after admission.
+    /// A client that came through a portal shows its token: once, after admission. One that proves to hold the client key to
+    /// which the token is bound may show it again as long as it is valid: the first answer may have been lost, and the proof is
+    /// over a challenge of its own each time.
     ///
     /// - Parameters:
     ///   - compact: the token as the source gave it to the client.
@@ -399,12 +401,13 @@ extension FederationNode {
                         remedy: "sign this connection's challenge with the client's key", step: .handoff)
                 }
             }
-            let admitted = try ledger.redeemable(token)
+            let admitted = try ledger.redeemable(token, again: token.clientKey != nil)
             guard let player = players[admitted.player], player.isHere, player.epoch == admitted.epoch else {
                 throw Refusal(
                     .conflict, code: "player.gone", reason: "\(admitted.player) has moved on since",
                     remedy: "connect to the server where the player is", step: .handoff)
             }
+            guard admitted.redeemedAt == nil else { return (player, []) }
             return (player, [.persist([.putHandoff(try ledger.redeem(token, at: now))])])
         } catch let failure as HandoffLedger.Failure {
             throw failure.refusal
@@ -434,10 +437,19 @@ extension FederationNode {
     private func verified(_ compact: String, at now: Now) throws -> SessionToken {
         let issuer = try SessionToken.unverifiedIssuer(compact)
         guard let peer = verifiedPeer(issuer, at: now) else {
-            throw Refusal(
+            let refusal = Refusal(
                 .forbidden, code: "token.untrustedIssuer",
                 reason: "the token comes from \(issuer), which is not trusted now",
                 remedy: "the operator adds the peer, or waits until its handshake is completed", step: .handshake)
+            // Whom this server has admitted already it lets in, also after a start of its own and while the source is away.
+            guard isWanted(issuer), let pin = peers[issuer]?.publicKey else { throw refusal }
+            let token = try SessionToken.verify(
+                compact, issuer: issuer, key: key(of: issuer, provedBy: pin, for: compact, at: now), audience: id,
+                at: now.timestamp, leeway: Limits.tokenLeeway)
+            guard let record = ledger.record(token.handoff), record.state == .admitted, record.peer == issuer else {
+                throw refusal
+            }
+            return token
         }
         return try SessionToken.verify(
             compact, issuer: issuer, key: key(of: peer, for: compact, at: now), audience: id,

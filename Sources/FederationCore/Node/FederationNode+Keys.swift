@@ -9,9 +9,14 @@ extension FederationNode {
     /// The key to verify a statement of `peer` with: the one that its handshake proved, unless the statement names another of
     /// the peer's that counts now.
     func key(of peer: VerifiedPeer, for compact: String, at now: Now) -> PublicKey {
-        guard let binding = bindings[peer.serverID], binding.key != peer.publicKey || !binding.retired.isEmpty,
+        key(of: peer.serverID, provedBy: peer.publicKey, for: compact, at: now)
+    }
+
+    /// The same of a server whose handshake, or pin, is with that key.
+    func key(of server: ServerID, provedBy key: PublicKey, for compact: String, at now: Now) -> PublicKey {
+        guard let binding = bindings[server], binding.key != key || !binding.retired.isEmpty,
             let named = CompactJWS.unverifiedKey(compact), binding.accepts(named, at: now.timestamp)
-        else { return peer.publicKey }
+        else { return key }
         return named
     }
 

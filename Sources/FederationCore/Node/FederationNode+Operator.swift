@@ -338,6 +338,24 @@ extension FederationNode {
         return effects
     }
 
+    /// Offers a world no longer. Routes of others that lead there refuse from then on, as soon as they are used.
+    ///
+    /// - Throws: `world.unknown`; `world.occupied` while players are in it, or a place is kept there for one.
+    public mutating func removeWorld(_ world: WorldID, at now: Now) throws(Refusal) -> [Effect] {
+        guard worlds[world] != nil else { throw Self.unknownWorld(world) }
+        let here = players.players(in: world).count
+        let coming = ledger.list(.reserved, limit: .max).count { $0.world == world }
+        guard here + coming == 0 else {
+            throw Refusal(
+                .conflict, code: "world.occupied",
+                reason: "\(here) players are in \(world), and \(coming) are on their way there",
+                remedy: "let them leave or travel first: GET /v1/worlds/\(world)/players")
+        }
+        worlds[world] = nil
+        guardedWorlds.remove(world)
+        return [.persist([.removeWorld(world)])] + refreshCard(at: now)
+    }
+
     /// A world server enters a player or saves their state; see ``PlayerTable/enter(_:world:state:clientKey:epoch:home:)``.
     public mutating func enter(
         _ player: PlayerID, world: WorldID, state: [UInt8], clientKey: PublicKey?, epoch: Epoch?

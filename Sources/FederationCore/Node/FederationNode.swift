@@ -277,12 +277,17 @@ public struct FederationNode: ~Copyable, Sendable {
     /// The proof that a peer is trusted: its handshake was completed, has not expired, and the operator still wants it.
     public func verifiedPeer(_ server: ServerID, at now: Now) -> VerifiedPeer? {
         if plantedBug == .trustKeptAfterSuspension { return handshakes.verifiedPeer(server, at: now) }
-        guard let record = peers[server], !registry.isSuspended(server),
-            !denied.contains(server), record.scopes.contains(.heartbeat),
+        guard isWanted(server), let record = peers[server],
             let peer = handshakes.verifiedPeer(server, at: now),
             counts(peer.publicKey, of: record, at: now) || plantedBug == .trustKeptAfterKeyChange
         else { return nil }
         return peer
+    }
+
+    /// Whether the operator, or the policy, wants a server to be trusted, once its handshake is completed.
+    func isWanted(_ server: ServerID) -> Bool {
+        guard let record = peers[server] else { return false }
+        return !registry.isSuspended(server) && !denied.contains(server) && record.scopes.contains(.heartbeat)
     }
 
     /// What brings a channel to a peer about; nothing for others and for suspended ones, nor from a server that is about to stop.

@@ -31,7 +31,9 @@ extension PlayerTable.Failure {
         case .staleEpoch(let player, let offered, let known):
             Refusal(
                 .conflict, code: "player.staleEpoch", reason: "epoch \(offered) of \(player) is not \(known)",
-                remedy: "the player has travelled since; load the newest state")
+                remedy: offered > known
+                    ? "no crossing has begun that one: repeat with epoch \(known)"
+                    : "the player has travelled since; load the newest state")
         case .epochMissing(let player, let known):
             Refusal(
                 .invalid, code: "player.epochMissing",

@@ -36,7 +36,11 @@ extension WorldEvent {
                 "handoff": .text(handoff), "player": .text(player), "epoch": .count(epoch.number),
                 "server": .text(server),
             ]
-        case .returned(let handoff, let player, let refusal), .turnedAway(let handoff, let player, let refusal):
+        case .returned(let handoff, let player, let epoch, let refusal):
+            return refusal.members.merging(
+                ["handoff": .text(handoff), "player": .text(player), "epoch": .count(epoch.number)]
+            ) { _, new in new }
+        case .turnedAway(let handoff, let player, let refusal):
             return refusal.members.merging(["handoff": .text(handoff), "player": .text(player)]) { _, new in new }
         case .withdrawn(let handoff, let player):
             return ["handoff": .text(handoff), "player": .text(player)]

@@ -20,6 +20,7 @@ extension FederationRoutes {
                 members["state"] = .string(base64(record.state))
                 return .json(.object(members))
             },
+            APIRoute(.post, player + "/ticket", .admin) { _, context in try await ticket(context) },
             APIRoute(.delete, player, .admin) { request, context in
                 let record = try await server.leave(
                     try context.player(home: server.id), world: try context.world(),
@@ -51,6 +52,19 @@ extension FederationRoutes {
         members["ticket"] = .string(await server.ticket(for: record))
         // A player's first revision is their first time here.
         return .json(.object(members), status: record.revision == 1 ? .created : .ok)
+    }
+
+    /// A ticket for the client of a player who is here, whose state stays as it is: for one that has lost its own.
+    private func ticket(_ context: FederationRequestContext) async throws -> Response {
+        let record = try await found(context)
+        switch record.presence {
+        case .playable, .departing, .left: break
+        case .departed(let peer, _): throw PlayerTable.Failure.departed(record.player, to: peer).refusal
+        case .recalled: throw PlayerTable.Failure.departed(record.player, to: record.player.home).refusal
+        }
+        var members = record.briefMembers
+        members["ticket"] = .string(await server.ticket(for: record))
+        return .json(.object(members))
     }
 
     /// The player of the path, in the world of the path. One who is on another server is in no world here, whichever asks.

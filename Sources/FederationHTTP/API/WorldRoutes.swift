@@ -14,6 +14,10 @@ extension FederationRoutes {
                 .json(try await server.world(try context.world()).json)
             },
             APIRoute(.put, "/v1/worlds/{world}", .admin) { request, context in try await putWorld(request, context) },
+            APIRoute(.delete, "/v1/worlds/{world}", .admin) { _, context in
+                try await server.removeWorld(try context.world())
+                return Response(status: .noContent)
+            },
             APIRoute(.get, "/v1/worlds/{world}/manifest", .everyone) { request, context in
                 try await manifest(request, try context.world())
             },

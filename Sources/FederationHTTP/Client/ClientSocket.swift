@@ -159,6 +159,7 @@ public struct ClientSocket: Sendable {
             switch update {
             case .completed: return .close(1000, "the player is on another server")
             case .gone, .voided: return .close(1008, "the player is not here")
+            case .revoked: return .close(1008, "the key that let the client in is revoked")
             case .progress, .verifying, .offered, .redirect, .returned, .admitted, .withdrawn: break
             }
         }

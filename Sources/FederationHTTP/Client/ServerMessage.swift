@@ -39,6 +39,12 @@ enum ServerMessage {
             message("gone", refusal.members.merging(["handoff": .text(id)]) { own, _ in own })
         case .gone:
             message("gone", [:])
+        case .revoked(let server):
+            error(
+                Refusal(
+                    .forbidden, code: "client.revoked",
+                    reason: "the owner of \(server) has revoked the key by which this client was let in",
+                    remedy: "ask the world server for a new ticket"))
         case .admitted, .withdrawn:
             nil
         }

@@ -170,7 +170,8 @@ extension FederationServer {
     private static func remedy(for code: String, _ server: ServerID) -> String {
         switch code {
         case "untrustedPeer": "its operator adds this server: aether peers add, with its address"
-        case "suspended": "its operator reinstates this server: aether peers reinstate"
+        case "suspended":
+            "its operator reinstates this server (aether peers reinstate), or adds it again if it was removed (aether peers add)"
         case "wrongKey": "compare both fingerprints with its operator before anything else"
         case "wrongPeer": "correct the endpoint or the id: another server answers there"
         case "clockSkew": "set both clocks (NTP)"
@@ -198,6 +199,11 @@ extension FederationServer {
                         "update the peer, or switch suites.allowClassical off on both sides"))
         }
         switch standing.health {
+        case .healthy? where node.channel(to: server) == nil:
+            findings.append(
+                .warning(
+                    "health", "health.unknown", "nothing is known of \(server) without a channel, and nothing bad yet",
+                    "see the lines above"))
         case .healthy?:
             let trip = node.roundTrip(to: server).map { ", round trip \($0.clampedNanoseconds / 1_000) µs" } ?? ""
             findings.append(.ok("health", "\(server) answers heartbeats\(trip)"))

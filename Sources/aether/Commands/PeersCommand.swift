@@ -53,9 +53,13 @@ struct PeersCommand: AsyncParsableCommand {
             }
             let response = try await options.client().request(
                 "POST", "/v1/peers", body: .bytes(Data(text.utf8), type: "application/jose"))
-            options.show(response) { _ in
+            options.show(response) { peer in
                 Terminal.say("\(card.id) (\(card.name)) is a peer now; its key \(shown) is pinned.")
-                Terminal.say("Its operator must add this server too: then aether peers list shows it as trusted.")
+                Terminal.say(
+                    peer["status"].string == "suspended"
+                        ? "It is suspended here all the same: aether peers reinstate \(card.id)"
+                        : "Its operator adds this server too, if they have not yet: then aether peers list shows it as trusted."
+                )
             }
         }
 
@@ -135,8 +139,16 @@ struct PeersCommand: AsyncParsableCommand {
 
         func run() async throws {
             let id = try identifier(id, as: ServerID.self)
-            let response = try await options.client().request("POST", "/v1/peers/\(id)/reinstate")
-            options.show(response) { _ in Terminal.say("\(id) is reinstated, and offline until it answers.") }
+            let client = try await options.client()
+            // Not to be taken for a way back for one that was removed.
+            let before = try? await client.get("/v1/servers/\(id)").json.fields["status"].string
+            let response = try await client.request("POST", "/v1/peers/\(id)/reinstate")
+            options.show(response) { _ in
+                Terminal.say(
+                    before ?? "suspended" == "suspended"
+                        ? "\(id) is reinstated, and offline until it answers."
+                        : "\(id) was not suspended. Who is to be trusted is a peer: aether peers list")
+            }
         }
     }
 }

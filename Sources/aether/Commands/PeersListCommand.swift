@@ -86,7 +86,13 @@ private struct PeerGlance {
 
     var trust: String { peer["trusted"].bool == true ? "completed" : "none" }
 
-    var health: String { peer["health"].text() + (peer["vouchedFor"].bool == true ? " (by others' word)" : "") }
+    private var isConnected: Bool { peer["state"].string == "connected" }
+
+    /// Of who has never been heard and is not connected nothing is known, though nothing bad either.
+    var health: String {
+        if !isConnected, peer["lastHeartbeat"].isNull, peer["health"].string == "healthy" { return "unknown" }
+        return peer["health"].text() + (peer["vouchedFor"].bool == true ? " (by others' word)" : "")
+    }
 
     var roundTrip: String {
         peer["roundTripMicroseconds"].int.map { "\((Double($0) / 100).rounded() / 10) ms" } ?? "–"
@@ -109,7 +115,9 @@ private struct PeerGlance {
         peer["lastHeartbeat"].isNull ? "never" : "\(age(of: peer["lastHeartbeat"])) ago"
     }
 
+    /// Why the last attempt to connect failed; in short only while there is no channel.
     func lastError(short: Bool) -> String {
+        if short, isConnected { return "–" }
         guard let failure = peer["dial"]["lastFailure"].string else { return "–" }
         guard let code = peer["dial"]["lastCode"].string else { return oneLine(failure) }
         return short ? code : "\(oneLine(failure)) [\(code)]"

@@ -4,7 +4,7 @@ import Foundation
 
 struct WorldsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "worlds", abstract: "Offer worlds.", subcommands: [Add.self, List.self, Events.self],
+        commandName: "worlds", abstract: "Offer worlds.", subcommands: [Add.self, List.self, Remove.self, Events.self],
         defaultSubcommand: List.self)
 
     struct Add: AsyncParsableCommand {
@@ -46,6 +46,21 @@ struct WorldsCommand: AsyncParsableCommand {
                 }
                 table.show(empty: "No worlds yet. Offer one: aether worlds add WORLD FOLDER")
             }
+        }
+    }
+
+    struct Remove: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "remove", abstract: "Offer a world no longer. Its files stay; nobody may be in it.")
+
+        @Argument(help: "The world's id.") var world: String
+        @OptionGroup var options: ServerOptions
+
+        func run() async throws {
+            let world = try identifier(world, as: WorldID.self)
+            _ = try await options.client().request("DELETE", "/v1/worlds/\(world)")
+            Terminal.say(
+                options.json ? jsonLine(["removed": world.rawValue]) : "\(world) is no longer offered; its files stay.")
         }
     }
 

@@ -158,6 +158,13 @@ struct NodeArrivalTests {
         #expect(
             try beta.node.redeem(token, proof: proof, challenge: challenge, at: federation.now).1.labels
                 == ["persist redeemed"])
+        // The answer may have been lost: again, with a proof over the next connection's challenge, and only with it.
+        #expect(
+            Self.code { try beta.node.redeem(token, proof: proof, challenge: other, at: federation.now).1 }
+                == "token.unproven")
+        let again = try beta.node.redeem(token, proof: sign(other, id, key), challenge: other, at: federation.now)
+        #expect(again.0.player == Self.ada && again.1.isEmpty)
+        #expect(beta.node.ledger.record(id)?.redeemedAt != nil)
     }
 
     @Test("a token is nothing once its player has moved on, and stays unredeemed")

@@ -181,7 +181,7 @@ final class RecordingTransport: PeerTransport {
 
 /// What a player's client is told, without its details.
 enum UpdateKind: String, Sendable {
-    case progress, verifying, offered, redirect, returned, completed, admitted, withdrawn, voided, gone
+    case progress, verifying, offered, redirect, returned, completed, admitted, withdrawn, voided, gone, revoked
 }
 
 extension PlayerUpdate {
@@ -197,13 +197,14 @@ extension PlayerUpdate {
         case .withdrawn: .withdrawn
         case .voided: .voided
         case .gone: .gone
+        case .revoked: .revoked
         }
     }
 
     var refusal: Refusal? {
         switch self {
         case .returned(_, let refusal), .voided(_, let refusal): refusal
-        case .progress, .verifying, .offered, .redirect, .completed, .admitted, .withdrawn, .gone: nil
+        case .progress, .verifying, .offered, .redirect, .completed, .admitted, .withdrawn, .gone, .revoked: nil
         }
     }
 
