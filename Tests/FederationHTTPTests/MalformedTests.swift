@@ -51,6 +51,7 @@ struct MalformedTests {
     static let queries: [Case] = [
         .get("/v1/servers?limit=0", 400, "query.invalid"), .get("/v1/servers?limit=1001", 400, "query.invalid"),
         .get("/v1/servers?limit=x", 400, "query.invalid"), .get("/v1/servers?limit=", 400, "query.invalid"),
+        .get("/v1/servers?limit=%2B1", 400, "query.invalid"), .get("/v1/servers?limit=-1", 400, "query.invalid"),
         .get("/v1/servers?limit=1&limit=2", 400, "query.duplicate"),
         .get("/v1/servers?color=red", 400, "query.unknown"),
         .get("/v1/servers?status=gone", 400, "query.invalid"), .get("/v1/servers?after=A", 400, "query.invalid"),

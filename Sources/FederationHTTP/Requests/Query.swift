@@ -60,7 +60,9 @@ struct Query: Sendable {
     /// `limit`: 1 to ``largestLimit``.
     func limit() throws(Problem) -> Int {
         guard let text = items["limit"] else { return Self.standardLimit }
-        guard let limit = Int(text), (1...Self.largestLimit).contains(limit) else {
+        guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let limit = Int(text),
+            (1...Self.largestLimit).contains(limit)
+        else {
             throw Self.invalid("limit", text, "a number from 1 to \(Self.largestLimit)")
         }
         return limit

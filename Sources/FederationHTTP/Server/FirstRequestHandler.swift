@@ -156,10 +156,7 @@ final class FirstRequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
                 return
             }
             if error == .headerOverflow { metrics.reached(.headerSize) }
-            refuse(
-                error == .headerOverflow ? .requestHeaderFieldsTooLarge : .badRequest,
-                "this is not an HTTP/1.1 request",
-                context)
+            refuse(Problem(unreadable: error), context)
         case .passing:
             if case .headerOverflow? = error as? HTTPParserError { metrics.reached(.headerSize) }
             context.fireErrorCaught(error)
@@ -186,15 +183,19 @@ final class FirstRequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
         context.fireUserInboundEventTriggered(event)
     }
 
+    private func refuse(_ status: HTTPResponse.Status, _ detail: String, _ context: ChannelHandlerContext) {
+        let isUpgrade = status == .upgradeRequired
+        refuse(
+            Problem(
+                status, code: isUpgrade ? "websocket.required" : "request.malformed", detail,
+                remedy: isUpgrade ? "connect with a WebSocket client (RFC 6455)" : "send HTTP/1.1 (RFC 9112)"), context)
+    }
+
     /// Answers with problem details (RFC 9457) and closes.
-    private func refuse(_ status: HTTPResponseStatus, _ detail: String, _ context: ChannelHandlerContext) {
+    private func refuse(_ problem: Problem, _ context: ChannelHandlerContext) {
         state = .refused
         endWait()
-        let isUpgrade = status == .upgradeRequired
-        let problem = Problem(
-            HTTPResponse.Status(code: Int(status.code), reasonPhrase: status.reasonPhrase),
-            code: isUpgrade ? "websocket.required" : "request.malformed", detail,
-            remedy: isUpgrade ? "connect with a WebSocket client (RFC 6455)" : "send HTTP/1.1 (RFC 9112)")
+        let status = HTTPResponseStatus(statusCode: problem.status.code)
         let body = ByteBuffer(bytes: problem.body)
         var head = HTTPResponseHead(version: .http1_1, status: status)
         head.headers = [

@@ -124,7 +124,8 @@ import Testing
             #expect(await raw.read(until: "hello").hasPrefix("HTTP/1.1 200 OK"))
         }
         try await raw.send("GET /hello HTTP/1.1\r\nX: \(String(repeating: "a", count: 17_000))\r\n\r\n")
-        #expect(await raw.readAll().hasPrefix("HTTP/1.1 431 "))
+        let answer = await raw.readAll()
+        #expect(answer.hasPrefix("HTTP/1.1 431 ") && answer.contains("too large"), "\(answer)")
         #expect(try port.limit("header_size") == 1)
         try await port.stop()
     }
