@@ -5,6 +5,8 @@ public import FederationModel
 /// A player who is here, and what happens to their crossings from the moment on of which the record tells.
 public struct FollowedPlayer: Sendable {
     public let record: PlayerRecord
+    /// For the client's next connection.
+    public let ticket: String
     /// In order: everything that changes the record, and nothing that it contains already.
     public let updates: AsyncStream<PlayerUpdate>
 

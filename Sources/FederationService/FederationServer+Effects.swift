@@ -14,7 +14,8 @@ struct EffectBatch {
         case patient(CheckedContinuation<Void, Never>)
         /// As a caller; follows the player from this place in the queue on.
         case follower(
-            CheckedContinuation<Result<AsyncStream<PlayerUpdate>, Refusal>, Never>, of: PlayerID, vouchedBy: ServerID)
+            CheckedContinuation<Result<AsyncStream<PlayerUpdate>, Refusal>, Never>, of: PlayerID,
+            vouchedBy: Subscribers.Voucher)
     }
 
     let effects: [Effect]
@@ -53,7 +54,7 @@ extension FederationServer {
     ///
     /// - Parameter voucher: whose signature has let the client in.
     func commit(
-        _ effects: [Effect], following player: PlayerID, vouchedBy voucher: ServerID
+        _ effects: [Effect], following player: PlayerID, vouchedBy voucher: Subscribers.Voucher
     ) async throws(Refusal) -> AsyncStream<PlayerUpdate> {
         keepTime()
         if let storageFailure {

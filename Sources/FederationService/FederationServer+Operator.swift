@@ -223,12 +223,13 @@ extension FederationServer {
                 remedy: "ask the world server for a new one")
         }
         try checkReady()
-        return FollowedPlayer(
-            record: record, updates: try await commit([], following: record.player, vouchedBy: id))
+        return try await followed(record, [], vouchedBy: subscribers.voucher(of: id))
     }
 
     /// The ticket, when this server has signed it with a key that counts now and its time is not over.
     func verified(ticket: String) throws(StatementFailure) -> ClientTicket {
+        // Nothing that a dead id has signed counts.
+        guard !node.ownKeys.isDead else { throw .badSignature }
         let now = clock.now().timestamp
         return try ClientTicket.verify(ticket, issuer: id, key: node.ticketKey(for: ticket, at: now), at: now)
     }
@@ -237,12 +238,12 @@ extension FederationServer {
     /// Its player is followed from the answer on.
     public func arrive(token: String, proof: [UInt8]?, challenge: [UInt8]) async throws(Refusal) -> FollowedPlayer {
         try checkReady()
+        guard !node.ownKeys.isDead else { throw Self.revoked(id) }
         let (record, effects) = try node.redeem(token, proof: proof, challenge: challenge, at: clock.now())
         // It is verified by now.
         let source = (try? SessionToken.unverifiedIssuer(token)) ?? id
         do {
-            return FollowedPlayer(
-                record: record, updates: try await commit(effects, following: record.player, vouchedBy: source))
+            return try await followed(record, effects, vouchedBy: subscribers.voucher(of: source))
         } catch {
             // The client is told that it may try again, so it must be able to.
             for case .putHandoff(let handoff) in effects.flatMap(\.changes) {
@@ -250,6 +251,28 @@ extension FederationServer {
             }
             throw error
         }
+    }
+
+    /// The player for a client whose credential counts, from when the effects are durable. Nobody is given a ticket under the
+    /// present key who was let in by one that was revoked meanwhile.
+    private func followed(
+        _ record: PlayerRecord, _ effects: [Effect], vouchedBy voucher: Subscribers.Voucher
+    ) async throws(Refusal) -> FollowedPlayer {
+        let updates = try await commit(effects, following: record.player, vouchedBy: voucher)
+        try checkCounts(voucher)
+        return FollowedPlayer(record: record, ticket: ticket(for: record), updates: updates)
+    }
+
+    func checkCounts(_ voucher: Subscribers.Voucher) throws(Refusal) {
+        guard subscribers.counts(voucher) else { throw Self.revoked(voucher.server) }
+    }
+
+    /// Why a client is let in no more, or never.
+    public static func revoked(_ server: ServerID) -> Refusal {
+        Refusal(
+            .forbidden, code: "client.revoked",
+            reason: "the owner of \(server) has revoked the key by which this client was let in",
+            remedy: "ask the world server for a new ticket")
     }
 
     /// Fresh bytes for a client to sign.

@@ -125,8 +125,9 @@ extension FederationServer {
     ///
     /// - Parameter voucher: see ``Subscribers/subscribe(_:vouchedBy:onEnd:)``.
     func subscribe(
-        to player: PlayerID, vouchedBy voucher: ServerID? = nil
+        to player: PlayerID, vouchedBy voucher: Subscribers.Voucher? = nil
     ) throws(Refusal) -> AsyncStream<PlayerUpdate> {
+        if let voucher { try checkCounts(voucher) }
         let stream = subscribers.subscribe(player, vouchedBy: voucher) { token in
             Task { await self.unsubscribe(token, of: player) }
         }

@@ -104,11 +104,7 @@ public actor FederationServer {
         identify: (inout OwnKeys) async throws -> ServerIdentity
     ) async throws -> FederationServer {
         var stored = try await store.load()
-        guard !stored.ownKeys.isDead else {
-            throw Refusal(
-                .forbidden, code: "keys.revoked", reason: "the owner has revoked this server for good",
-                remedy: "make a server with a new id: aether init")
-        }
+        guard !stored.ownKeys.isDead else { throw deadForGood }
         var keys = stored.ownKeys
         let identity = try await identify(&keys)
         if keys != stored.ownKeys {
@@ -121,6 +117,11 @@ public actor FederationServer {
             node: node, store: store, assets: assets, clock: clock, entropy: entropy, logger: logger,
             startedAt: now.timestamp)
     }
+
+    /// Why a server whose owner has revoked it for good does not start.
+    public static let deadForGood = Refusal(
+        .forbidden, code: "keys.revoked", reason: "the owner has revoked this server for good",
+        remedy: "make a server with a new id: aether init")
 
     private init(
         node: consuming sending FederationNode, store: any FederationStore, assets: any AssetStore,

@@ -2,12 +2,19 @@ import FederationModel
 
 /// Who follows which player's crossings. A follower that does not keep up loses its oldest updates, never the newest.
 struct Subscribers {
-    private struct Follower {
-        let updates: AsyncStream<PlayerUpdate>.Continuation
-        /// Whose signature has let a client in; nil for who is no client.
-        let voucher: ServerID?
+    /// By whose signature a client was let in, and after how many revocations of that server's keys.
+    struct Voucher: Hashable, Sendable {
+        let server: ServerID
+        fileprivate let revocations: Int
     }
 
+    private struct Follower {
+        let updates: AsyncStream<PlayerUpdate>.Continuation
+        /// nil for who is no client.
+        let voucher: Voucher?
+    }
+
+    private var revocations: [ServerID: Int] = [:]
     private var streams: [PlayerID: [UInt64: Follower]] = [:]
     private var next: UInt64 = 0
 
@@ -18,9 +25,9 @@ struct Subscribers {
 
     /// nil when too many follow this player already.
     ///
-    /// - Parameter voucher: the server whose signature has let the client in, this one or the source of a crossing.
+    /// - Parameter voucher: of a client; the server is this one or the source of a crossing.
     mutating func subscribe(
-        _ player: PlayerID, vouchedBy voucher: ServerID?, onEnd: @escaping @Sendable (UInt64) -> Void
+        _ player: PlayerID, vouchedBy voucher: Voucher?, onEnd: @escaping @Sendable (UInt64) -> Void
     ) -> AsyncStream<PlayerUpdate>? {
         guard streams[player, default: [:]].count < Self.perPlayer else { return nil }
         next += 1
@@ -41,10 +48,19 @@ struct Subscribers {
         for follower in (streams[player] ?? [:]).values { follower.updates.yield(update) }
     }
 
+    /// For a client whose credential is verified now.
+    func voucher(of server: ServerID) -> Voucher {
+        Voucher(server: server, revocations: revocations[server, default: 0])
+    }
+
+    /// Whether no key of that server was revoked since.
+    func counts(_ voucher: Voucher) -> Bool { voucher == self.voucher(of: voucher.server) }
+
     /// The keys of a server are void: whoever was let in by its signature is told nothing more but that.
     mutating func revoke(vouchedBy server: ServerID) {
+        revocations[server, default: 0] += 1
         for (player, followers) in streams {
-            for (token, follower) in followers where follower.voucher == server {
+            for (token, follower) in followers where follower.voucher?.server == server {
                 follower.updates.yield(.revoked(server))
                 follower.updates.finish()
                 remove(token, of: player)

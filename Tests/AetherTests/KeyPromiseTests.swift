@@ -197,6 +197,91 @@ extension Programs {
             }
         }
 
+        @Test("A present and a next key that were swapped are not taken for a rotation")
+        func swapped() async throws {
+            try await Scratch.use { scratch in
+                let keeper = try await Keeper(in: scratch)
+                let before = try await keeper.startAndStop()
+                let (present, next) = (try keeper.read("identity.key"), try keeper.read("next.key"))
+                try keeper.write(next, to: "identity.key")
+                try keeper.write(present, to: "next.key")
+                try await keeper.expectRefused("[keys.noNext]", "swap them back")
+                try keeper.write(present, to: "identity.key")
+                try keeper.write(next, to: "next.key")
+                #expect(try await keeper.startAndStop() == before)
+            }
+        }
+
+        @Test("A replacement that waits and is damaged is named beforehand, and by the command that would make another")
+        func damagedReplacement() async throws {
+            try await Scratch.use { scratch in
+                let keeper = try await Keeper(in: scratch)
+                _ = try await keeper.startAndStop()
+                func revoke() async throws -> Child.End {
+                    try await keeper.aether("keys revoke --json", input: keeper.node.recovery + "\n")
+                }
+                let first = try await revoke()
+                // Once more is the same.
+                let again = try await revoke()
+                #expect(first.code == 0 && again.code == 0 && first.out == again.out, "\(again)")
+                let revocation = try keeper.read("replacement.jws")
+                try keeper.write(Data("nothing\n".utf8), to: "replacement.jws")
+                let refused = try await revoke()
+                #expect(refused.code == 1 && refused.err.contains("[keys.replacing]"), "\(refused.err)")
+                #expect(refused.err.contains("remove replacement.jws"), "\(refused.err)")
+                let check = try await keeper.aether("serve --check")
+                #expect(check.code == 1 && check.err.contains("[keys.badRevocation]"), "\(check.err)")
+                try keeper.write(revocation, to: "replacement.jws")
+                #expect(try await keeper.aether("serve --check").code == 0)
+                let fingerprint: String = try #require(JSON(first.out)["fingerprint"].string)
+                _ = try await keeper.startAndStop(until: fingerprint)
+            }
+        }
+
+        @Test(
+            "A server that its owner has revoked for good is told so before a start as well, and is given no new keys")
+        func dead() async throws {
+            try await Scratch.use { scratch in
+                let keeper = try await Keeper(in: scratch)
+                try await keeper.node.start()
+                let ended = try await keeper.aether("keys revoke --for-good", input: keeper.node.recovery + "\n")
+                #expect(ended.code == 0, "\(ended.err)")
+                _ = try await keeper.node.stop()
+                try await keeper.expectRefused("[keys.revoked]")
+                let again = try await keeper.aether("keys revoke", input: keeper.node.recovery + "\n")
+                #expect(again.code == 1 && again.err.contains("[keys.revoked]"), "\(again.err)")
+                #expect(!keeper.has("replacement.key"))
+            }
+        }
+
+        @Test(
+            "A store that is empty although a server has run is told, and not before one has", arguments: [true, false])
+        func emptyStore(isThere: Bool) async throws {
+            try await Scratch.use { scratch in
+                let keeper = try await Keeper(in: scratch)
+                // A first start that came to nothing has no store to lose.
+                let next = try keeper.read("next.key")
+                try keeper.remove("next.key")
+                try await keeper.expectRefused("[keys.noNext]")
+                try keeper.write(next, to: "next.key")
+                let before = try await keeper.aether("doctor --self --json")
+                #expect(!Diagnosis(before).names("store store.empty warning"), "\(before.out)")
+                try await keeper.node.start()
+                #expect(!keeper.node.log.contains("store.empty"), "\(keeper.node.log)")
+                try await keeper.node.kill()
+                // A copy without the log: SQLite makes the file before anything is in it.
+                for file in ["federation.sqlite3", "federation.sqlite3-wal", "federation.sqlite3-shm"]
+                where keeper.has(file) {
+                    try keeper.remove(file)
+                }
+                if isThere { try keeper.write(Data(), to: "federation.sqlite3") }
+                let told = try await keeper.aether("doctor --self --json")
+                #expect(Diagnosis(told).names("store store.empty warning"), "\(told.out)")
+                try await keeper.node.start()
+                #expect(keeper.node.log.contains("store.empty"), "\(keeper.node.log)")
+            }
+        }
+
         @Test("What a replacement leaves behind after a crash or a power cut keeps no start back")
         func replacementLeftovers() async throws {
             try await Scratch.use { scratch in

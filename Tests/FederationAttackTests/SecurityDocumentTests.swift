@@ -180,7 +180,8 @@ import Testing
         ],
         "Crossings and players": [
             "snapshotBytes": .bytes(Limits.snapshotBytes), "allSnapshotsBytes": .bytes(Limits.allSnapshotsBytes),
-            "openHandoffs": .count(Limits.openHandoffs), "acceptTimeout": .time(Limits.acceptTimeout),
+            "openHandoffs": .count(Limits.openHandoffs),
+            "openHandoffsOfPlayer": .count(Limits.openHandoffsOfPlayer), "acceptTimeout": .time(Limits.acceptTimeout),
             "acceptRoundTrips": .count(Limits.acceptRoundTrips), "acceptRoundTrip": .time(Limits.acceptRoundTrip),
             "arrivalTimeout": .time(Limits.arrivalTimeout), "waitingArrivals": .count(Limits.waitingArrivals),
             "passagesPerPeer": .count(Limits.passagesPerPeer), "passages": .count(Limits.passages),

@@ -101,6 +101,27 @@ struct ClientTests {
         #expect(try await server.redeem(ticket: await server.ticket(for: player)).player == player.player)
     }
 
+    @Test("a client that waits for the store while the keys are revoked is not let in by the old ones")
+    func revokedMeanwhile() async throws {
+        let alpha = try await TestServer.start("alpha")
+        let server = alpha.server
+        try await alpha.publish("home")
+        try await alpha.enter()
+        let ticket = await server.ticket(for: try await server.player(try alpha.player()))
+        let before = await server.keys().key
+        alpha.keys.revoke()
+        // A save stands before the client in the queue until the store has taken it.
+        await alpha.store.hold()
+        async let saved = alpha.enter()
+        await alpha.store.waitUntilHeld()
+        async let joining = refusal { _ = try await server.redeem(ticket: ticket) }
+        async let key = server.replaceKeys()
+        try await eventually { await server.keys().key != before }
+        await alpha.store.release()
+        _ = try await (saved, key)
+        #expect(await joining == "client.revoked")
+    }
+
     @Test("a revocation of a source's keys ends what its tokens have opened elsewhere")
     func revokedSource() async throws {
         let pair = try await TestPair.make()

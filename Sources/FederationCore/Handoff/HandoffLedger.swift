@@ -351,6 +351,23 @@ public struct HandoffLedger: Sendable {
         }
     }
 
+    /// A destination has handed a player on, by which it says that it has had them: of what was decided towards it before, only the
+    /// receipt is missing, and the snapshot is not needed any more.
+    ///
+    /// - Returns: the handoffs that are lighter by it.
+    mutating func lighten(_ player: PlayerID, handedOnBy peer: ServerID, in epoch: Epoch) -> [HandoffRecord] {
+        openHandoffs(of: player).filter {
+            $0.state == .committed && $0.peer == peer && $0.epoch < epoch && $0.epoch.term == epoch.term
+                && !$0.snapshot.isEmpty
+        }.map { record in
+            var record = record
+            snapshotBytes -= record.snapshot.count
+            record.snapshot = []
+            records[record.id] = record
+            return record
+        }
+    }
+
     /// Ends a decided handoff whose player's home server has taken the player back: what was decided is void. nil when the
     /// handoff is not `committed`.
     mutating func void(_ id: HandoffID, code: String, reason: String, at now: Now) -> HandoffRecord? {
@@ -489,7 +506,7 @@ public struct HandoffLedger: Sendable {
         if let other = open.counting(of: record.player), other.id != past {
             let isBefore = other.epoch < record.epoch
             switch records.state(of: other.id) {
-            case .committed? where isBefore: break
+            case .committed? where isBefore && open.all(of: record.player).count < Limits.openHandoffsOfPlayer: break
             // Who is sent away from here has come by another way since the place was kept.
             case .reserved? where isBefore && record.role == .source: break
             default: throw .alreadyOpen(record.player, other.id)

@@ -10,6 +10,7 @@ extension FederationNode {
         let peer: ServerID
         var channel: ChannelID
         let player: PlayerID
+        let world: WorldID
     }
 
     struct ArrivalDeadline: Comparable, Sendable {
@@ -40,7 +41,7 @@ extension FederationNode {
         }
         arrivalBytes += offer.snapshot.count
         arrivals[offer.handoff] = WaitingArrival(
-            offer: offer, peer: peer.serverID, channel: channel, player: token.player)
+            offer: offer, peer: peer.serverID, channel: channel, player: token.player, world: token.world)
         arrivalDeadlines.insert(
             ArrivalDeadline(at: now.instant + configuration.arrivalTimeout, handoff: offer.handoff))
         let arrival = Arrival(

@@ -298,7 +298,10 @@ extension FederationNode {
             issuedAt: now.timestamp)
         let record = try ledger.admit(before.id, token: token, receipt: statement.issue(by: identity), at: now)
         var changes: [StoreChange] = [.putHandoff(record)]
-        if !hasGoneOn { changes.append(.putPlayer(players.admit(record, state: before.snapshot))) }
+        if !hasGoneOn {
+            changes.append(.putPlayer(players.admit(record, state: before.snapshot)))
+            changes += ledger.lighten(record.player, handedOnBy: record.peer, in: record.epoch).map { .putHandoff($0) }
+        }
         let passage = Passage(
             origin: record.peer, player: record.player, decision: record.decision ?? 0, token: compact)
         if passages.put(passage) { changes.append(.putPassage(passage)) }
@@ -441,11 +444,12 @@ extension FederationNode {
                 .forbidden, code: "token.untrustedIssuer",
                 reason: "the token comes from \(issuer), which is not trusted now",
                 remedy: "the operator adds the peer, or waits until its handshake is completed", step: .handshake)
-            // Whom this server has admitted already it lets in, also after a start of its own and while the source is away.
+            // Whom this server has admitted already it lets in, also after a start of its own and while the source is away. By how
+            // much the clocks differ is forgotten; no handshake would have borne more.
             guard isWanted(issuer), let pin = peers[issuer]?.publicKey else { throw refusal }
             let token = try SessionToken.verify(
                 compact, issuer: issuer, key: key(of: issuer, provedBy: pin, for: compact, at: now), audience: id,
-                at: now.timestamp, leeway: Limits.tokenLeeway)
+                at: now.timestamp, leeway: Limits.clockSkew + Limits.tokenLeeway)
             guard let record = ledger.record(token.handoff), record.state == .admitted, record.peer == issuer else {
                 throw refusal
             }

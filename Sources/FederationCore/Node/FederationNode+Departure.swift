@@ -194,11 +194,23 @@ extension FederationNode {
                 at: now)
         case .committed:
             // Unless the player's home server has taken the player back: then it is void.
-            if rejection.code == Self.recalledCode { return void(record, at: now) }
+            if rejection.code == Self.recalledCode {
+                return void(
+                    record, Self.recalledCode,
+                    because: "\(record.player.home) took the player back, says \(record.peer)",
+                    at: now)
+            }
             // The decision stands. A destination that has lost the reservation is offered the player again; one that refuses
             // for any other reason hears of it again at the next repetition, which has its pauses.
             guard rejection.code == Self.nothingReserved else {
                 return [.report(.refusedFrame(peer.serverID, code: rejection.code))]
+            }
+            // Whom this server has again is not offered to who was restored from a backup, and knows nothing of it any more.
+            if hasComeAgain(record.id) {
+                return void(
+                    record, Self.overtakenCode,
+                    because: "\(record.player) has come again, and \(record.peer) knows nothing of the handoff", at: now
+                )
             }
             return sendOffer(record, at: now)
         case .completed, .aborted, .reserved, .admitted:

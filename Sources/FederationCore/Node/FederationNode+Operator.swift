@@ -344,12 +344,21 @@ extension FederationNode {
     public mutating func removeWorld(_ world: WorldID, at now: Now) throws(Refusal) -> [Effect] {
         guard worlds[world] != nil else { throw Self.unknownWorld(world) }
         let here = players.players(in: world).count
-        let coming = ledger.list(.reserved, limit: .max).count { $0.world == world }
-        guard here + coming == 0 else {
+        guard here == 0 else {
+            throw Refusal(
+                .conflict, code: "world.occupied", reason: "\(here) players are in \(world)",
+                remedy: "let them leave or travel first: GET /v1/worlds/\(world)/players")
+        }
+        let places = ledger.list(.reserved, limit: .max).filter { $0.world == world }.map {
+            ($0.id, $0.player, $0.peer)
+        }
+        let waiting = arrivals.filter { $0.value.world == world }.map { ($0.key, $0.value.player, $0.value.peer) }
+        if let (handoff, player, peer) = (places + waiting).first {
             throw Refusal(
                 .conflict, code: "world.occupied",
-                reason: "\(here) players are in \(world), and \(coming) are on their way there",
-                remedy: "let them leave or travel first: GET /v1/worlds/\(world)/players")
+                reason:
+                    "\(places.count + waiting.count) players are on their way to \(world), as \(player) in \(handoff)",
+                remedy: "it is over once \(peer) has said what it decided: aether doctor \(peer)")
         }
         worlds[world] = nil
         guardedWorlds.remove(world)

@@ -29,7 +29,7 @@ extension FederationNode {
         } catch {
             throw error.refusal
         }
-        guard case .departed(let server, let handoff) = before.presence else {
+        guard case .departed(let server, _) = before.presence else {
             throw PlayerTable.Failure.notAway(player).refusal
         }
         let reclaim = ReclaimRecord(
@@ -37,9 +37,11 @@ extension FederationNode {
             at: now.timestamp)
         reclaims[player] = reclaim
         var changes: [StoreChange] = [.putPlayer(record), .putReclaim(reclaim)]
-        let voided = ledger.void(
-            handoff, code: Self.recalledCode, reason: "the player was taken back: \(reason)", at: now)
-        if let voided { changes.append(.putHandoff(voided)) }
+        // What was decided before in the term that ends may wait for its receipt as well.
+        let voided = ledger.openHandoffs(of: player).compactMap {
+            ledger.void($0.id, code: Self.recalledCode, reason: "the player was taken back: \(reason)", at: now)
+        }
+        changes += voided.map { .putHandoff($0) }
         // A way home that its source will never decide about.
         let reserved = ledger.openHandoffs(of: player).filter { $0.state == .reserved }.compactMap { open in
             try? ledger.abort(open.id, code: Self.recalledCode, reason: "the player was taken back", at: now)
@@ -52,10 +54,10 @@ extension FederationNode {
                 .notify(CrossingEvent(handoff: reserved.id, player: player, kind: .withdrawn)),
             ]
         }
-        if let voided {
-            effects.append(.report(.handoffMoved(handoff, .source, .aborted)))
+        for voided in voided {
+            effects.append(.report(.handoffMoved(voided.id, .source, .aborted)))
             effects.append(Self.notice(ofVoid: voided))
-            if let channel = channels[server] { effects.append(.send(.abort(handoff), on: channel)) }
+            if let channel = channels[voided.peer] { effects.append(.send(.abort(voided.id), on: channel)) }
         }
         return (reclaim, effects + announce(reclaim))
     }
@@ -69,14 +71,16 @@ extension FederationNode {
     /// The code with which a decided handoff ends whose player was taken back meanwhile.
     static let recalledCode = "player.recalled"
 
+    /// The code with which a decided handoff ends of which its destination knows nothing, while the source has the player again.
+    static let overtakenCode = "handoff.overtaken"
+
     /// A peer refuses what this server has decided, because the player's home server has taken the player back.
     ///
     /// When this server is that home and knows of no such act, a backup has made it forget one. The handoff is over all the
     /// same, since nobody will ever admit the player by it. But the player stays `departed`: under the forgotten term they may
     /// have gone on anywhere, so that only the operator can take them back again.
-    mutating func void(_ decided: HandoffRecord, at now: Now) -> [Effect] {
-        let reason = "\(decided.player.home) took the player back, says \(decided.peer)"
-        guard let ended = ledger.void(decided.id, code: Self.recalledCode, reason: reason, at: now) else { return [] }
+    mutating func void(_ decided: HandoffRecord, _ code: String, because reason: String, at now: Now) -> [Effect] {
+        guard let ended = ledger.void(decided.id, code: code, reason: reason, at: now) else { return [] }
         var effects: [Effect] = [.persist([.putHandoff(ended)]), .report(.handoffMoved(ended.id, .source, .aborted))]
         if provesForgottenReclaim(ended.id) {
             effects.append(.report(.reclaimForgotten(ended.player, ended.peer)))

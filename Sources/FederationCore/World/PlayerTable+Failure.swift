@@ -32,7 +32,7 @@ extension PlayerTable.Failure {
             Refusal(
                 .conflict, code: "player.staleEpoch", reason: "epoch \(offered) of \(player) is not \(known)",
                 remedy: offered > known
-                    ? "no crossing has begun that one: repeat with epoch \(known)"
+                    ? "this server knows of no crossing that has begun it: load the player, and compare, before you save"
                     : "the player has travelled since; load the newest state")
         case .epochMissing(let player, let known):
             Refusal(

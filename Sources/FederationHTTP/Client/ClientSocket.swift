@@ -134,7 +134,7 @@ public struct ClientSocket: Sendable {
     ) async throws {
         let record = player.record
         var members = record.briefMembers
-        members["ticket"] = .string(await server.ticket(for: record))
+        members["ticket"] = .string(player.ticket)
         try await send(answer(PlayerRecordMembers(members: members)), on: connection)
         if case .departing(let handoff) = record.presence {
             try await send(ServerMessage.offered(handoff), on: connection)

@@ -40,11 +40,7 @@ enum ServerMessage {
         case .gone:
             message("gone", [:])
         case .revoked(let server):
-            error(
-                Refusal(
-                    .forbidden, code: "client.revoked",
-                    reason: "the owner of \(server) has revoked the key by which this client was let in",
-                    remedy: "ask the world server for a new ticket"))
+            error(FederationServer.revoked(server))
         case .admitted, .withdrawn:
             nil
         }

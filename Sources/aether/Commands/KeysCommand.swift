@@ -2,6 +2,7 @@ import ArgumentParser
 import FederationCrypto
 import FederationModel
 import FederationSQLite
+import FederationService
 import Foundation
 
 struct KeysCommand: AsyncParsableCommand {
@@ -90,8 +91,11 @@ struct KeysCommand: AsyncParsableCommand {
                 Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000)) + configuration.clockOffset
             let number = await number(at: time, keys)
             if forGood { return try await end(configuration.id, code, number, time) }
-            // One that waits was made with the same recovery key, and has not been taken yet.
-            if try await keys.replacement() == nil {
+            if let noted = try? await SQLiteStore.notedKeys(in: home.path), noted.isDead {
+                throw FederationServer.deadForGood
+            }
+            // One that waits has not been taken yet, and is as good as another.
+            if try !keys.waits(under: code) {
                 _ = try keys.makeReplacement(code, number: number, at: time)
             }
             do {
@@ -100,7 +104,8 @@ struct KeysCommand: AsyncParsableCommand {
                     Terminal.say("Every earlier key is void. The key is \(answer["fingerprint"].text()) from now on.")
                 }
             } catch let refusal as Refusal
-                where ["server.unreachable", ListeningRecord.notReadyCode].contains(refusal.code)
+                where ["server.unreachable", ListeningRecord.notReadyCode, ListeningRecord.unknownCode]
+                .contains(refusal.code)
             {
                 let fingerprint = try await keys.replacement()?.identity.publicKey.fingerprint ?? "?"
                 Terminal.say(

@@ -143,11 +143,13 @@ struct PeersCommand: AsyncParsableCommand {
             // Not to be taken for a way back for one that was removed.
             let before = try? await client.get("/v1/servers/\(id)").json.fields["status"].string
             let response = try await client.request("POST", "/v1/peers/\(id)/reinstate")
+            let isPeer = (try? await client.get("/v1/peers/\(id)")) != nil
             options.show(response) { _ in
+                let done = before ?? "suspended" == "suspended" ? "is reinstated" : "was not suspended"
                 Terminal.say(
-                    before ?? "suspended" == "suspended"
-                        ? "\(id) is reinstated, and offline until it answers."
-                        : "\(id) was not suspended. Who is to be trusted is a peer: aether peers list")
+                    isPeer
+                        ? "\(id) \(done), and offline until it answers."
+                        : "\(id) \(done). It is no peer: aether peers add, to trust it")
             }
         }
     }

@@ -88,9 +88,9 @@ private struct PeerGlance {
 
     private var isConnected: Bool { peer["state"].string == "connected" }
 
-    /// Of who has never been heard and is not connected nothing is known, though nothing bad either.
+    /// Of who is not connected nothing is known before heartbeats are missed, though nothing bad either.
     var health: String {
-        if !isConnected, peer["lastHeartbeat"].isNull, peer["health"].string == "healthy" { return "unknown" }
+        if !isConnected, peer["health"].string == "healthy" { return "unknown" }
         return peer["health"].text() + (peer["vouchedFor"].bool == true ? " (by others' word)" : "")
     }
 

@@ -82,6 +82,7 @@ struct KeyFiles: IdentityKeeper {
     ///
     /// - Throws: what such a start would throw.
     func check(_ keys: OwnKeys) throws {
+        guard !keys.isDead else { throw FederationServer.deadForGood }
         var planned = keys
         let present: PublicKey
         do {
@@ -115,11 +116,13 @@ struct KeyFiles: IdentityKeeper {
         guard let former = keys.present, let promised = keys.commitment?.next else { return }
         let present = try read(identityFile).publicKey
         guard present != former, present.commitment == promised else { return }
-        guard exists(nextFile), let next = try? read(nextFile).publicKey, next != present else {
+        guard exists(nextFile), let next = try? read(nextFile).publicKey, ![present, former].contains(next) else {
             throw Refusal(
                 .conflict, code: "keys.noNext",
                 reason: "the database is older than the key in \(identityFile), and \(nextFile) is not the next one's",
-                remedy: "restore next.key from the backup that identity.key is from")
+                remedy:
+                    "restore next.key from the backup that identity.key is from; if the two were swapped, swap them back"
+            )
         }
         keys.past = (keys.past + [former]).suffix(Limits.ownPastKeys)
         // They do not lead to the present key: the last one is in the newer database.
@@ -174,6 +177,24 @@ struct KeyFiles: IdentityKeeper {
         guard exists(revocationFile), exists(replacementFile) else { return nil }
         let revocation = try PrivateFile.read(revocationFile, what: "the revocation of this server's keys")
         return (try read(replacementFile), revocation)
+    }
+
+    /// Whether a replacement waits that the owner has made with this recovery key.
+    ///
+    /// - Throws: `keys.replacing` for one that no server would take.
+    func waits(under recovery: RecoveryCode) throws -> Bool {
+        guard exists(revocationFile), exists(replacementFile) else { return false }
+        let hash = try recovery.identity(of: id).publicKey.commitment
+        guard let (identity, revocation) = try? waiting(),
+            OwnKeys(replacedBy: revocation, of: id, with: identity.publicKey, recovery: hash) != nil
+        else {
+            throw Refusal(
+                .conflict, code: "keys.replacing",
+                reason: "the replacement that waits in \(revocationFile) is damaged, or not of this recovery key",
+                remedy: "remove replacement.jws, replacement.key and replacement-next.key there, and repeat the command"
+            )
+        }
+        return true
     }
 
     /// Makes a replacement for every key of this server, and the revocation that says so.

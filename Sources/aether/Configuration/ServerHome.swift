@@ -22,6 +22,15 @@ struct ServerHome {
 
     var isInitialised: Bool { FileManager.default.fileExists(atPath: identityFile) }
 
+    private var startedFile: String { path + "/started" }
+
+    /// Whether a server has come up here before, with a store that has noted its keys.
+    var hasRun: Bool { FileManager.default.fileExists(atPath: startedFile) }
+
+    func noteThatItRuns() throws {
+        if !hasRun { try PrivateFile.create(startedFile, "") }
+    }
+
     /// - Throws: what to do where there is no server yet.
     func requireInitialised() throws {
         guard isInitialised else {

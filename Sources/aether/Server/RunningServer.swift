@@ -32,7 +32,6 @@ struct RunningServer {
         MetricsSystem.bootstrap(registry)
         let system = SystemClock(offset: configuration.clockOffset)
         let clock: any FederationClock = clockFile.map { RehearsedClock(clock: system, file: $0) } ?? system
-        let hasRunBefore = FileManager.default.fileExists(atPath: home.path + "/lock")
         let directory = try DataDirectory(at: home.path)
         try ListeningRecord.remove(in: home)
         let store = try await SQLiteStore.open(in: directory)
@@ -41,7 +40,7 @@ struct RunningServer {
             configuration: try nodeConfiguration(), store: store,
             assets: try await FileAssetStore.open(in: directory), clock: clock, logger: logger
         ) { noted in
-            if hasRunBefore, noted.present == nil { logger.warning("\(Self.emptyStore(home))") }
+            if home.hasRun, noted.present == nil { logger.warning("\(Self.emptyStore(home))") }
             return try keys.identify(&noted)
         }
         // One for all that dials, so that roots are read once.
@@ -224,6 +223,8 @@ private struct FederationLoop: Service {
         if let place = address.ip, let port = address.port {
             try ListeningRecord(configuration, address: place, port: port).write(in: keys.home)
         }
+        // What the keys have promised is in the store by now.
+        try keys.home.noteThatItRuns()
         try await server.start(
             transport: transport, cards: cards, peerCards: peerCards, keys: keys, examiner: examiner,
             heartbeats: heartbeats)

@@ -73,6 +73,7 @@ struct ListeningRecord: Codable, Equatable {
     }
 
     static let notReadyCode = "server.notReady"
+    static let unknownCode = "server.placeUnknown"
 
     private static func notReady(_ home: ServerHome) -> Refusal {
         Refusal(
@@ -83,7 +84,7 @@ struct ListeningRecord: Codable, Equatable {
 
     private static func unknown(_ home: ServerHome, because cause: String) -> Refusal {
         Refusal(
-            .unavailable, code: "server.placeUnknown",
+            .unavailable, code: unknownCode,
             reason: "where the server in \(home.path) listens is not known: \(cause)",
             remedy: "restart it, or name its address with --server")
     }

@@ -235,10 +235,10 @@ struct LocalExamination {
 
     /// Whether the store can be read, as it will be at the next start; nil while there is none. Nothing in it is changed.
     private func store() async -> Finding? {
-        guard FileManager.default.fileExists(atPath: home.path + "/federation.sqlite3") else { return nil }
+        let isThere = FileManager.default.fileExists(atPath: home.path + "/federation.sqlite3")
+        guard isThere || home.hasRun else { return nil }
         do {
-            let noted = try await SQLiteStore.notedKeys(in: home.path)
-            if noted?.present == nil, noted != nil, FileManager.default.fileExists(atPath: home.path + "/lock") {
+            if home.hasRun, let noted = try await SQLiteStore.notedKeys(in: home.path), noted.present == nil {
                 let empty = RunningServer.emptyStore(home)
                 return .warning("store", empty.code, empty.reason, empty.remedy)
             }

@@ -135,6 +135,70 @@ struct NodeMissingReceiptTests {
         #expect(federation.playable(Self.ada) == [beta.id])
     }
 
+    @Test("who is home again is not offered once more to a server that was restored to before the journey")
+    func restoredToBefore() throws {
+        let (federation, nodes, first, _, kept) = try Self.journey()
+        let (alpha, beta, gamma) = (nodes[0], nodes[1], nodes[2])
+        try federation.depart(Self.ada, from: gamma, to: alpha.id)
+        try federation.settle()
+        federation.crash(gamma)
+        var before = kept
+        before.apply([.removeHandoff(first)])
+        try Self.restore(beta, to: before, in: federation)
+        try federation.connect(alpha, beta)
+        try federation.settle()
+        federation.advance(by: .seconds(31))
+        try federation.settle()
+        #expect(federation.playable(Self.ada) == [alpha.id])
+        let ended = try #require(alpha.store.handoffs[first])
+        #expect(ended.abortCode == "handoff.overtaken", "\(ended.state) \(beta.store.handoffs[first]?.state as Any)")
+        try federation.depart(Self.ada, from: alpha, to: beta.id)
+        try federation.settle()
+        #expect(federation.playable(Self.ada) == [beta.id])
+        try federation.heal()
+        try federation.checkRest()
+    }
+
+    @Test(
+        "a decision keeps its snapshot until its destination shows that it has had the player, and ends with its term")
+    func lightAndEnded() throws {
+        let (federation, nodes) = try Self.four()
+        let (alpha, beta, gamma) = (nodes[0], nodes[1], nodes[2])
+        func decide(for destination: TestNode) throws -> HandoffID {
+            let id = try federation.depart(Self.ada, from: alpha, to: destination.id)
+            try federation.settle { _ in
+                if destination.node.ledger.record(id)?.state == .admitted {
+                    Self.cut(alpha, destination, in: federation)
+                }
+            }
+            #expect(alpha.node.ledger.record(id)?.state == .committed)
+            return id
+        }
+        let first = try decide(for: beta)
+        #expect(alpha.node.ledger.record(first)?.snapshot.isEmpty == false)
+        // The channel opens again, and before any receipt comes the player does.
+        try federation.connect(alpha, beta)
+        let channel = try #require(alpha.channel(to: beta))
+        for decision in [nil, 1] as [UInt64?] {
+            let word = Self.word(of: beta, 9, epoch: Epoch(3), decision: decision, to: alpha, at: federation.now)
+            alpha.enqueue(alpha.node.receive(word, on: channel, at: federation.now))
+        }
+        #expect(alpha.player(Self.ada)?.presence == .playable)
+        Self.cut(alpha, beta, in: federation)
+        // Gone, disk and all: what it knows is not what it said.
+        federation.crash(beta)
+        beta.store = StoreTables()
+        while try federation.execute(alpha) {}
+        #expect(alpha.store.handoffs[first]?.state == .committed && alpha.store.handoffs[first]?.snapshot == [])
+        let second = try decide(for: gamma)
+        #expect(alpha.node.ledger.openHandoffs(of: Self.ada).map(\.id) == [first, second])
+        #expect(alpha.node.ledger.snapshotBytes == alpha.node.ledger.record(second)?.snapshot.count)
+        alpha.enqueue(try alpha.node.reclaim(Self.ada, reason: "they are gone", at: federation.now).1)
+        while try federation.execute(alpha) {}
+        #expect([first, second].map { alpha.store.handoffs[$0]?.abortCode } == ["player.recalled", "player.recalled"])
+        #expect(alpha.node.ledger.openCount == 0 && alpha.node.ledger.snapshotBytes == 0)
+    }
+
     // MARK: Peers that lie
 
     /// A frame by which `source` hands ada over to `destination`, whether it has her or not.
