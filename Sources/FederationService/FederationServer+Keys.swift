@@ -62,9 +62,7 @@ extension FederationServer {
     /// Takes an owner's revocation of a server's keys; see ``FederationNode/revoke(_:at:)``.
     public func revoke(_ revocation: String) async throws(Refusal) {
         try checkReady()
-        let effects = try node.revoke(revocation, at: clock.now())
-        if node.ownKeys.isDead { subscribers.revoke(vouchedBy: id) }
-        try await commit(effects)
+        try await commit(node.revoke(revocation, at: clock.now()))
     }
 
     /// What is known of a server's keys; nil for one that was never seen.

@@ -260,6 +260,7 @@ extension FederationServer {
     ) async throws(Refusal) -> FollowedPlayer {
         let updates = try await commit(effects, following: record.player, vouchedBy: voucher)
         try checkCounts(voucher)
+        guard !node.ownKeys.isDead else { throw Self.revoked(id) }
         return FollowedPlayer(record: record, ticket: ticket(for: record), updates: updates)
     }
 

@@ -200,8 +200,9 @@ extension FederationServer {
             fail(id, of: event.player, because: refusal, since: started)
         case .voided(let refusal):
             let started = handoffStarted.removeValue(forKey: id) ?? clock.now().instant
-            end(id, of: event.player, because: refusal, since: started)
-            if node.players[event.player]?.isHere != true { subscribers.tell(event.player, .voided(id, refusal)) }
+            let isAway = node.players[event.player]?.isHere != true
+            end(id, of: event.player, because: refusal, since: started, isTold: isAway)
+            if isAway { subscribers.tell(event.player, .voided(id, refusal)) }
         case .admitted:
             subscribers.tell(event.player, .admitted(id))
         case .withdrawn:
@@ -231,14 +232,16 @@ extension FederationServer {
         subscribers.tell(player, .returned(id, refusal))
     }
 
-    private func end(_ id: HandoffID, of player: PlayerID, because refusal: Refusal, since start: Instant) {
+    private func end(
+        _ id: HandoffID, of player: PlayerID, because refusal: Refusal, since start: Instant, isTold: Bool = true
+    ) {
         let failed = failure(refusal, since: start)
         update(id, .aborted)
         crossings.update(id) {
             $0.steps.append(failed)
             $0.refusal = refusal
         }
-        subscribers.tell(player, .progress(id, failed))
+        if isTold { subscribers.tell(player, .progress(id, failed)) }
     }
 
     private func failure(_ refusal: Refusal, since start: Instant) -> Crossing.Step {

@@ -68,6 +68,12 @@ struct Subscribers {
         }
     }
 
+    /// This server's id is dead: no client is let in here any more.
+    mutating func revokeAll() {
+        let vouchers = streams.values.flatMap { $0.values.compactMap(\.voucher?.server) }
+        for server in Set(vouchers) { revoke(vouchedBy: server) }
+    }
+
     mutating func finish() {
         for follower in streams.values.flatMap(\.values) { follower.updates.finish() }
         streams = [:]

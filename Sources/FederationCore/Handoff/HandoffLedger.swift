@@ -352,14 +352,18 @@ public struct HandoffLedger: Sendable {
     }
 
     /// A destination has handed a player on, by which it says that it has had them: of what was decided towards it before, only the
-    /// receipt is missing, and the snapshot is not needed any more.
+    /// receipt is missing, and the snapshot is not needed any more. Of other decisions that wait, the newest
+    /// ``Limits/openSnapshotsOfPlayer`` keep theirs.
     ///
     /// - Returns: the handoffs that are lighter by it.
     mutating func lighten(_ player: PlayerID, handedOnBy peer: ServerID, in epoch: Epoch) -> [HandoffRecord] {
-        openHandoffs(of: player).filter {
-            $0.state == .committed && $0.peer == peer && $0.epoch < epoch && $0.epoch.term == epoch.term
-                && !$0.snapshot.isEmpty
-        }.map { record in
+        let waiting = openHandoffs(of: player).filter {
+            $0.state == .committed && $0.epoch < epoch && !$0.snapshot.isEmpty
+        }
+        let excess = waiting.count - Limits.openSnapshotsOfPlayer
+        return waiting.enumerated().filter { place, record in
+            place < excess || record.peer == peer && record.epoch.term == epoch.term
+        }.map { _, record in
             var record = record
             snapshotBytes -= record.snapshot.count
             record.snapshot = []
@@ -506,7 +510,7 @@ public struct HandoffLedger: Sendable {
         if let other = open.counting(of: record.player), other.id != past {
             let isBefore = other.epoch < record.epoch
             switch records.state(of: other.id) {
-            case .committed? where isBefore && open.all(of: record.player).count < Limits.openHandoffsOfPlayer: break
+            case .committed? where isBefore: break
             // Who is sent away from here has come by another way since the place was kept.
             case .reserved? where isBefore && record.role == .source: break
             default: throw .alreadyOpen(record.player, other.id)

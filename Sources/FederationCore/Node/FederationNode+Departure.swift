@@ -206,11 +206,13 @@ extension FederationNode {
                 return [.report(.refusedFrame(peer.serverID, code: rejection.code))]
             }
             // Whom this server has again is not offered to who was restored from a backup, and knows nothing of it any more.
-            if hasComeAgain(record.id) {
+            if let known = players[record.player], known.epoch > record.epoch {
+                let isRecalled = known.presence == .recalled || known.epoch.term > record.epoch.term
                 return void(
-                    record, Self.overtakenCode,
-                    because: "\(record.player) has come again, and \(record.peer) knows nothing of the handoff", at: now
-                )
+                    record, isRecalled ? Self.recalledCode : Self.overtakenCode,
+                    because: isRecalled
+                        ? "\(record.player.home) has taken the player back"
+                        : "\(record.player) has come again, and \(record.peer) knows nothing of the handoff", at: now)
             }
             return sendOffer(record, at: now)
         case .completed, .aborted, .reserved, .admitted:

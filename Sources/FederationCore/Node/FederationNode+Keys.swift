@@ -237,13 +237,15 @@ extension FederationNode {
         by revocation: String, with successor: ServerIdentity, at now: Now
     ) throws(Refusal) -> [Effect] {
         guard let recovery = commitment.recovery, successor.id == id,
-            let keys = OwnKeys(replacedBy: revocation, of: id, with: successor.publicKey, recovery: recovery),
+            let keys = OwnKeys(
+                replacedBy: revocation, after: ownKeys.revocation, of: id, with: successor.publicKey, recovery: recovery
+            ),
             let promised = keys.commitment
         else {
             throw Refusal(
                 .conflict, code: "keys.badRevocation",
-                reason: "the revocation is not one of \(id), for this key, under its recovery key",
-                remedy: "make it with aether keys revoke, and the recovery key that aether init has printed")
+                reason: "the revocation is not one of \(id), for this key, under its recovery key, or not its newest",
+                remedy: "remove the replacement files, and make it anew with aether keys revoke")
         }
         ownKeys = keys
         commitment = promised

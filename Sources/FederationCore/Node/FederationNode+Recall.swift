@@ -108,9 +108,12 @@ extension FederationNode {
 
     /// The player's client was sent away and must not wait for an arrival that will never be.
     private static func notice(ofVoid record: HandoffRecord) -> Effect {
+        let code = record.abortCode ?? recalledCode
         let refusal = Refusal(
-            .conflict, code: recalledCode, reason: record.abortReason ?? "\(record.player) was taken back",
-            remedy: "ask \(record.player.home), the player's home, where the player goes on", step: .handoff)
+            .conflict, code: code, reason: record.abortReason ?? "\(record.player) was taken back",
+            remedy: code == overtakenCode
+                ? "nothing: the player is here again"
+                : "ask \(record.player.home), the player's home, where the player goes on", step: .handoff)
         return .notify(CrossingEvent(handoff: record.id, player: record.player, kind: .voided(refusal)))
     }
 

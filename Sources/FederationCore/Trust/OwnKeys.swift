@@ -31,10 +31,14 @@ public struct OwnKeys: Hashable, Sendable {
     }
 
     /// What is left when the owner has replaced every key by `key`; nil when `revocation` is not one of `server`, for this
-    /// key, under the recovery key that `recovery` stands for.
-    public init?(replacedBy revocation: String, of server: ServerID, with key: PublicKey, recovery: ContentHash) {
+    /// key, under the recovery key that `recovery` stands for, or not newer than the `last` one: that key may be void as well.
+    public init?(
+        replacedBy revocation: String, after last: String?, of server: ServerID, with key: PublicKey,
+        recovery: ContentHash
+    ) {
         guard let statement = try? KeyRevocation.verify(revocation, server: server, recovery: recovery),
-            let replacement = statement.replacement, replacement.key == key
+            let replacement = statement.replacement, replacement.key == key,
+            last.flatMap({ try? KeyRevocation.unverified($0) }).map({ $0.number < statement.number }) ?? true
         else { return nil }
         self.init(
             revocation: revocation, present: key,

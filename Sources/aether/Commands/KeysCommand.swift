@@ -91,11 +91,10 @@ struct KeysCommand: AsyncParsableCommand {
                 Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000)) + configuration.clockOffset
             let number = await number(at: time, keys)
             if forGood { return try await end(configuration.id, code, number, time) }
-            if let noted = try? await SQLiteStore.notedKeys(in: home.path), noted.isDead {
-                throw FederationServer.deadForGood
-            }
+            let noted = try? await SQLiteStore.notedKeys(in: home.path)
+            if noted?.isDead == true { throw FederationServer.deadForGood }
             // One that waits has not been taken yet, and is as good as another.
-            if try !keys.waits(under: code) {
+            if try !keys.waits(under: code, after: noted) {
                 _ = try keys.makeReplacement(code, number: number, at: time)
             }
             do {

@@ -145,11 +145,10 @@ struct PeersCommand: AsyncParsableCommand {
             let response = try await client.request("POST", "/v1/peers/\(id)/reinstate")
             let isPeer = (try? await client.get("/v1/peers/\(id)")) != nil
             options.show(response) { _ in
-                let done = before ?? "suspended" == "suspended" ? "is reinstated" : "was not suspended"
-                Terminal.say(
-                    isPeer
-                        ? "\(id) \(done), and offline until it answers."
-                        : "\(id) \(done). It is no peer: aether peers add, to trust it")
+                let done =
+                    before ?? "suspended" == "suspended"
+                    ? "is reinstated, and offline until it answers." : "was not suspended; nothing has changed."
+                Terminal.say("\(id) \(done)" + (isPeer ? "" : " It is no peer: aether peers add, to trust it"))
             }
         }
     }

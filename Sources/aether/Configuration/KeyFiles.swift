@@ -95,7 +95,7 @@ struct KeyFiles: IdentityKeeper {
         else { return }
         throw Refusal(
             .conflict, code: "keys.badRevocation",
-            reason: "\(revocationFile) is not a revocation of \(id) for the key in \(replacementFile)",
+            reason: "\(revocationFile) is not a new revocation of \(id) for the key in \(replacementFile)",
             remedy: "remove the replacement files, and make them anew with: aether keys revoke")
     }
 
@@ -167,7 +167,8 @@ struct KeyFiles: IdentityKeeper {
     /// What the keys become by the replacement that waits. No file is touched: the store has to take note of it first.
     private func replacement(of keys: OwnKeys) throws -> (OwnKeys, ServerIdentity)? {
         guard let (identity, revocation) = try waiting(), let recovery = try keys.commitment?.recovery ?? recovery(),
-            let replaced = OwnKeys(replacedBy: revocation, of: id, with: identity.publicKey, recovery: recovery)
+            let replaced = OwnKeys(
+                replacedBy: revocation, after: keys.revocation, of: id, with: identity.publicKey, recovery: recovery)
         else { return nil }
         return (replaced, identity)
     }
@@ -182,15 +183,20 @@ struct KeyFiles: IdentityKeeper {
     /// Whether a replacement waits that the owner has made with this recovery key.
     ///
     /// - Throws: `keys.replacing` for one that no server would take.
-    func waits(under recovery: RecoveryCode) throws -> Bool {
+    func waits(under recovery: RecoveryCode, after noted: OwnKeys?) throws -> Bool {
         guard exists(revocationFile), exists(replacementFile) else { return false }
+        // Taken already, only that the files have not followed.
+        if let present = noted?.present, try waiting()?.identity.publicKey == present { return false }
         let hash = try recovery.identity(of: id).publicKey.commitment
         guard let (identity, revocation) = try? waiting(),
-            OwnKeys(replacedBy: revocation, of: id, with: identity.publicKey, recovery: hash) != nil
+            OwnKeys(
+                replacedBy: revocation, after: noted?.revocation, of: id, with: identity.publicKey, recovery: hash)
+                != nil
         else {
             throw Refusal(
                 .conflict, code: "keys.replacing",
-                reason: "the replacement that waits in \(revocationFile) is damaged, or not of this recovery key",
+                reason:
+                    "the replacement that waits in \(revocationFile) is damaged, not of this recovery key, or older than the last one",
                 remedy: "remove replacement.jws, replacement.key and replacement-next.key there, and repeat the command"
             )
         }

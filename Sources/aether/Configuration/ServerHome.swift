@@ -62,6 +62,7 @@ struct ServerHome {
                 remedy: "choose a directory that you may write to, with --data")
         }
         try close()
+        try PrivateFile.remove(startedFile)
         var made: [String] = []
         func make(_ file: String, _ text: String) throws {
             try PrivateFile.create(file, text)

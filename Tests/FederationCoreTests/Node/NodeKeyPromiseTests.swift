@@ -56,26 +56,34 @@ struct NodeKeyPromiseTests {
         }
     }
 
-    @Test("keys are replaced only by a revocation of this server, for this key, under its recovery key")
+    @Test("keys are replaced only by a new revocation of this server, for this key, under its recovery key")
     func notReplaced() throws {
         let successor = try Self.key(5).publicKey
-        func revocation(of server: String = "alpha", by number: UInt8 = 100, to key: PublicKey?) throws -> String {
-            let seed = [UInt8](repeating: number, count: 32)
+        func revocation(
+            of server: String = "alpha", by owner: UInt8 = 100, _ number: UInt64 = 2, to key: PublicKey?
+        ) throws -> String {
+            let seed = [UInt8](repeating: owner, count: 32)
             let signer = try ServerIdentity(id: ServerID(unchecked: server), seed: seed)
             return KeyRevocation(
-                issuer: signer.id, number: 1, replacement: key.map { .init(key: $0, commitment: KeyCommitment()) },
+                issuer: signer.id, number: number, replacement: key.map { .init(key: $0, commitment: KeyCommitment()) },
                 issuedAt: TestFederation.start
             ).issue(by: signer)
         }
-        func replaced(by compact: String) throws -> OwnKeys? {
+        func replaced(by compact: String, after last: String? = nil) throws -> OwnKeys? {
             OwnKeys(
-                replacedBy: compact, of: ServerID(unchecked: "alpha"), with: successor, recovery: try Self.hash(100))
+                replacedBy: compact, after: last, of: ServerID(unchecked: "alpha"), with: successor,
+                recovery: try Self.hash(100))
         }
         #expect(try replaced(by: try revocation(to: successor)) != nil)
         for compact in [
             try revocation(of: "beta", to: successor), try revocation(by: 99, to: successor), try revocation(to: nil),
             try revocation(to: try Self.key(6).publicKey), "a.b.c",
         ] { #expect(try replaced(by: compact) == nil) }
+        // One that was taken before a later one would bring a key back that is void.
+        for (last, isNew) in [(1, true), (2, false), (3, false)] as [(UInt64, Bool)] {
+            let taken = try revocation(last, to: try Self.key(6).publicKey)
+            #expect(try (replaced(by: try revocation(to: successor), after: taken) != nil) == isNew)
+        }
     }
 
     @Test("a restart goes by what was stored, whatever the configuration says")
