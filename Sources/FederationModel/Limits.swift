@@ -60,6 +60,8 @@ public enum Limits {
     public static let inboundFrames = 256
     /// Open handoffs of one server, both directions.
     public static let openHandoffs = 100_000
+    /// Open handoffs of one player: decisions that wait for receipts, and the last.
+    public static let openHandoffsOfPlayer = 1_024
     /// Decisions about one player that wait for receipts and keep their snapshots, after the player has come again.
     public static let openSnapshotsOfPlayer = 8
     /// Handoffs that are taken up at once when more are due: each may send a frame, and ``outboundFrames`` may wait.

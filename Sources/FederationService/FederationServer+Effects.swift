@@ -174,7 +174,7 @@ extension FederationServer {
         for case .putCardSequence(let sequence) in changes where node.card?.card.sequence == sequence {
             publishedCard = node.card
         }
-        for case .putOwnKeys(let keys) in changes where keys.isDead { subscribers.revokeAll() }
+        for case .putOwnKeys(let keys) in changes where keys.isDead { subscribers.revokeAll(because: id) }
         for case .registry(.appendLog(let record)) in changes { durableLog = max(durableLog, record.index + 1) }
     }
 

@@ -259,8 +259,8 @@ extension FederationServer {
         _ record: PlayerRecord, _ effects: [Effect], vouchedBy voucher: Subscribers.Voucher
     ) async throws(Refusal) -> FollowedPlayer {
         let updates = try await commit(effects, following: record.player, vouchedBy: voucher)
-        try checkCounts(voucher)
         guard !node.ownKeys.isDead else { throw Self.revoked(id) }
+        try checkCounts(voucher)
         return FollowedPlayer(record: record, ticket: ticket(for: record), updates: updates)
     }
 

@@ -200,9 +200,11 @@ extension FederationServer {
             fail(id, of: event.player, because: refusal, since: started)
         case .voided(let refusal):
             let started = handoffStarted.removeValue(forKey: id) ?? clock.now().instant
-            let isAway = node.players[event.player]?.isHere != true
-            end(id, of: event.player, because: refusal, since: started, isTold: isAway)
-            if isAway { subscribers.tell(event.player, .voided(id, refusal)) }
+            // Whoever follows a player who has gone on since is not concerned.
+            let isTold =
+                node.players[event.player]?.isHere != true && refusal.code != FederationNode.overtakenCode
+            end(id, of: event.player, because: refusal, since: started, isTold: isTold)
+            if isTold { subscribers.tell(event.player, .voided(id, refusal)) }
         case .admitted:
             subscribers.tell(event.player, .admitted(id))
         case .withdrawn:

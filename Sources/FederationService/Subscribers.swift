@@ -69,9 +69,14 @@ struct Subscribers {
     }
 
     /// This server's id is dead: no client is let in here any more.
-    mutating func revokeAll() {
-        let vouchers = streams.values.flatMap { $0.values.compactMap(\.voucher?.server) }
-        for server in Set(vouchers) { revoke(vouchedBy: server) }
+    mutating func revokeAll(because server: ServerID) {
+        for (player, followers) in streams {
+            for (token, follower) in followers where follower.voucher != nil {
+                follower.updates.yield(.revoked(server))
+                follower.updates.finish()
+                remove(token, of: player)
+            }
+        }
     }
 
     mutating func finish() {

@@ -238,6 +238,39 @@ extension Programs {
             }
         }
 
+        @Test("A replacement that the store has taken, and the files have not followed, is taken once more")
+        func takenAndNotFollowed() async throws {
+            try await Scratch.use { scratch in
+                let keeper = try await Keeper(in: scratch)
+                _ = try await keeper.startAndStop()
+                try keeper.write(Data("nothing\n".utf8), to: "identity.key")
+                func revoke() async throws -> Child.End {
+                    try await keeper.aether("keys revoke --json", input: keeper.node.recovery + "\n")
+                }
+                let first = try await revoke()
+                #expect(first.code == 0, "\(first.err)")
+                let names = ["identity.key", "next.key", "replacement.key", "replacement-next.key", "replacement.jws"]
+                let files = try names.map { ($0, try keeper.read($0)) }
+                let fingerprint: String = try #require(JSON(first.out)["fingerprint"].string)
+                try await keeper.node.start()
+                try await eventually("its key is replaced") { try await keeper.keys().contains(fingerprint) }
+                let replaced = try await keeper.keys()
+                try await keeper.node.kill()
+                // As after a crash between the store and the files.
+                for (file, bytes) in files { try keeper.write(bytes, to: file) }
+                #expect(try await keeper.aether("serve --check").code == 0)
+                let again = try await revoke()
+                #expect(again.code == 0, "\(again.err)")
+                #expect(try await keeper.startAndStop() == replaced)
+                #expect(!keeper.has("replacement.jws") && !keeper.has("replacement.key"))
+                // A damaged key among the replacement's is named as that.
+                #expect(try await revoke().code == 0)
+                try keeper.write(Data("nothing\n".utf8), to: "replacement.key")
+                let refused = try await revoke()
+                #expect(refused.code == 1 && refused.err.contains("[keys.replacing]"), "\(refused.err)")
+            }
+        }
+
         @Test(
             "A server that its owner has revoked for good is told so before a start as well, and is given no new keys")
         func dead() async throws {

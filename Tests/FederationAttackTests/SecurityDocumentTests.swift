@@ -181,7 +181,8 @@ import Testing
         "Crossings and players": [
             "snapshotBytes": .bytes(Limits.snapshotBytes), "allSnapshotsBytes": .bytes(Limits.allSnapshotsBytes),
             "openHandoffs": .count(Limits.openHandoffs),
-            "openSnapshotsOfPlayer": .count(Limits.openSnapshotsOfPlayer), "acceptTimeout": .time(Limits.acceptTimeout),
+            "openSnapshotsOfPlayer": .count(Limits.openSnapshotsOfPlayer),
+            "openHandoffsOfPlayer": .count(Limits.openHandoffsOfPlayer), "acceptTimeout": .time(Limits.acceptTimeout),
             "acceptRoundTrips": .count(Limits.acceptRoundTrips), "acceptRoundTrip": .time(Limits.acceptRoundTrip),
             "arrivalTimeout": .time(Limits.arrivalTimeout), "waitingArrivals": .count(Limits.waitingArrivals),
             "passagesPerPeer": .count(Limits.passagesPerPeer), "passages": .count(Limits.passages),

@@ -360,10 +360,9 @@ public struct HandoffLedger: Sendable {
         let waiting = openHandoffs(of: player).filter {
             $0.state == .committed && $0.epoch < epoch && !$0.snapshot.isEmpty
         }
-        let excess = waiting.count - Limits.openSnapshotsOfPlayer
-        return waiting.enumerated().filter { place, record in
-            place < excess || record.peer == peer && record.epoch.term == epoch.term
-        }.map { _, record in
+        let proved = waiting.filter { $0.peer == peer && $0.epoch.term == epoch.term }
+        let others = waiting.filter { $0.peer != peer || $0.epoch.term != epoch.term }
+        return (proved + others.dropLast(Limits.openSnapshotsOfPlayer)).map { record in
             var record = record
             snapshotBytes -= record.snapshot.count
             record.snapshot = []
@@ -510,7 +509,7 @@ public struct HandoffLedger: Sendable {
         if let other = open.counting(of: record.player), other.id != past {
             let isBefore = other.epoch < record.epoch
             switch records.state(of: other.id) {
-            case .committed? where isBefore: break
+            case .committed? where isBefore && open.count(of: record.player) < Limits.openHandoffsOfPlayer: break
             // Who is sent away from here has come by another way since the place was kept.
             case .reserved? where isBefore && record.role == .source: break
             default: throw .alreadyOpen(record.player, other.id)

@@ -37,6 +37,8 @@ struct OpenHandoffs: Sendable {
     /// In order of their epochs.
     func all(of player: PlayerID) -> [HandoffID] { (byPlayer[player] ?? []).map(\.id) }
 
+    func count(of player: PlayerID) -> Int { byPlayer[player]?.count ?? 0 }
+
     /// Sorted by id.
     func all(with peer: ServerID) -> [HandoffID] { (byPeer[peer] ?? []).sorted() }
 

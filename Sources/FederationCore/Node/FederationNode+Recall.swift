@@ -72,7 +72,7 @@ extension FederationNode {
     static let recalledCode = "player.recalled"
 
     /// The code with which a decided handoff ends of which its destination knows nothing, while the source has the player again.
-    static let overtakenCode = "handoff.overtaken"
+    public static let overtakenCode = "handoff.overtaken"
 
     /// A peer refuses what this server has decided, because the player's home server has taken the player back.
     ///
@@ -112,7 +112,7 @@ extension FederationNode {
         let refusal = Refusal(
             .conflict, code: code, reason: record.abortReason ?? "\(record.player) was taken back",
             remedy: code == overtakenCode
-                ? "nothing: the player is here again"
+                ? "nothing: the player has gone on since"
                 : "ask \(record.player.home), the player's home, where the player goes on", step: .handoff)
         return .notify(CrossingEvent(handoff: record.id, player: record.player, kind: .voided(refusal)))
     }

@@ -31,14 +31,15 @@ public struct OwnKeys: Hashable, Sendable {
     }
 
     /// What is left when the owner has replaced every key by `key`; nil when `revocation` is not one of `server`, for this
-    /// key, under the recovery key that `recovery` stands for, or not newer than the `last` one: that key may be void as well.
+    /// key, under the recovery key that `recovery` stands for, or older than the `last` one: that key may be void as well. The last one itself is taken again, where the files have not followed.
     public init?(
         replacedBy revocation: String, after last: String?, of server: ServerID, with key: PublicKey,
         recovery: ContentHash
     ) {
         guard let statement = try? KeyRevocation.verify(revocation, server: server, recovery: recovery),
             let replacement = statement.replacement, replacement.key == key,
-            last.flatMap({ try? KeyRevocation.unverified($0) }).map({ $0.number < statement.number }) ?? true
+            last == revocation
+                || last.flatMap({ try? KeyRevocation.unverified($0) }).map({ $0.number < statement.number }) ?? true
         else { return nil }
         self.init(
             revocation: revocation, present: key,

@@ -147,7 +147,8 @@ struct PeersCommand: AsyncParsableCommand {
             options.show(response) { _ in
                 let done =
                     before ?? "suspended" == "suspended"
-                    ? "is reinstated, and offline until it answers." : "was not suspended; nothing has changed."
+                    ? "is reinstated\(isPeer ? ", and offline until it answers" : "")."
+                    : "was not suspended; nothing has changed."
                 Terminal.say("\(id) \(done)" + (isPeer ? "" : " It is no peer: aether peers add, to trust it"))
             }
         }

@@ -185,8 +185,6 @@ struct KeyFiles: IdentityKeeper {
     /// - Throws: `keys.replacing` for one that no server would take.
     func waits(under recovery: RecoveryCode, after noted: OwnKeys?) throws -> Bool {
         guard exists(revocationFile), exists(replacementFile) else { return false }
-        // Taken already, only that the files have not followed.
-        if let present = noted?.present, try waiting()?.identity.publicKey == present { return false }
         let hash = try recovery.identity(of: id).publicKey.commitment
         guard let (identity, revocation) = try? waiting(),
             OwnKeys(

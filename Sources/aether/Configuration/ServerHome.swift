@@ -62,7 +62,6 @@ struct ServerHome {
                 remedy: "choose a directory that you may write to, with --data")
         }
         try close()
-        try PrivateFile.remove(startedFile)
         var made: [String] = []
         func make(_ file: String, _ text: String) throws {
             try PrivateFile.create(file, text)
@@ -79,6 +78,8 @@ struct ServerHome {
             try show(recovery, try ServerIdentity(id: configuration.id, seed: seed))
             // Last, because its presence says that the directory is complete.
             do {
+                // Of a server that was here before and is not any more.
+                try PrivateFile.remove(startedFile)
                 try make(identityFile, hexString(seed) + "\n")
             } catch let refusal as Refusal {
                 throw Refusal(

@@ -84,6 +84,8 @@ struct NodeKeyPromiseTests {
             let taken = try revocation(last, to: try Self.key(6).publicKey)
             #expect(try (replaced(by: try revocation(to: successor), after: taken) != nil) == isNew)
         }
+        // The last one itself, where the files have not followed the store.
+        #expect(try replaced(by: try revocation(to: successor), after: try revocation(to: successor)) != nil)
     }
 
     @Test("a restart goes by what was stored, whatever the configuration says")
