@@ -271,6 +271,30 @@ extension Programs {
             }
         }
 
+        @Test("A replacement that was rotated away from is not taken again when a backup brings its files back")
+        func rotatedAway() async throws {
+            try await Scratch.use { scratch in
+                let keeper = try await Keeper(in: scratch)
+                _ = try await keeper.startAndStop()
+                let input = keeper.node.recovery + "\n"
+                #expect(try await keeper.aether("keys revoke", input: input).code == 0)
+                let files = try ["replacement.key", "replacement.jws"].map { ($0, try keeper.read($0)) }
+                try await keeper.node.start()
+                try await eventually("the replacement is taken") { !keeper.has("replacement.jws") }
+                #expect(try await keeper.aether("keys rotate").code == 0)
+                let rotated = try await keeper.keys()
+                _ = try await keeper.node.stop()
+                let identity = try keeper.read("identity.key")
+                for (file, bytes) in files { try keeper.write(bytes, to: file) }
+                try await keeper.expectRefused("[keys.badRevocation]", "aether keys revoke")
+                let revoked = try await keeper.aether("keys revoke", input: input)
+                #expect(revoked.code == 1 && revoked.err.contains("[keys.replacing]"), "\(revoked.err)")
+                #expect(try keeper.read("identity.key") == identity)
+                for (file, _) in files { try keeper.remove(file) }
+                #expect(try await keeper.startAndStop() == rotated)
+            }
+        }
+
         @Test(
             "A server that its owner has revoked for good is told so before a start as well, and is given no new keys")
         func dead() async throws {

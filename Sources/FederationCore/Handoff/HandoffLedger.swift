@@ -509,6 +509,7 @@ public struct HandoffLedger: Sendable {
         if let other = open.counting(of: record.player), other.id != past {
             let isBefore = other.epoch < record.epoch
             switch records.state(of: other.id) {
+            case .committed? where isBefore && record.role == .destination: break
             case .committed? where isBefore && open.count(of: record.player) < Limits.openHandoffsOfPlayer: break
             // Who is sent away from here has come by another way since the place was kept.
             case .reserved? where isBefore && record.role == .source: break

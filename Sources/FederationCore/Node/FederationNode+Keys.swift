@@ -238,7 +238,7 @@ extension FederationNode {
     ) throws(Refusal) -> [Effect] {
         guard let recovery = commitment.recovery, successor.id == id,
             let keys = OwnKeys(
-                replacedBy: revocation, after: ownKeys.revocation, of: id, with: successor.publicKey, recovery: recovery
+                replacedBy: revocation, after: ownKeys, of: id, with: successor.publicKey, recovery: recovery
             ),
             let promised = keys.commitment
         else {

@@ -31,16 +31,20 @@ public struct OwnKeys: Hashable, Sendable {
     }
 
     /// What is left when the owner has replaced every key by `key`; nil when `revocation` is not one of `server`, for this
-    /// key, under the recovery key that `recovery` stands for, or older than the `last` one: that key may be void as well. The last one itself is taken again, where the files have not followed.
+    /// key, under the recovery key that `recovery` stands for, or not newer than the one that was noted: its key may be void, or
+    /// rotated away from. The one that made the present key is taken again, where the files have not followed.
+    ///
+    /// - Parameter noted: what is known of the keys before; nil for nothing.
     public init?(
-        replacedBy revocation: String, after last: String?, of server: ServerID, with key: PublicKey,
+        replacedBy revocation: String, after noted: OwnKeys?, of server: ServerID, with key: PublicKey,
         recovery: ContentHash
     ) {
         guard let statement = try? KeyRevocation.verify(revocation, server: server, recovery: recovery),
-            let replacement = statement.replacement, replacement.key == key,
-            last == revocation
-                || last.flatMap({ try? KeyRevocation.unverified($0) }).map({ $0.number < statement.number }) ?? true
+            let replacement = statement.replacement, replacement.key == key
         else { return nil }
+        if let last = noted?.revocation, last != revocation || noted?.present != key {
+            guard let taken = try? KeyRevocation.unverified(last), taken.number < statement.number else { return nil }
+        }
         self.init(
             revocation: revocation, present: key,
             commitment: KeyCommitment(

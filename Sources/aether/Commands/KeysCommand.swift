@@ -94,13 +94,18 @@ struct KeysCommand: AsyncParsableCommand {
             let noted = try? await SQLiteStore.notedKeys(in: home.path)
             if noted?.isDead == true { throw FederationServer.deadForGood }
             // One that waits has not been taken yet, and is as good as another.
-            if try !keys.waits(under: code, after: noted) {
+            let isWaiting = try keys.waits(under: code, after: noted)
+            let wasTaken = try await keys.replacement()?.identity.publicKey == noted?.present && isWaiting
+            if !isWaiting {
                 _ = try keys.makeReplacement(code, number: number, at: time)
             }
             do {
                 let response = try await options.client().request("POST", "/v1/keys/replace")
                 options.show(response) { answer in
                     Terminal.say("Every earlier key is void. The key is \(answer["fingerprint"].text()) from now on.")
+                    if wasTaken {
+                        Terminal.say("It was taken before. If it is to be void as well, repeat the command.")
+                    }
                 }
             } catch let refusal as Refusal
                 where ["server.unreachable", ListeningRecord.notReadyCode, ListeningRecord.unknownCode]

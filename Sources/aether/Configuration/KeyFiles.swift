@@ -168,7 +168,7 @@ struct KeyFiles: IdentityKeeper {
     private func replacement(of keys: OwnKeys) throws -> (OwnKeys, ServerIdentity)? {
         guard let (identity, revocation) = try waiting(), let recovery = try keys.commitment?.recovery ?? recovery(),
             let replaced = OwnKeys(
-                replacedBy: revocation, after: keys.revocation, of: id, with: identity.publicKey, recovery: recovery)
+                replacedBy: revocation, after: keys, of: id, with: identity.publicKey, recovery: recovery)
         else { return nil }
         return (replaced, identity)
     }
@@ -188,7 +188,7 @@ struct KeyFiles: IdentityKeeper {
         let hash = try recovery.identity(of: id).publicKey.commitment
         guard let (identity, revocation) = try? waiting(),
             OwnKeys(
-                replacedBy: revocation, after: noted?.revocation, of: id, with: identity.publicKey, recovery: hash)
+                replacedBy: revocation, after: noted, of: id, with: identity.publicKey, recovery: hash)
                 != nil
         else {
             throw Refusal(

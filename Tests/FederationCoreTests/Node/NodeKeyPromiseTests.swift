@@ -69,9 +69,10 @@ struct NodeKeyPromiseTests {
                 issuedAt: TestFederation.start
             ).issue(by: signer)
         }
-        func replaced(by compact: String, after last: String? = nil) throws -> OwnKeys? {
+        func replaced(by compact: String, after last: String? = nil, present: PublicKey? = nil) throws -> OwnKeys? {
             OwnKeys(
-                replacedBy: compact, after: last, of: ServerID(unchecked: "alpha"), with: successor,
+                replacedBy: compact, after: last.map { OwnKeys(revocation: $0, present: present) },
+                of: ServerID(unchecked: "alpha"), with: successor,
                 recovery: try Self.hash(100))
         }
         #expect(try replaced(by: try revocation(to: successor)) != nil)
@@ -84,8 +85,10 @@ struct NodeKeyPromiseTests {
             let taken = try revocation(last, to: try Self.key(6).publicKey)
             #expect(try (replaced(by: try revocation(to: successor), after: taken) != nil) == isNew)
         }
-        // The last one itself, where the files have not followed the store.
-        #expect(try replaced(by: try revocation(to: successor), after: try revocation(to: successor)) != nil)
+        // The last one itself, where the files have not followed the store; not once that key was rotated away from.
+        let last = try revocation(to: successor)
+        #expect(try replaced(by: last, after: last, present: successor) != nil)
+        #expect(try replaced(by: last, after: last, present: try Self.key(6).publicKey) == nil)
     }
 
     @Test("a restart goes by what was stored, whatever the configuration says")
