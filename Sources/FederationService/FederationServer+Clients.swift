@@ -78,4 +78,94 @@ extension FederationServer {
         else { return nil }
         return .moved(handoff, Crossing.Redirect(endpoint: redirect.endpoint, token: redirect.token))
     }
+
+    // MARK: Tickets and tokens
+
+    /// A ticket with which a player's own client may follow them on `/client`. Valid for this epoch only.
+    public func ticket(for record: PlayerRecord) -> String {
+        ClientTicket(
+            issuer: id, player: record.player, world: record.world, epoch: record.epoch,
+            expiresAt: clock.now().timestamp + Self.ticketLifetime
+        ).issue(by: node.identity)
+    }
+
+    /// Checks a ticket that a client shows, and follows its player from the answer on.
+    public func redeem(ticket: String) async throws(Refusal) -> FollowedPlayer {
+        let verified: ClientTicket
+        do {
+            verified = try self.verified(ticket: ticket)
+        } catch {
+            throw Refusal(
+                .forbidden, code: "ticket.refused", reason: "the ticket \(error.reason)",
+                remedy: "ask the world server for a new one")
+        }
+        guard let record = node.players[verified.player] else {
+            throw PlayerTable.Failure.notFound(verified.player).refusal
+        }
+        guard record.epoch == verified.epoch else {
+            // What has made it stale is durable before it is told.
+            try await commit([])
+            throw Refusal(
+                .forbidden, code: "ticket.stale",
+                reason: "\(verified.player) has travelled since the ticket was issued",
+                remedy: "ask the world server for a new one")
+        }
+        try checkReady()
+        return try await followed(record, [], vouchedBy: subscribers.voucher(of: id))
+    }
+
+    /// The ticket, when this server has signed it with a key that counts now and its time is not over.
+    func verified(ticket: String) throws(StatementFailure) -> ClientTicket {
+        // Nothing that a dead id has signed counts.
+        guard !node.ownKeys.isDead else { throw .badSignature }
+        let now = clock.now().timestamp
+        return try ClientTicket.verify(ticket, issuer: id, key: node.ticketKey(for: ticket, at: now), at: now)
+    }
+
+    /// A client that came through a portal shows its session token; see ``FederationNode/redeem(_:proof:challenge:at:)``.
+    /// Its player is followed from the answer on.
+    public func arrive(token: String, proof: [UInt8]?, challenge: [UInt8]) async throws(Refusal) -> FollowedPlayer {
+        try checkReady()
+        guard !node.ownKeys.isDead else { throw Self.revoked(id) }
+        let (record, effects) = try node.redeem(token, proof: proof, challenge: challenge, at: clock.now())
+        // It is verified by now.
+        let source = (try? SessionToken.unverifiedIssuer(token)) ?? id
+        do {
+            return try await followed(record, effects, vouchedBy: subscribers.voucher(of: source))
+        } catch {
+            // The client is told that it may try again, so it must be able to.
+            for case .putHandoff(let handoff) in effects.flatMap(\.changes) {
+                enqueue(node.takeBackRedemption(of: handoff.id))
+            }
+            throw error
+        }
+    }
+
+    /// The player for a client whose credential counts, from when the effects are durable. Nobody is given a ticket under the
+    /// present key who was let in by one that was revoked meanwhile.
+    private func followed(
+        _ record: PlayerRecord, _ effects: [Effect], vouchedBy voucher: Subscribers.Voucher
+    ) async throws(Refusal) -> FollowedPlayer {
+        let updates = try await commit(effects, following: record.player, vouchedBy: voucher)
+        guard !node.ownKeys.isDead else { throw Self.revoked(id) }
+        try checkCounts(voucher)
+        return FollowedPlayer(record: record, ticket: ticket(for: record), updates: updates)
+    }
+
+    func checkCounts(_ voucher: Subscribers.Voucher) throws(Refusal) {
+        guard subscribers.counts(voucher) else { throw Self.revoked(voucher.server) }
+    }
+
+    /// Why a client is let in no more, or never.
+    public static func revoked(_ server: ServerID) -> Refusal {
+        Refusal(
+            .forbidden, code: "client.revoked",
+            reason: "the owner of \(server) has revoked the key by which this client was let in",
+            remedy: "ask the world server for a new ticket")
+    }
+
+    /// Fresh bytes for a client to sign.
+    public func challenge() -> [UInt8] { entropy.bytes(32) }
+
+    private static let ticketLifetime: Duration = .seconds(24 * 3_600)
 }

@@ -59,20 +59,19 @@ struct Subscribers {
     /// The keys of a server are void: whoever was let in by its signature is told nothing more but that.
     mutating func revoke(vouchedBy server: ServerID) {
         revocations[server, default: 0] += 1
-        for (player, followers) in streams {
-            for (token, follower) in followers where follower.voucher?.server == server {
-                follower.updates.yield(.revoked(server))
-                follower.updates.finish()
-                remove(token, of: player)
-            }
-        }
+        end(.revoked(server)) { $0.server == server }
     }
 
     /// This server's id is dead: no client is let in here any more.
     mutating func revokeAll(because server: ServerID) {
+        end(.revoked(server)) { _ in true }
+    }
+
+    /// Ends clients by what let them in, with a last word.
+    private mutating func end(_ last: PlayerUpdate, where isMeant: (Voucher) -> Bool) {
         for (player, followers) in streams {
-            for (token, follower) in followers where follower.voucher != nil {
-                follower.updates.yield(.revoked(server))
+            for (token, follower) in followers where follower.voucher.map(isMeant) == true {
+                follower.updates.yield(last)
                 follower.updates.finish()
                 remove(token, of: player)
             }
