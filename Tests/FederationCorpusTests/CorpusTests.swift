@@ -52,4 +52,34 @@ struct CorpusTests {
         let sizes = try Self.names.flatMap { try Self.corpus($0).map(\.bytes.count) }
         #expect(sizes.reduce(0, +) < 1 << 20)
     }
+
+    /// The fuzzer's package holds links to these sources and is built by nobody who only tests: what it lacks is told here.
+    @Test("What the fuzzer links imports only what its package gives it")
+    func linksHaveTheirModules() throws {
+        let package = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../Fuzz").standardized
+        let manifest = try String(contentsOf: package.appending(path: "Package.swift"), encoding: .utf8)
+        // The toolchain's own modules, and what the products Collections and Crypto consist of.
+        let given: Set = [
+            "HeapModule", "DequeModule", "OrderedCollections", "HashTreeCollections", "CCryptoBoringSSL", "Foundation",
+            "FoundationEssentials", "Synchronization", "Glibc", "Musl", "Darwin",
+        ]
+        // A target's text ends where the next begins.
+        let declarations = manifest.split(separator: /(?:instrumented|\.target|\.executableTarget)\(/).dropFirst()
+        var files = 0
+        for folder in try FileManager.default.contentsOfDirectory(atPath: package.appending(path: "Sources").path) {
+            let declaration = try #require(
+                declarations.first { $0.firstMatch(of: /"([\w-]+)"/)?.1 == Substring(folder) }, "no target \(folder)")
+            let sources = package.appending(path: "Sources/\(folder)").resolvingSymlinksInPath()
+            let enumerator = try #require(FileManager.default.enumerator(atPath: sources.path))
+            for case let file as String in enumerator where file.hasSuffix(".swift") {
+                files += 1
+                let text = try String(contentsOf: sources.appending(path: file), encoding: .utf8)
+                let imports = text.matches(of: /(?m)^\s*(?:@\w+ )*(?:public |package |internal )?import (?:\w+ )?(\w+)/)
+                for module in imports.map({ String($0.1) }) where !given.contains(module) {
+                    #expect(declaration.contains("\"\(module)\""), "\(folder)/\(file) imports \(module)")
+                }
+            }
+        }
+        #expect(files > 100)
+    }
 }

@@ -1,7 +1,6 @@
 import FederationCrypto
 import FederationModel
 import HTTPTypes
-import NIOHTTP1
 
 /// An answer that says no: the problem details of RFC 9457, with the stable `code` by which programs tell problems apart,
 /// the `remedy`, and the `step` of a crossing that refused, when it was one.
@@ -84,20 +83,4 @@ enum MediaType {
     static let events = "text/event-stream"
     /// The Prometheus text format.
     static let metrics = "text/plain; version=0.0.4; charset=utf-8"
-}
-
-extension Problem {
-    /// What could not be read as a request.
-    init(unreadable error: HTTPParserError) {
-        guard error == .headerOverflow else {
-            self.init(
-                .badRequest, code: "request.malformed", "this is not an HTTP/1.1 request",
-                remedy: "send HTTP/1.1 (RFC 9112)")
-            return
-        }
-        self.init(
-            .requestHeaderFieldsTooLarge, code: "request.malformed",
-            "the request's header has a field that is too large, too many fields, or is too large in all",
-            remedy: "send less of it")
-    }
 }
