@@ -123,6 +123,7 @@ public enum PlayerUpdate: Sendable {
     case withdrawn(HandoffID)
     /// The player, who was thought to be here, is not; what this server has of them is void.
     case gone
-    /// The owner of this server has revoked the keys by whose signature the client was let in; nothing more follows.
-    case revoked(ServerID)
+    /// The owner of a server has revoked the keys by whose signature the client was let in, or this server for good; nothing more
+    /// follows.
+    case revoked(ServerID, isDead: Bool)
 }

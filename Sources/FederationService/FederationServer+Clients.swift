@@ -82,10 +82,12 @@ extension FederationServer {
     // MARK: Tickets and tokens
 
     /// A ticket with which a player's own client may follow them on `/client`. Valid for this epoch only.
-    public func ticket(for record: PlayerRecord) -> String {
+    public func ticket(for record: PlayerRecord) -> String { ticket(for: record, from: nil) }
+
+    private func ticket(for record: PlayerRecord, from source: ClientTicket.Source?) -> String {
         ClientTicket(
             issuer: id, player: record.player, world: record.world, epoch: record.epoch,
-            expiresAt: clock.now().timestamp + Self.ticketLifetime
+            expiresAt: clock.now().timestamp + Self.ticketLifetime, source: source
         ).issue(by: node.identity)
     }
 
@@ -99,6 +101,9 @@ extension FederationServer {
                 .forbidden, code: "ticket.refused", reason: "the ticket \(error.reason)",
                 remedy: "ask the world server for a new one")
         }
+        // Also where it is stale: who is let in no more is not sent after the player either.
+        let source = verified.source
+        if let source, revocation(of: source.server) > source.revocation { throw Self.revoked(source.server) }
         guard let record = node.players[verified.player] else {
             throw PlayerTable.Failure.notFound(verified.player).refusal
         }
@@ -111,8 +116,12 @@ extension FederationServer {
                 remedy: "ask the world server for a new one")
         }
         try checkReady()
-        return try await followed(record, [], vouchedBy: subscribers.voucher(of: id))
+        return try await followed(
+            record, [], from: source, vouchedBy: subscribers.voucher(of: id, source?.server ?? id))
     }
+
+    /// The number of the newest revocation of a server's keys that is known here; 0 before the first.
+    private func revocation(of server: ServerID) -> UInt64 { node.bindings[server]?.revocation ?? 0 }
 
     /// The ticket, when this server has signed it with a key that counts now and its time is not over.
     func verified(ticket: String) throws(StatementFailure) -> ClientTicket {
@@ -126,12 +135,13 @@ extension FederationServer {
     /// Its player is followed from the answer on.
     public func arrive(token: String, proof: [UInt8]?, challenge: [UInt8]) async throws(Refusal) -> FollowedPlayer {
         try checkReady()
-        guard !node.ownKeys.isDead else { throw Self.revoked(id) }
+        guard !node.ownKeys.isDead else { throw Self.revoked(id, isDead: true) }
         let (record, effects) = try node.redeem(token, proof: proof, challenge: challenge, at: clock.now())
         // It is verified by now.
-        let source = (try? SessionToken.unverifiedIssuer(token)) ?? id
+        let issuer = (try? SessionToken.unverifiedIssuer(token)) ?? id
+        let source = ClientTicket.Source(server: issuer, revocation: revocation(of: issuer))
         do {
-            return try await followed(record, effects, vouchedBy: subscribers.voucher(of: source))
+            return try await followed(record, effects, from: source, vouchedBy: subscribers.voucher(of: issuer))
         } catch {
             // The client is told that it may try again, so it must be able to.
             for case .putHandoff(let handoff) in effects.flatMap(\.changes) {
@@ -144,24 +154,31 @@ extension FederationServer {
     /// The player for a client whose credential counts, from when the effects are durable. Nobody is given a ticket under the
     /// present key who was let in by one that was revoked meanwhile.
     private func followed(
-        _ record: PlayerRecord, _ effects: [Effect], vouchedBy voucher: Subscribers.Voucher
+        _ record: PlayerRecord, _ effects: [Effect], from source: ClientTicket.Source?,
+        vouchedBy voucher: Subscribers.Voucher
     ) async throws(Refusal) -> FollowedPlayer {
         let updates = try await commit(effects, following: record.player, vouchedBy: voucher)
-        guard !node.ownKeys.isDead else { throw Self.revoked(id) }
+        guard !node.ownKeys.isDead else { throw Self.revoked(id, isDead: true) }
         try checkCounts(voucher)
-        return FollowedPlayer(record: record, ticket: ticket(for: record), updates: updates)
+        return FollowedPlayer(record: record, ticket: ticket(for: record, from: source), updates: updates)
     }
 
     func checkCounts(_ voucher: Subscribers.Voucher) throws(Refusal) {
-        guard subscribers.counts(voucher) else { throw Self.revoked(voucher.server) }
+        if let server = subscribers.revoked(since: voucher) { throw Self.revoked(server) }
     }
 
     /// Why a client is let in no more, or never.
-    public static func revoked(_ server: ServerID) -> Refusal {
-        Refusal(
-            .forbidden, code: "client.revoked",
-            reason: "the owner of \(server) has revoked the key by which this client was let in",
-            remedy: "ask the world server for a new ticket")
+    ///
+    /// - Parameter isDead: whether it is this server itself, whose owner has left no key in the place of the revoked ones.
+    public static func revoked(_ server: ServerID, isDead: Bool = false) -> Refusal {
+        isDead
+            ? Refusal(
+                .forbidden, code: "client.revoked", reason: "the owner of \(server) has revoked it for good",
+                remedy: "go to another server; this one lets nobody in any more")
+            : Refusal(
+                .forbidden, code: "client.revoked",
+                reason: "the owner of \(server) has revoked the key by which this client was let in",
+                remedy: "ask the world server for a new ticket")
     }
 
     /// Fresh bytes for a client to sign.

@@ -16,7 +16,8 @@ extension FederationServer {
     public func rotateKeys() async throws(Refusal) -> PublicKey {
         let keeper = try beginKeyChange()
         defer { isChangingKeys = false }
-        // A change whose caller was told that the store failed may have become durable since.
+        // A change whose caller was told that the store failed may have become durable since, or is still to.
+        try await commit([])
         try await keeper.adopt(node.identity.publicKey, promising: node.commitment)
         let successor = try await keeper.next()
         let next = try await keeper.commitmentAfterNext()
@@ -32,12 +33,19 @@ extension FederationServer {
     public func replaceKeys() async throws(Refusal) -> PublicKey? {
         let keeper = try beginKeyChange()
         defer { isChangingKeys = false }
+        return try await takeReplacement(from: keeper)
+    }
+
+    func takeReplacement(from keeper: any IdentityKeeper) async throws(Refusal) -> PublicKey? {
         guard let (successor, revocation) = try await keeper.replacement() else { return nil }
         if successor.publicKey != node.identity.publicKey {
             let effects = try node.replace(by: revocation, with: successor, at: clock.now())
             // Tickets that the old keys have signed count no more, nor do the sockets that they have opened.
             subscribers.revoke(vouchedBy: id)
             try await commit(effects)
+        } else {
+            // The store may have failed when it was taken, and have it in its queue still.
+            try await commit([])
         }
         try await keeper.adopt(successor.publicKey, promising: node.commitment)
         return successor.publicKey

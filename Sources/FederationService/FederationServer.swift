@@ -27,7 +27,8 @@ public actor FederationServer {
     var heartbeats: (any HeartbeatLink)?
     var returnNotices = ReturnNotices()
     var inquiries = InquiryGate()
-    var isChangingKeys = false
+    /// Also until ``start(transport:cards:peerCards:keys:examiner:heartbeats:)`` has seen to a replacement that waits.
+    var isChangingKeys = true
     var channels: [ChannelID: Channel] = [:]
     var nextChannel: UInt64 = 1
     var crossings = CrossingLog()
@@ -138,7 +139,8 @@ public actor FederationServer {
         self.startedAt = startedAt
     }
 
-    /// Begins to dial peers and to keep time. Call once, when the listener is bound.
+    /// Begins to dial peers and to keep time, and takes the key that the owner has put in the place of this server's keys, if
+    /// there is one. Call once, when the listener is bound; when it throws, end with ``stop()``.
     ///
     /// - Parameters:
     ///   - cards: how it is looked whether strangers who register answer for their cards; nil to take no such registration.
@@ -158,7 +160,11 @@ public actor FederationServer {
         keeper = keys
         self.examiner = examiner
         self.heartbeats = heartbeats
+        defer { isChangingKeys = false }
         try await commit(node.start(at: clock.now()))
+        if let keys, let key = try await takeReplacement(from: keys) {
+            logger.notice("the keys were replaced by their owner", metadata: ["fingerprint": "\(key.fingerprint)"])
+        }
     }
 
     /// The server is about to stop: from now on it dials nobody, opens no channel, lets no newcomer in and sends nobody off.

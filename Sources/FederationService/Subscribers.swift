@@ -2,10 +2,9 @@ import FederationModel
 
 /// Who follows which player's crossings. A follower that does not keep up loses its oldest updates, never the newest.
 struct Subscribers {
-    /// By whose signature a client was let in, and after how many revocations of that server's keys.
+    /// By whose signatures a client was let in, and after how many revocations of each of those servers' keys.
     struct Voucher: Hashable, Sendable {
-        let server: ServerID
-        fileprivate let revocations: Int
+        fileprivate let revocations: [ServerID: Int]
     }
 
     private struct Follower {
@@ -25,7 +24,7 @@ struct Subscribers {
 
     /// nil when too many follow this player already.
     ///
-    /// - Parameter voucher: of a client; the server is this one or the source of a crossing.
+    /// - Parameter voucher: of a client; the servers are this one and the source of a crossing, or one of them.
     mutating func subscribe(
         _ player: PlayerID, vouchedBy voucher: Voucher?, onEnd: @escaping @Sendable (UInt64) -> Void
     ) -> AsyncStream<PlayerUpdate>? {
@@ -49,22 +48,26 @@ struct Subscribers {
     }
 
     /// For a client whose credential is verified now.
-    func voucher(of server: ServerID) -> Voucher {
-        Voucher(server: server, revocations: revocations[server, default: 0])
+    func voucher(of servers: ServerID...) -> Voucher {
+        Voucher(
+            revocations: Dictionary(
+                servers.map { ($0, revocations[$0, default: 0]) }, uniquingKeysWith: { old, _ in old }))
     }
 
-    /// Whether no key of that server was revoked since.
-    func counts(_ voucher: Voucher) -> Bool { voucher == self.voucher(of: voucher.server) }
+    /// Whose keys were revoked since, if anybody's.
+    func revoked(since voucher: Voucher) -> ServerID? {
+        voucher.revocations.filter { revocations[$0.key, default: 0] != $0.value }.keys.min()
+    }
 
     /// The keys of a server are void: whoever was let in by its signature is told nothing more but that.
     mutating func revoke(vouchedBy server: ServerID) {
         revocations[server, default: 0] += 1
-        end(.revoked(server)) { $0.server == server }
+        end(.revoked(server, isDead: false)) { $0.revocations[server] != nil }
     }
 
     /// This server's id is dead: no client is let in here any more.
     mutating func revokeAll(because server: ServerID) {
-        end(.revoked(server)) { _ in true }
+        end(.revoked(server, isDead: true)) { _ in true }
     }
 
     /// Ends clients by what let them in, with a last word.

@@ -224,11 +224,13 @@ struct StatementTests {
         #expect(failure == .wrongAudience)
     }
 
-    @Test("a ticket is its own server's and expires")
-    func ticket() throws {
+    @Test(
+        "a ticket is its own server's and expires",
+        arguments: [nil, ClientTicket.Source(server: Sample.beta, revocation: 0)])
+    func ticket(source: ClientTicket.Source?) throws {
         let ticket = ClientTicket(
             issuer: Sample.alpha, player: Sample.player, world: WorldID(unchecked: "harbour"), epoch: Epoch(2),
-            expiresAt: Sample.time + .seconds(10))
+            expiresAt: Sample.time + .seconds(10), source: source)
         let text = ticket.issue(by: alpha)
         #expect(
             try ClientTicket.verify(text, issuer: Sample.alpha, key: alpha.publicKey, at: Sample.time + .seconds(9))

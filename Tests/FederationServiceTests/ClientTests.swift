@@ -129,10 +129,17 @@ struct ClientTests {
         let arrived = try await pair.beta.server.arrive(token: token, proof: nil, challenge: [])
         let ticket = await pair.beta.server.ticket(for: arrived.record)
         let joined = try await pair.beta.server.redeem(ticket: ticket)
+        // The ticket that came with the arrival, and those that come of it, stand for the token.
+        let again = try await pair.beta.server.redeem(ticket: arrived.ticket)
         pair.alpha.keys.revoke()
         _ = try #require(try await pair.alpha.server.replaceKeys())
         #expect(await arrived.updates.all().map(\.kind) == [.revoked])
-        // The other came by beta's own ticket, which still counts.
+        #expect(await again.updates.all().map(\.kind) == [.revoked])
+        for ticket in [arrived.ticket, again.ticket] {
+            #expect(await refusal { _ = try await pair.beta.server.redeem(ticket: ticket) } == "client.revoked")
+        }
+        #expect(try await pair.beta.server.redeem(ticket: ticket).player == pair.ada)
+        // The other came by a ticket that beta's world server has asked for, which still counts.
         let updates = try await pair.beta.server.updates(of: pair.ada)
         await pair.beta.server.stop()
         #expect(await joined.updates.all().isEmpty)

@@ -11,6 +11,8 @@ extension HandoffLedger {
         case wrongPeer(HandoffID, expected: ServerID)
         /// The player has another handoff that is not over.
         case alreadyOpen(PlayerID, HandoffID)
+        /// ``Limits/openHandoffsOfPlayer`` decided handoffs of the player wait for their receipts.
+        case unconfirmed(PlayerID)
         case staleEpoch(PlayerID, offered: Epoch, known: Epoch)
         /// The token speaks of another player, world or handoff than the envelope.
         case playerMismatch(HandoffID)
@@ -49,6 +51,11 @@ extension HandoffLedger.Failure {
         case .alreadyOpen(let player, let id):
             refusal(
                 .conflict, "alreadyOpen", "\(player) is crossing already, in handoff \(id)", "wait until it is over")
+        case .unconfirmed(let player):
+            refusal(
+                .conflict, "unconfirmed",
+                "\(Limits.openHandoffsOfPlayer) crossings of \(player) wait for the word of the server they went to",
+                "wait until one of those servers answers: GET /v1/handoffs?state=committed")
         case .staleEpoch(let player, let offered, let known):
             refusal(
                 .conflict, "staleEpoch", "epoch \(offered) of \(player) is not newer than \(known)",

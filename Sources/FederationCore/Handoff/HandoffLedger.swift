@@ -510,7 +510,10 @@ public struct HandoffLedger: Sendable {
             let isBefore = other.epoch < record.epoch
             switch records.state(of: other.id) {
             case .committed? where isBefore && record.role == .destination: break
-            case .committed? where isBefore && open.count(of: record.player) < Limits.openHandoffsOfPlayer: break
+            case .committed? where isBefore:
+                guard open.count(of: record.player) < Limits.openHandoffsOfPlayer else {
+                    throw .unconfirmed(record.player)
+                }
             // Who is sent away from here has come by another way since the place was kept.
             case .reserved? where isBefore && record.role == .source: break
             default: throw .alreadyOpen(record.player, other.id)

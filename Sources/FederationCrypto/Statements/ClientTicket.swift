@@ -5,6 +5,19 @@ public import FederationModel
 public struct ClientTicket: SignedStatement {
     public static let use = SignatureUse.clientTicket
 
+    /// The server by whose token the player's client was let in.
+    public struct Source: Hashable, Sendable {
+        /// `src`
+        public let server: ServerID
+        /// `n`: the newest revocation of its keys then, 0 before the first. A later one ends the ticket.
+        public let revocation: UInt64
+
+        public init(server: ServerID, revocation: UInt64) {
+            self.server = server
+            self.revocation = revocation
+        }
+    }
+
     public let issuer: ServerID
     /// `sub`.
     public let player: PlayerID
@@ -13,13 +26,18 @@ public struct ClientTicket: SignedStatement {
     public let epoch: Epoch
     /// `exp`, in whole seconds.
     public let expiresAt: Timestamp
+    /// nil where the issuer's own world server has asked for the ticket.
+    public let source: Source?
 
-    public init(issuer: ServerID, player: PlayerID, world: WorldID, epoch: Epoch, expiresAt: Timestamp) {
+    public init(
+        issuer: ServerID, player: PlayerID, world: WorldID, epoch: Epoch, expiresAt: Timestamp, source: Source? = nil
+    ) {
         self.issuer = issuer
         self.player = player
         self.world = world
         self.epoch = epoch
         self.expiresAt = Timestamp(seconds: expiresAt.seconds)
+        self.source = source
     }
 
     /// The ticket in `text`, when `key`, which belongs to `issuer`, signed it and it is valid at `timestamp`.
@@ -32,10 +50,15 @@ public struct ClientTicket: SignedStatement {
     }
 
     public var claims: [String: JSONValue] {
-        [
+        var claims = [
             "iss": Claims.value(issuer), "sub": Claims.value(player), "world": Claims.value(world),
             "epoch": Claims.unsigned(epoch.number), "exp": Claims.time(expiresAt),
         ]
+        if let source {
+            claims["src"] = Claims.value(source.server)
+            claims["n"] = Claims.unsigned(source.revocation)
+        }
+        return claims
     }
 
     public init(claims members: [String: JSONValue]) throws(StatementFailure) {
@@ -45,5 +68,10 @@ public struct ClientTicket: SignedStatement {
         world = try claims.value("world")
         epoch = Epoch(try claims.unsigned("epoch"))
         expiresAt = try claims.time("exp")
+        if let server: ServerID = try claims.optionalValue("src") {
+            source = Source(server: server, revocation: try claims.unsigned("n"))
+        } else {
+            source = nil
+        }
     }
 }

@@ -39,8 +39,8 @@ enum ServerMessage {
             message("gone", refusal.members.merging(["handoff": .text(id)]) { own, _ in own })
         case .gone:
             message("gone", [:])
-        case .revoked(let server):
-            error(FederationServer.revoked(server))
+        case .revoked(let server, let isDead):
+            error(FederationServer.revoked(server, isDead: isDead))
         case .admitted, .withdrawn:
             nil
         }

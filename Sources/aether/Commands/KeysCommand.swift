@@ -81,17 +81,19 @@ struct KeysCommand: AsyncParsableCommand {
             let configuration = try await ConfigurationLoader(file: home.configurationFile, flags: [:]).load()
             let keys = KeyFiles(home: home, id: configuration.id)
             let code = try readCode()
-            guard try keys.recovery() == (try code.identity(of: configuration.id).publicKey.commitment) else {
+            let noted = try? await SQLiteStore.notedKeys(in: home.path)
+            let promised = try noted?.commitment?.recovery ?? keys.recovery()
+            guard promised == (try code.identity(of: configuration.id).publicKey.commitment) else {
                 throw Refusal(
                     .forbidden, code: "recovery.other", reason: "that is the recovery key of another server",
                     remedy: "type the one that aether init has printed for \(configuration.id)")
             }
+            if let promised { try keys.holdRecovery(to: promised) }
             // By the clock that the server is told to have.
             let time =
                 Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000)) + configuration.clockOffset
             let number = await number(at: time, keys)
             if forGood { return try await end(configuration.id, code, number, time) }
-            let noted = try? await SQLiteStore.notedKeys(in: home.path)
             if noted?.isDead == true { throw FederationServer.deadForGood }
             // One that waits has not been taken yet, and is as good as another.
             let isWaiting = try keys.waits(under: code, after: noted)
@@ -99,27 +101,63 @@ struct KeysCommand: AsyncParsableCommand {
             if !isWaiting {
                 _ = try keys.makeReplacement(code, number: number, at: time)
             }
-            do {
-                let response = try await options.client().request("POST", "/v1/keys/replace")
-                options.show(response) { answer in
-                    Terminal.say("Every earlier key is void. The key is \(answer["fingerprint"].text()) from now on.")
-                    if wasTaken {
-                        Terminal.say("It was taken before. If it is to be void as well, repeat the command.")
+            guard let key = try await keys.replacement()?.identity.publicKey else { throw Self.takenMeanwhile }
+            let replacement = key.fingerprint
+            let outcome = try await tell()
+            if options.json {
+                var members = ["fingerprint": replacement, "publicKey": key.description]
+                if outcome != .taken { members["pending"] = "true" }
+                if wasTaken { members["takenBefore"] = "true" }
+                return Terminal.say(jsonLine(members))
+            }
+            switch outcome {
+            case .taken: Terminal.say("Every earlier key is void. The key is \(replacement) from now on.")
+            case .waits:
+                Terminal.say(
+                    "The server does not answer now. When it starts again its key is \(replacement), and every earlier "
+                        + "one is void.")
+            case .notTold(let refusal):
+                Terminal.say(
+                    "The server runs and could not be told: until it starts again its keys stay what they are. Then its "
+                        + "key is \(replacement), and every earlier one is void.")
+                Terminal.say("\(refusal.reason): \(refusal.remedy).")
+            }
+            if wasTaken { Terminal.say("It was taken before. If it is to be void as well, repeat the command.") }
+        }
+
+        private enum Outcome: Equatable {
+            case taken
+            /// No server runs, or one that is about to look for a replacement itself.
+            case waits
+            case notTold(Refusal)
+        }
+
+        /// Has the running server take what waits. One that has just started may be taking it already.
+        private func tell() async throws -> Outcome {
+            var attempt = 0
+            while true {
+                do {
+                    _ = try await options.client().request("POST", "/v1/keys/replace")
+                    return .taken
+                } catch let refusal as Refusal {
+                    switch refusal.code {
+                    case "server.unreachable", ListeningRecord.notReadyCode: return .waits
+                    case ListeningRecord.unknownCode: return .notTold(refusal)
+                    case "keys.noReplacement" where attempt > 0: return .taken
+                    case "keys.busy" where attempt < Self.attempts: try await Task.sleep(for: .milliseconds(200))
+                    default: throw refusal
                     }
                 }
-            } catch let refusal as Refusal
-                where ["server.unreachable", ListeningRecord.notReadyCode, ListeningRecord.unknownCode]
-                .contains(refusal.code)
-            {
-                let fingerprint = try await keys.replacement()?.identity.publicKey.fingerprint ?? "?"
-                Terminal.say(
-                    options.json
-                        ? jsonLine(["fingerprint": fingerprint, "pending": "true"])
-                        : "The server does not answer now. When it starts again its key is \(fingerprint), and every "
-                            + "earlier one is void."
-                )
+                attempt += 1
             }
         }
+
+        /// Some ten seconds.
+        private static let attempts = 50
+
+        private static let takenMeanwhile = Refusal(
+            .conflict, code: "keys.replaced", reason: "a replacement that waited has just been taken by the server",
+            remedy: "see its key with: aether keys show; to have that one void as well, repeat the command")
 
         /// Peers take no revocation whose number is not above the last one's.
         private func number(at time: Timestamp, _ keys: KeyFiles) async -> UInt64 {

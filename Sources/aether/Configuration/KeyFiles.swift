@@ -84,19 +84,11 @@ struct KeyFiles: IdentityKeeper {
     func check(_ keys: OwnKeys) throws {
         guard !keys.isDead else { throw FederationServer.deadForGood }
         var planned = keys
-        let present: PublicKey
         do {
-            present = try plan(&planned).read(identityFile).publicKey
+            _ = try plan(&planned)
         } catch {
             guard (try? replacement(of: planned)) != nil else { throw error }
-            return
         }
-        guard let waiting = try waiting(), waiting.identity.publicKey != present, try replacement(of: planned) == nil
-        else { return }
-        throw Refusal(
-            .conflict, code: "keys.badRevocation",
-            reason: "\(revocationFile) is not a new revocation of \(id) for the key in \(replacementFile)",
-            remedy: "remove the replacement files, and make them anew with: aether keys revoke")
     }
 
     /// What is to happen to the files so that they are what the store says that they are.
@@ -108,6 +100,15 @@ struct KeyFiles: IdentityKeeper {
         try catchUp(&keys)
         if let present = keys.present { try settle(present, promising: keys.commitment, in: &folder) }
         try keepPromise(&keys, in: folder)
+        // Before the server is anybody's: it would not take it, and not go on without.
+        if let waiting = try waiting(), waiting.identity.publicKey != (try folder.read(identityFile).publicKey),
+            try replacement(of: keys) == nil
+        {
+            throw Refusal(
+                .conflict, code: "keys.badRevocation",
+                reason: "\(revocationFile) is not a new revocation of \(id) for the key in \(replacementFile)",
+                remedy: "remove the replacement files, and make them anew with: aether keys revoke")
+        }
         return folder
     }
 
@@ -152,16 +153,20 @@ struct KeyFiles: IdentityKeeper {
             }
             if isThere { promised.next = try folder.read(nextFile).publicKey.commitment }
         }
-        let recovery = try recovery()
-        if let hash = promised.recovery, recovery != hash {
-            let what = recovery == nil ? "is not there" : "holds another hash"
-            throw Refusal(
-                .conflict, code: "recovery.notPromised",
-                reason: "\(recoveryFile) \(what), and this server has committed to \(hash)",
-                remedy: "restore the file from a backup, or write that hash into it (mode 0600)")
-        }
-        promised.recovery = recovery
+        if let hash = promised.recovery { try holdRecovery(to: hash) }
+        promised.recovery = try recovery()
         keys.commitment = promised
+    }
+
+    /// - Throws: `recovery.notPromised` unless the file holds what the server has committed to.
+    func holdRecovery(to hash: ContentHash) throws {
+        let recovery = try recovery()
+        guard recovery != hash else { return }
+        throw Refusal(
+            .conflict, code: "recovery.notPromised",
+            reason: "\(recoveryFile) \(recovery == nil ? "is not there" : "holds another hash"), and this server has "
+                + "committed to \(hash)",
+            remedy: "restore the file from a backup, or write that hash into it (mode 0600)")
     }
 
     /// What the keys become by the replacement that waits. No file is touched: the store has to take note of it first.

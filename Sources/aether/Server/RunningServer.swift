@@ -225,21 +225,26 @@ private struct FederationLoop: Service {
         }
         // What the keys have promised is in the store by now.
         try keys.home.noteThatItRuns()
-        try await server.start(
-            transport: transport, cards: cards, peerCards: peerCards, keys: keys, examiner: examiner,
-            heartbeats: heartbeats)
-        // The owner may have replaced the keys while the server did not run.
-        if let key = try await server.replaceKeys() {
-            logger.notice("the keys were replaced by their owner", metadata: ["fingerprint": "\(key.fingerprint)"])
+        do {
+            try await server.start(
+                transport: transport, cards: cards, peerCards: peerCards, keys: keys, examiner: examiner,
+                heartbeats: heartbeats)
+        } catch {
+            try? await end()
+            throw error
         }
         logger.notice("\(server.id) is listening on \(address.text)")
         let reading = Task { await registries.run() }
         try await gracefulShutdown()
         reading.cancel()
+        try await end()
+        logger.notice("\(server.id) has stopped")
+    }
+
+    private func end() async throws {
         await server.stop()
         await transport.shutdown()
         try await store.close()
-        logger.notice("\(server.id) has stopped")
     }
 }
 

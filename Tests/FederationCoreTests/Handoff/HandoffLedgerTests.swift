@@ -160,6 +160,26 @@ struct HandoffLedgerTests {
         #expect(try ledger.prepare(records[1_024], at: HandoffSamples.now).state == .prepared)
     }
 
+    @Test("a player is sent on past as many decisions without a receipt as the bound says, and told why not after that")
+    func unconfirmed() throws {
+        func record(_ epoch: Int, _ state: HandoffState) throws -> HandoffRecord {
+            HandoffRecord(
+                id: HandoffID(high: 0, low: UInt64(epoch)), role: .source, player: HandoffSamples.player,
+                peer: samples.destination.id, portal: HandoffSamples.portal, world: HandoffSamples.world, spawn: nil,
+                epoch: Epoch(UInt64(epoch)), revision: 1, snapshotHash: ContentHash.of([]), snapshot: [],
+                clientKey: nil, state: state, openedAt: HandoffSamples.now.timestamp,
+                changedAt: HandoffSamples.now.timestamp)
+        }
+        let decided = try (1...Limits.openHandoffsOfPlayer).map { try record($0 * 2, .committed) }
+        let next = try record(Limits.openHandoffsOfPlayer * 2 + 2, .prepared)
+        var ledger = HandoffLedger(restoring: StoredHandoffs(decided), at: HandoffSamples.now)
+        #expect(throws: HandoffLedger.Failure.unconfirmed(HandoffSamples.player)) {
+            try ledger.prepare(next, at: HandoffSamples.now)
+        }
+        ledger = HandoffLedger(restoring: StoredHandoffs(decided.dropLast()), at: HandoffSamples.now)
+        #expect(try ledger.prepare(next, at: HandoffSamples.now).state == .prepared)
+    }
+
     // MARK: Receipts and tokens
 
     @Test("a receipt counts only for its handoff, player, epoch and issuer", arguments: 0..<4)

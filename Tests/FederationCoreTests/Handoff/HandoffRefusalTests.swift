@@ -13,6 +13,7 @@ struct HandoffRefusalTests {
 
     static let ledgerFailures: [HandoffLedger.Failure] = [
         .notFound(id), .invalidState(id, .committed), .wrongPeer(id, expected: server), .alreadyOpen(player, id),
+        .unconfirmed(player),
         .staleEpoch(player, offered: Epoch(1), known: Epoch(2)), .playerMismatch(id), .snapshotTooLarge(9),
         .snapshotHashMismatch(expected: hash, actual: hash), .sameWorld(server), .replayed(id), .timeout(id), .full,
         .invalidReceipt(id), .token(.malformed("x")), .token(.badSignature), .token(.wrongIssuer),

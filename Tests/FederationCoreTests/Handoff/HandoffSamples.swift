@@ -102,6 +102,7 @@ extension HandoffLedger.Failure {
         case .invalidState(_, let state): "invalidState(\(state.rawValue))"
         case .wrongPeer: "wrongPeer"
         case .alreadyOpen: "alreadyOpen"
+        case .unconfirmed: "unconfirmed"
         case .staleEpoch: "staleEpoch"
         case .playerMismatch: "playerMismatch"
         case .snapshotTooLarge: "snapshotTooLarge"

@@ -78,10 +78,10 @@ struct RegistryPart {
     }
 
     private static func request(_ method: String, _ path: String, jws: String? = nil) -> ByteBuffer {
-        var text = "\(method) \(path) HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        // With the key, since what strangers ask is counted.
+        var text = "\(method) \(path) HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer \(adminKey)\r\n"
         if let jws {
-            text += "Authorization: Bearer \(adminKey)\r\nContent-Type: application/jose\r\n"
-            text += "Content-Length: \(jws.utf8.count)\r\n\r\n\(jws)"
+            text += "Content-Type: application/jose\r\nContent-Length: \(jws.utf8.count)\r\n\r\n\(jws)"
         } else {
             text += "\r\n"
         }
