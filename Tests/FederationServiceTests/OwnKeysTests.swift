@@ -79,4 +79,57 @@ struct OwnKeysTests {
         #expect(stored.commitment == promised)
         #expect(await alpha.server.keys().commitment == promised)
     }
+
+    @Test("keys follow only what is durable, also when a change is asked for again while the store is behind")
+    func behind() async throws {
+        let alpha = try await TestServer.start("alpha")
+        let server = alpha.server
+        try await alpha.publish("home")
+        let before = await server.keys().key
+        alpha.keys.revoke()
+        await alpha.store.hold()
+        async let saved = refusal { _ = try await alpha.enter() }
+        await alpha.store.waitUntilHeld()
+        await alpha.store.failNext(1)
+        async let first = refusal { _ = try await server.replaceKeys() }
+        try await eventually { await server.keys().key != before }
+        // Who waits is told of the failure; what is to be saved stays.
+        await alpha.store.release(holdingOn: true)
+        #expect(await [saved, first] == ["store.failed", "store.failed"])
+        try await eventually {
+            alpha.clock.advance(by: .seconds(1))
+            return await alpha.store.isWaitedFor
+        }
+        // Now the save is in, and the keys are not.
+        await alpha.store.release(holdingOn: true)
+        await alpha.store.waitUntilHeld()
+        try await eventually { await server.summary().storageFailure == nil }
+        #expect(try await alpha.store.load().ownKeys.present == nil)
+        let outcomes = await withTaskGroup(of: String?.self) { group in
+            // One of them waits for the store, and the other is told so.
+            for _ in 0..<2 { group.addTask { await refusal { _ = try await server.replaceKeys() } } }
+            let first = await group.next()
+            await alpha.store.release()
+            return [first, await group.next()]
+        }
+        #expect(outcomes == ["keys.busy", .some(nil)])
+        #expect(alpha.keys.outpaced.isEmpty)
+        #expect(try await alpha.store.load().ownKeys.present == (try alpha.keys.key(100).publicKey))
+    }
+
+    @Test("until a server has seen to a replacement that waits nobody else changes its keys")
+    func start() async throws {
+        let alpha = try await TestServer.open("alpha")
+        #expect(await refusal { _ = try await alpha.server.rotateKeys() } == "keys.busy")
+        alpha.keys.revoke()
+        await alpha.store.hold()
+        async let started: Void = alpha.server.start(transport: alpha.transport, keys: alpha.keys)
+        await alpha.store.waitUntilHeld()
+        #expect(await refusal { _ = try await alpha.server.replaceKeys() } == "keys.busy")
+        await alpha.store.release()
+        try await started
+        #expect(await alpha.server.keys().key == (try alpha.keys.key(100).publicKey))
+        #expect(try await alpha.server.replaceKeys() != nil, "the ring keeps what it was given")
+        #expect(alpha.keys.outpaced.isEmpty)
+    }
 }

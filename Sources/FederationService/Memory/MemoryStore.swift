@@ -63,20 +63,25 @@ public actor MemoryStore: FederationStore {
         faults += Array(repeating: fault, count: count)
     }
 
-    /// From now on ``apply(_:)`` waits for ``release()``.
+    /// From now on ``apply(_:)`` waits for ``release(holdingOn:)``.
     public func hold() {
         isHeld = true
     }
 
-    /// Returns once a call of ``apply(_:)`` is waiting for ``release()``.
+    /// Whether a call of ``apply(_:)`` is waiting for ``release(holdingOn:)``.
+    public var isWaitedFor: Bool { !held.isEmpty }
+
+    /// Returns once a call of ``apply(_:)`` is waiting for ``release(holdingOn:)``.
     public func waitUntilHeld() async {
         guard held.isEmpty else { return }
         await withCheckedContinuation { heldWaiters.append($0) }
     }
 
     /// Lets the calls that wait go on, in the order in which they came.
-    public func release() {
-        isHeld = false
+    ///
+    /// - Parameter holdsOn: whether further calls wait again.
+    public func release(holdingOn holdsOn: Bool = false) {
+        isHeld = holdsOn
         resume(&held)
     }
 

@@ -9,16 +9,23 @@ final class KeyRing: IdentityKeeper {
     private struct State {
         var present: UInt8 = 0
         var isRevoked = false
+        var outpaced: [PublicKey] = []
     }
 
     private let id: ServerID
     private let seed: UInt8
+    private let store: MemoryStore?
     private let state = Mutex(State())
 
-    init(id: ServerID, seed: UInt8) {
+    /// - Parameter store: what must have a key before the ring follows.
+    init(id: ServerID, seed: UInt8, store: MemoryStore? = nil) {
         self.id = id
         self.seed = seed
+        self.store = store
     }
+
+    /// Keys that were adopted before the store had them.
+    var outpaced: [PublicKey] { state.withLock { $0.outpaced } }
 
     func key(_ number: UInt8) throws -> ServerIdentity {
         var bytes = [UInt8](repeating: seed, count: ServerIdentity.seedBytes)
@@ -59,6 +66,10 @@ final class KeyRing: IdentityKeeper {
     }
 
     func adopt(_ present: PublicKey, promising _: KeyCommitment) async throws(Refusal) {
+        // The first key may be one that the store was never told of.
+        if let store, (try? await store.load().ownKeys.present) != present, present != (try? key(0).publicKey) {
+            state.withLock { $0.outpaced.append(present) }
+        }
         for number: UInt8 in [0, 1, 2, 3, 100] where (try? key(number))?.publicKey == present {
             state.withLock { $0.present = number }
         }

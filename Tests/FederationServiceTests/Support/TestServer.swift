@@ -40,7 +40,7 @@ struct TestServer: Sendable {
         clock: ManualClock = ManualClock(), held: (MemoryAssetStore) -> any AssetStore = { $0 },
         configure: (inout NodeConfiguration) -> Void = { _ in }
     ) async throws -> TestServer {
-        let keys = KeyRing(id: try #require(ServerID(name)), seed: seed)
+        let keys = KeyRing(id: try #require(ServerID(name)), seed: seed, store: store)
         let identity = try keys.key(0)
         var configuration = NodeConfiguration(
             name: "The \(name) server", endpoint: try #require(Endpoint("ws://\(name).example")),

@@ -57,7 +57,9 @@ struct ResultTable {
     func write(to path: String, isWhole: Bool, anew: Bool) throws {
         let stored = FileManager.default.fileExists(atPath: path) ? try Self.read(path) : []
         let today = Date().formatted(.iso8601.year().month().day())
-        var measured = rows.map { row in row.measured(on: today, after: stored.first(where: row.isSame), anew: anew) }
+        var measured = rows.map { row in
+            row.measured(on: today, Machine.name, after: stored.first(where: row.isSame), anew: anew)
+        }
         var kept: [Row] = []
         for old in stored {
             if !isWhole, let place = measured.firstIndex(where: old.isSame) {
@@ -110,10 +112,11 @@ struct ResultTable {
         return (head + lines).joined(separator: "\n")
     }
 
-    /// What the row said on an earlier day, and whether that is further from now than the noise.
+    /// What the row said before, and whether that is further from now than the noise.
     private static func before(_ row: Row) -> String {
         guard let previous = row.previous, let figure = previous.ratio ?? previous.ours else { return "" }
         let text = previous.ratio == nil ? number(figure) : ratio(figure)
-        return text + (previous.date.map { " on \($0)" } ?? "") + (row.isOutside ? ", outside" : "")
+        return text + (previous.date.map { " on \($0)" } ?? "") + (row.isOfAnotherMachine ? ", elsewhere" : "")
+            + (row.isOutside ? ", outside" : "")
     }
 }

@@ -17,12 +17,15 @@ struct Row: Codable {
     var runs: [Run]?
     /// The day, in UTC, on which it was measured; nil of a row that is not kept yet.
     var date: String?
-    /// What the same row said the last time before, on another day.
-    var previous: Previous?
+    /// ``Machine/name``; nil where it was not noted.
+    var machine: String?
+    /// What the same row said on other days and other machines, the newest first.
+    var earlier: [Earlier]?
 
-    /// What a row said on an earlier day.
-    struct Previous: Codable {
+    /// What a row said on another day or another machine.
+    struct Earlier: Codable {
         let date: String?
+        let machine: String?
         let ratio: Double?
         /// Only where there was no ratio.
         let ours: Double?
@@ -106,23 +109,31 @@ extension Row {
     /// Whether `other` is the same row of another run.
     func isSame(as other: Row) -> Bool { part == other.part && name == other.name }
 
-    /// This row as measured on `day`, in place of `old`. The runs of one day count together: what the machine and its other
-    /// tenants do changes from one moment to the next, and the pairs of one run do not show that.
+    /// This row as measured on `day`, in place of `old`. The runs of one day on one machine count together: what the machine and
+    /// its other tenants do changes from one moment to the next, and the pairs of one run do not show that.
     ///
     /// - Parameter anew: whether what was measured earlier that day counts no more.
-    func measured(on day: String, after old: Row?, anew: Bool) -> Row {
+    func measured(on day: String, _ machine: String, after old: Row?, anew: Bool) -> Row {
         var row = self
         row.date = day
+        row.machine = machine
         guard let old else { return row }
-        guard old.date == day else {
-            row.previous = Previous(
-                date: old.date, ratio: old.ratio, ours: old.ratio == nil ? old.ours : nil, spread: old.spread)
+        guard old.date == day, old.machine == machine else {
+            let last = Earlier(
+                date: old.date, machine: old.machine, ratio: old.ratio, ours: old.ratio == nil ? old.ours : nil,
+                spread: old.spread)
+            row.earlier = Array(([last] + (old.earlier ?? [])).prefix(Self.keptDays))
             return row
         }
-        row.previous = old.previous
+        row.earlier = old.earlier
         if !anew { row.join((old.runs ?? [Run(old)]) + [Run(self)]) }
         return row
     }
+
+    private static let keptDays = 8
+
+    /// With what this row is compared: the newest from the same machine, else the newest of all.
+    var previous: Earlier? { earlier?.first { machine != nil && $0.machine == machine } ?? earlier?.first }
 
     /// Whether the figure of the day before and that of now are further apart than their noise: neither lies in that of the
     /// other. Each is taken as exactly as it is shown.
@@ -137,6 +148,9 @@ extension Row {
         }
         return !spreads.isEmpty && !spreads.contains { contains($0, $1) }
     }
+
+    /// Whether the day before was measured on a machine that is not known to be the same.
+    var isOfAnotherMachine: Bool { previous.map { $0.machine == nil || $0.machine != machine } ?? false }
 
     private mutating func join(_ runs: [Run]) {
         self.runs = runs
