@@ -73,6 +73,7 @@ extension FederationServer {
     private func follow(stale ticket: String) async throws(Refusal) -> ClientStanding? {
         guard let verified = try? verified(ticket: ticket) else { return nil }
         let record = try await player(verified.player)
+        try checkCounts(verified.source)
         guard case .departed(_, let handoff) = record.presence, record.epoch == verified.epoch.next,
             let redirect = node.redirectToken(for: handoff, at: clock.now())
         else { return nil }
@@ -103,7 +104,7 @@ extension FederationServer {
         }
         // Also where it is stale: who is let in no more is not sent after the player either.
         let source = verified.source
-        if let source, revocation(of: source.server) > source.revocation { throw Self.revoked(source.server) }
+        try checkCounts(source)
         guard let record = node.players[verified.player] else {
             throw PlayerTable.Failure.notFound(verified.player).refusal
         }
@@ -122,6 +123,10 @@ extension FederationServer {
 
     /// The number of the newest revocation of a server's keys that is known here; 0 before the first.
     private func revocation(of server: ServerID) -> UInt64 { node.bindings[server]?.revocation ?? 0 }
+
+    private func checkCounts(_ source: ClientTicket.Source?) throws(Refusal) {
+        if let source, revocation(of: source.server) > source.revocation { throw Self.revoked(source.server) }
+    }
 
     /// The ticket, when this server has signed it with a key that counts now and its time is not over.
     func verified(ticket: String) throws(StatementFailure) -> ClientTicket {

@@ -260,7 +260,7 @@ extension Programs {
                 for (file, bytes) in files { try keeper.write(bytes, to: file) }
                 #expect(try await keeper.aether("serve --check").code == 0)
                 let again = try await revoke()
-                #expect(again.code == 0, "\(again.err)")
+                #expect(again.code == 0 && JSON(again.out)["takenBefore"].string == "true", "\(again)")
                 #expect(try await keeper.startAndStop() == replaced)
                 #expect(!keeper.has("replacement.jws") && !keeper.has("replacement.key"))
                 // A damaged key among the replacement's is named as that.

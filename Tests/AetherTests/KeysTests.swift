@@ -113,6 +113,7 @@ extension Programs {
                 _ = try await pair.alpha.stop()
                 let waiting = try await aether("keys revoke --json", on: pair.alpha, in: scratch, input: code + "\n")
                 #expect(waiting.code == 0, "\(waiting.err)")
+                #expect(JSON(waiting.out)["pending"].string == "true" && JSON(waiting.out)["running"].string == nil)
                 try await pair.alpha.start()
                 let third = try await fingerprint(of: pair.alpha)
                 #expect(third != second && JSON(waiting.out)["fingerprint"].string == third)

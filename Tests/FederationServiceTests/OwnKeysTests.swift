@@ -80,8 +80,10 @@ struct OwnKeysTests {
         #expect(await alpha.server.keys().commitment == promised)
     }
 
-    @Test("keys follow only what is durable, also when a change is asked for again while the store is behind")
-    func behind() async throws {
+    @Test(
+        "keys follow only what is durable, also when a change is asked for again while the store is behind",
+        arguments: [true, false])
+    func behind(isReplacedAgain: Bool) async throws {
         let alpha = try await TestServer.start("alpha")
         let server = alpha.server
         try await alpha.publish("home")
@@ -107,14 +109,25 @@ struct OwnKeysTests {
         #expect(try await alpha.store.load().ownKeys.present == nil)
         let outcomes = await withTaskGroup(of: String?.self) { group in
             // One of them waits for the store, and the other is told so.
-            for _ in 0..<2 { group.addTask { await refusal { _ = try await server.replaceKeys() } } }
+            for _ in 0..<2 {
+                group.addTask {
+                    await refusal {
+                        if isReplacedAgain {
+                            _ = try await server.replaceKeys()
+                        } else {
+                            _ = try await server.rotateKeys()
+                        }
+                    }
+                }
+            }
             let first = await group.next()
             await alpha.store.release()
             return [first, await group.next()]
         }
         #expect(outcomes == ["keys.busy", .some(nil)])
         #expect(alpha.keys.outpaced.isEmpty)
-        #expect(try await alpha.store.load().ownKeys.present == (try alpha.keys.key(100).publicKey))
+        let key = try alpha.keys.key(isReplacedAgain ? 100 : 101).publicKey
+        #expect(try await alpha.store.load().ownKeys.present == key)
     }
 
     @Test("until a server has seen to a replacement that waits nobody else changes its keys")
@@ -125,6 +138,11 @@ struct OwnKeysTests {
         await alpha.store.hold()
         async let started: Void = alpha.server.start(transport: alpha.transport, keys: alpha.keys)
         await alpha.store.waitUntilHeld()
+        #expect(await refusal { _ = try await alpha.server.replaceKeys() } == "keys.busy")
+        // First the start is durable, then the replacement.
+        await alpha.store.release(holdingOn: true)
+        await alpha.store.waitUntilHeld()
+        try await eventually { await alpha.server.keys().key == (try alpha.keys.key(100).publicKey) }
         #expect(await refusal { _ = try await alpha.server.replaceKeys() } == "keys.busy")
         await alpha.store.release()
         try await started

@@ -60,11 +60,16 @@ public struct KeyBinding: Hashable, Sendable {
     /// - Throws: as ``accept(_:at:)`` when the card's revocation does not bear out its key.
     public init(first card: ServerCard, at now: Timestamp) throws(Failure) {
         self.init(server: card.id, key: card.publicKey, commitment: card.commitment, since: now)
+        remember(past: card, at: now)
+    }
+
+    /// What the first card tells of the time before it.
+    private mutating func remember(past card: ServerCard, at now: Timestamp) {
         // Whose number is not known here cannot be checked against an earlier one; it counts from now on.
         if let compact = card.revocation, let recovery = card.commitment.recovery,
-            let revocation = try? KeyRevocation.verify(compact, server: card.id, recovery: recovery)
+            let statement = try? KeyRevocation.verify(compact, server: card.id, recovery: recovery)
         {
-            self.revocation = revocation.number
+            revocation = max(revocation, statement.number)
         }
         remember(Self.predecessors(of: card), at: now)
     }
@@ -110,8 +115,9 @@ public struct KeyBinding: Hashable, Sendable {
             change = try changed.follow(card.rotations, to: card.publicKey, change: change, at: now)
             changed.forgetOldest(keeping: isNamed)
         } else if commitment == KeyCommitment(), retired.isEmpty {
-            // Bound without a card, on first use or by what was stored: this may be the first one.
-            changed.remember(Self.predecessors(of: card), at: now)
+            // Bound without a card, on first use or by what was stored: this may be the first one. A revocation that has led to
+            // this key must not end it.
+            changed.remember(past: card, at: now)
         }
         let isNew = try changed.commit(card.commitment) || changed.retired != retired
         self = changed

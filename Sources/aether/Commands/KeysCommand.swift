@@ -96,55 +96,37 @@ struct KeysCommand: AsyncParsableCommand {
             if forGood { return try await end(configuration.id, code, number, time) }
             if noted?.isDead == true { throw FederationServer.deadForGood }
             // One that waits has not been taken yet, and is as good as another.
-            let isWaiting = try keys.waits(under: code, after: noted)
-            let wasTaken = try await keys.replacement()?.identity.publicKey == noted?.present && isWaiting
-            if !isWaiting {
-                _ = try keys.makeReplacement(code, number: number, at: time)
-            }
-            guard let key = try await keys.replacement()?.identity.publicKey else { throw Self.takenMeanwhile }
-            let replacement = key.fingerprint
-            let outcome = try await tell()
-            if options.json {
-                var members = ["fingerprint": replacement, "publicKey": key.description]
-                if outcome != .taken { members["pending"] = "true" }
-                if wasTaken { members["takenBefore"] = "true" }
-                return Terminal.say(jsonLine(members))
-            }
-            switch outcome {
-            case .taken: Terminal.say("Every earlier key is void. The key is \(replacement) from now on.")
-            case .waits:
-                Terminal.say(
-                    "The server does not answer now. When it starts again its key is \(replacement), and every earlier "
-                        + "one is void.")
-            case .notTold(let refusal):
-                Terminal.say(
-                    "The server runs and could not be told: until it starts again its keys stay what they are. Then its "
-                        + "key is \(replacement), and every earlier one is void.")
-                Terminal.say("\(refusal.reason): \(refusal.remedy).")
-            }
-            if wasTaken { Terminal.say("It was taken before. If it is to be void as well, repeat the command.") }
+            let waiting = try keys.waits(under: code, after: noted) ? await keys.replacement()?.identity.publicKey : nil
+            let wasTaken = waiting != nil && waiting == noted?.present
+            let key = try waiting ?? keys.makeReplacement(code, number: number, at: time)
+            let outcome = try await tell(of: key, keys)
+            options.json ? say(outcome, key, wasTaken) : explain(outcome, key, wasTaken)
         }
 
-        private enum Outcome: Equatable {
-            case taken
-            /// No server runs, or one that is about to look for a replacement itself.
+        private enum Outcome {
+            case taken(AdminClient.Response?)
+            /// No server has the directory open: the next one to start takes it.
             case waits
+            /// A server has, and goes on with its keys.
             case notTold(Refusal)
         }
 
         /// Has the running server take what waits. One that has just started may be taking it already.
-        private func tell() async throws -> Outcome {
+        private func tell(of key: PublicKey, _ keys: KeyFiles) async throws -> Outcome {
             var attempt = 0
             while true {
                 do {
-                    _ = try await options.client().request("POST", "/v1/keys/replace")
-                    return .taken
+                    let response = try await options.client().request("POST", "/v1/keys/replace")
+                    guard response.json.fields["publicKey"].string == key.description else { throw Self.another }
+                    return .taken(response)
                 } catch let refusal as Refusal {
                     switch refusal.code {
-                    case "server.unreachable", ListeningRecord.notReadyCode: return .waits
-                    case ListeningRecord.unknownCode: return .notTold(refusal)
-                    case "keys.noReplacement" where attempt > 0: return .taken
-                    case "keys.busy" where attempt < Self.attempts: try await Task.sleep(for: .milliseconds(200))
+                    case "keys.noReplacement" where try await keys.replacement() == nil: return .taken(nil)
+                    case "keys.busy" where attempt < Self.attempts,
+                        ListeningRecord.notReadyCode where attempt < Self.attempts:
+                        try await Task.sleep(for: .milliseconds(200))
+                    case "server.unreachable", ListeningRecord.notReadyCode, ListeningRecord.unknownCode:
+                        return try DataDirectory.owner(keys.home.path) == nil ? .waits : .notTold(refusal)
                     default: throw refusal
                     }
                 }
@@ -152,12 +134,46 @@ struct KeysCommand: AsyncParsableCommand {
             }
         }
 
-        /// Some ten seconds.
-        private static let attempts = 50
+        /// Some three seconds.
+        private static let attempts = 15
 
-        private static let takenMeanwhile = Refusal(
-            .conflict, code: "keys.replaced", reason: "a replacement that waited has just been taken by the server",
-            remedy: "see its key with: aether keys show; to have that one void as well, repeat the command")
+        private static let another = Refusal(
+            .conflict, code: "keys.otherServer",
+            reason: "the server that answers has taken another replacement than the one in this data directory",
+            remedy: "name the address of the server whose directory this is, or leave --server out")
+
+        private func say(_ outcome: Outcome, _ key: PublicKey, _ wasTaken: Bool) {
+            var members: [String: Any] = ["fingerprint": key.fingerprint, "publicKey": key.description]
+            switch outcome {
+            case .taken(let response?):
+                for name in ["next", "recovery"] { members[name] = response.json.fields[name].string }
+            case .taken: break
+            case .waits: members["pending"] = "true"
+            case .notTold: (members["pending"], members["running"]) = ("true", "true")
+            }
+            if wasTaken { members["takenBefore"] = "true" }
+            Terminal.say(jsonLine(members))
+        }
+
+        private func explain(_ outcome: Outcome, _ key: PublicKey, _ wasTaken: Bool) {
+            let again = "It was taken before. If it is to be void as well, "
+            switch outcome {
+            case .taken:
+                Terminal.say("Every earlier key is void. The key is \(key.fingerprint) from now on.")
+                if wasTaken { Terminal.say(again + "repeat the command.") }
+            case .waits:
+                Terminal.say(
+                    "No server runs here. When it starts again its key is \(key.fingerprint), and every earlier one is void."
+                )
+                if wasTaken { Terminal.say(again + "start the server, and repeat the command then.") }
+            case .notTold(let refusal):
+                Terminal.say(
+                    "A server runs here and could not be told: its keys stay what they are until it starts again. Then its "
+                        + "key is \(key.fingerprint), and every earlier one is void.")
+                Terminal.say("\(refusal.reason): \(refusal.remedy).")
+                if wasTaken { Terminal.say(again + "restart the server, and repeat the command then.") }
+            }
+        }
 
         /// Peers take no revocation whose number is not above the last one's.
         private func number(at time: Timestamp, _ keys: KeyFiles) async -> UInt64 {

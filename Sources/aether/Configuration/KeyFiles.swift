@@ -207,7 +207,9 @@ struct KeyFiles: IdentityKeeper {
     }
 
     /// Makes a replacement for every key of this server, and the revocation that says so.
-    func makeReplacement(_ recovery: RecoveryCode, number: UInt64, at time: Timestamp) throws -> String {
+    ///
+    /// - Returns: the key that will be the present one. By then a server that is beginning may have taken it.
+    func makeReplacement(_ recovery: RecoveryCode, number: UInt64, at time: Timestamp) throws -> PublicKey {
         guard !exists(revocationFile) else {
             throw Refusal(
                 .conflict, code: "keys.replacing", reason: "a replacement waits in \(revocationFile) already",
@@ -221,7 +223,7 @@ struct KeyFiles: IdentityKeeper {
             .issue(by: try recovery.identity(of: id))
         // Last, because its presence says that the rest is there.
         try PrivateFile.create(revocationFile, revocation + "\n")
-        return revocation
+        return replacement.key
     }
 
     // MARK: IdentityKeeper

@@ -252,4 +252,17 @@ struct KeyBindingTests {
         let late = try KeyLine.card(1, next: 2, rotations: [KeyLine.rotation(9, 1, next: 2)])
         #expect(Self.outcome(&known, late) == "none" && known.retired.isEmpty)
     }
+
+    @Test("the revocation that has led to a key does not end it where the key was bound before the card came")
+    func revocationOfBound() throws {
+        let led = try KeyLine.revocation(to: 9, next: 10)
+        var binding = KeyBinding(server: KeyLine.id, key: try KeyLine.identity(9).publicKey, since: KeyLine.start)
+        #expect(Self.outcome(&binding, try KeyLine.card(9, next: 10, revocation: led)) == "committed")
+        // The server has gone on: what is known of old, and that everybody can read, does not bring key 9 back.
+        let rotation = try KeyLine.rotation(9, 10, next: 11)
+        #expect(
+            Self.outcome(&binding, try KeyLine.card(10, next: 11, rotations: [rotation], revocation: led)) == "rotated")
+        #expect(try binding.accept(revocation: led, at: KeyLine.start) == .none)
+        #expect(binding.key == (try KeyLine.identity(10).publicKey))
+    }
 }
