@@ -117,6 +117,6 @@ struct ResultTable {
         guard let previous = row.previous, let figure = previous.ratio ?? previous.ours else { return "" }
         let text = previous.ratio == nil ? number(figure) : ratio(figure)
         return text + (previous.date.map { " on \($0)" } ?? "") + (row.isOfAnotherMachine ? ", elsewhere" : "")
-            + (row.isOutside ? ", outside" : "")
+            + (row.agreement == .apart ? ", apart" : row.agreement == .outside ? ", outside" : "")
     }
 }

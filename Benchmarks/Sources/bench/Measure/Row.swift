@@ -135,18 +135,30 @@ extension Row {
     /// With what this row is compared: the newest from the same machine, else the newest of all.
     var previous: Earlier? { earlier?.first { machine != nil && $0.machine == machine } ?? earlier?.first }
 
-    /// Whether the figure of the day before and that of now are further apart than their noise: neither lies in that of the
-    /// other. Each is taken as exactly as it is shown.
-    var isOutside: Bool {
-        guard let previous, let before = previous.ratio ?? previous.ours else { return false }
-        func shown(_ value: Double) -> Double { (value * 100).rounded() }
-        func contains(_ spread: [Double], _ figure: Double) -> Bool {
-            shown(spread[0]) <= shown(figure) && shown(figure) <= shown(spread[1])
+    /// How what was measured before and what was measured now stand to each other. Each figure is taken as exactly as it is shown.
+    enum Agreement {
+        /// One of the figures lies in the noise of the other.
+        case within
+        /// Neither does, but what was measured then and now overlaps.
+        case outside
+        /// No pair or round of then had what one of now has.
+        case apart
+    }
+
+    /// nil where nothing was measured before.
+    var agreement: Agreement? {
+        guard let previous, let before = previous.ratio ?? previous.ours else { return nil }
+        let all = (previous.spread ?? []) + (spread ?? []) + [before, ratio ?? ours]
+        guard !all.contains(where: \.isNaN) else { return nil }
+        func shown(_ spread: [Double]?, _ figure: Double) -> ClosedRange<Double> {
+            let bounds = (spread ?? [figure, figure]).map { ($0 * 100).rounded() }
+            return min(bounds[0], bounds[1])...max(bounds[0], bounds[1])
         }
-        let spreads = [(spread, before), (previous.spread, ratio ?? ours)].compactMap { spread, figure in
-            spread.map { ($0, figure) }
+        let (then, now) = (shown(previous.spread, before), shown(spread, ratio ?? ours))
+        if then.contains(shown(nil, ratio ?? ours).lowerBound) || now.contains(shown(nil, before).lowerBound) {
+            return .within
         }
-        return !spreads.isEmpty && !spreads.contains { contains($0, $1) }
+        return then.overlaps(now) ? .outside : .apart
     }
 
     /// Whether the day before was measured on a machine that is not known to be the same.
