@@ -146,6 +146,23 @@ struct ClientTests {
         #expect(await updates.all().isEmpty)
     }
 
+    @Test("who came by a revoked source's word is not sent after the player either")
+    func revokedSourceOfStaleTicket() async throws {
+        let pair = try await TestPair.make()
+        let beta = pair.beta.server
+        let arrived = try await beta.arrive(token: try await Self.crossed(pair), proof: nil, challenge: [])
+        let updates = try await beta.updates(of: pair.ada)
+        _ = try await beta.travel(pair.ada, epoch: Epoch(2), through: try #require(PortalID("gate")))
+        try await updates.until(.completed)
+        guard case .moved = try await beta.join(ticket: arrived.ticket) else {
+            Issue.record("the player has moved")
+            return
+        }
+        pair.alpha.keys.revoke()
+        _ = try #require(try await pair.alpha.server.replaceKeys())
+        try await eventually { await refusal { _ = try await beta.join(ticket: arrived.ticket) } == "client.revoked" }
+    }
+
     // MARK: Arrivals
 
     @Test("a server that was started again lets in whom it has admitted, while the source is away")

@@ -77,9 +77,9 @@ extension FederationNode {
     /// A decision will never be carried out: the player's home server has taken the player back, says the peer that refuses it, or
     /// the peer was restored and knows nothing of it while the player has come again.
     ///
-    /// When this server is the home that is said to have taken the player back and knows of no such act, a backup has made it forget one. The handoff is over all the
-    /// same, since nobody will ever admit the player by it. But the player stays `departed`: under the forgotten term they may
-    /// have gone on anywhere, so that only the operator can take them back again.
+    /// When this server is the home that is said to have taken the player back and knows of no such act, a backup has made it
+    /// forget one. The handoff is over all the same, since nobody will ever admit the player by it. But the player stays
+    /// `departed`: under the forgotten term they may have gone on anywhere, so that only the operator can take them back again.
     mutating func void(_ decided: HandoffRecord, _ code: String, because reason: String, at now: Now) -> [Effect] {
         guard let ended = ledger.void(decided.id, code: code, reason: reason, at: now) else { return [] }
         var effects: [Effect] = [.persist([.putHandoff(ended)]), .report(.handoffMoved(ended.id, .source, .aborted))]

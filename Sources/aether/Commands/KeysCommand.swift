@@ -107,7 +107,7 @@ struct KeysCommand: AsyncParsableCommand {
             case taken(AdminClient.Response?)
             /// No server has the directory open: the next one to start takes it.
             case waits
-            /// A server has, and goes on with its keys.
+            /// A server has, and is not known to have taken it.
             case notTold(Refusal)
         }
 
@@ -121,11 +121,15 @@ struct KeysCommand: AsyncParsableCommand {
                     return .taken(response)
                 } catch let refusal as Refusal {
                     switch refusal.code {
-                    case "keys.noReplacement" where try await keys.replacement() == nil: return .taken(nil)
+                    case "keys.noReplacement":
+                        guard try await keys.replacement() == nil else { throw Self.another }
+                        return .taken(nil)
                     case "keys.busy" where attempt < Self.attempts,
                         ListeningRecord.notReadyCode where attempt < Self.attempts:
                         try await Task.sleep(for: .milliseconds(200))
                     case "server.unreachable", ListeningRecord.notReadyCode, ListeningRecord.unknownCode:
+                        // The answer alone may be lost, and a server that begins looks for a replacement itself.
+                        if try await keys.replacement() == nil { return .taken(nil) }
                         return try DataDirectory.owner(keys.home.path) == nil ? .waits : .notTold(refusal)
                     default: throw refusal
                     }
@@ -139,7 +143,7 @@ struct KeysCommand: AsyncParsableCommand {
 
         private static let another = Refusal(
             .conflict, code: "keys.otherServer",
-            reason: "the server that answers has taken another replacement than the one in this data directory",
+            reason: "the server that answers has not taken the replacement in this data directory",
             remedy: "name the address of the server whose directory this is, or leave --server out")
 
         private func say(_ outcome: Outcome, _ key: PublicKey, _ wasTaken: Bool) {
@@ -168,9 +172,9 @@ struct KeysCommand: AsyncParsableCommand {
                 if wasTaken { Terminal.say(again + "start the server, and repeat the command then.") }
             case .notTold(let refusal):
                 Terminal.say(
-                    "A server runs here and could not be told: its keys stay what they are until it starts again. Then its "
-                        + "key is \(key.fingerprint), and every earlier one is void.")
-                Terminal.say("\(refusal.reason): \(refusal.remedy).")
+                    "A server has this directory and could not be told (\(refusal.reason)). Unless it is just beginning, its "
+                        + "keys stay what they are until it is restarted. Then its key is \(key.fingerprint), and every "
+                        + "earlier one is void.")
                 if wasTaken { Terminal.say(again + "restart the server, and repeat the command then.") }
             }
         }

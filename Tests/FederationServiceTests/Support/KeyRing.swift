@@ -70,7 +70,7 @@ final class KeyRing: IdentityKeeper {
         if let store, (try? await store.load().ownKeys.present) != present, present != (try? key(0).publicKey) {
             state.withLock { $0.outpaced.append(present) }
         }
-        for number: UInt8 in [0, 1, 2, 3, 100] where (try? key(number))?.publicKey == present {
+        for number: UInt8 in [0, 1, 2, 3, 100, 101] where (try? key(number))?.publicKey == present {
             state.withLock { $0.present = number }
         }
     }
