@@ -14,9 +14,10 @@ extension Programs {
             try #require(try await node.get("/v1/keys")["fingerprint"].string)
         }
 
-        /// Waits until beta has pinned alpha's present key and trusts it.
+        /// Waits until beta has pinned alpha's present key and trusts it. It looks for a card at most once in 30 s, and only when
+        /// it meets the key again, which another 30 s may pass before.
         private func awaitPinned(_ pair: Pair, _ fingerprint: String) async throws {
-            try await eventually("beta has pinned the new key") {
+            try await eventually("beta has pinned the new key", within: 90) {
                 try await pair.beta.peer(pair.alpha)["fingerprint"].string == fingerprint
             }
             try await pair.alpha.awaitHealthy(pair.beta)
@@ -138,6 +139,9 @@ extension Programs {
                 try await awaitPinned(pair, keys[1])
                 _ = try await alpha.stop()
                 keys.append(try #require(try await revoke(alpha, in: scratch)["fingerprint"].string))
+                // Who has just started has not looked for alpha's card yet.
+                _ = try await pair.beta.stop()
+                try await pair.beta.start()
                 try await alpha.start()
                 try await awaitPinned(pair, keys[2])
                 #expect(Set(keys).count == 3)
